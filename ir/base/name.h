@@ -1,0 +1,34 @@
+/* ir/base/name.h - interned names: equal text is the same pointer, so equality is `==`.
+ *
+ * Keyed hash (a seed per table), so that a file cannot choose colliding names; the seed never influences
+ * output, because the table is never iterated. Names live as long as their table. No name is NULL. */
+#ifndef OX_IR_BASE_NAME_H
+#define OX_IR_BASE_NAME_H
+
+#include "ir/base/arena.h"
+
+struct ox_name_entry {
+    uint32_t hash;
+    uint32_t len;
+    char text[]; /* len bytes without NUL inside, then a NUL */
+};
+typedef const struct ox_name_entry *ox_name;
+
+struct ox_names {
+    struct ox_arena arena;
+    ox_name *slots; /* open addressing, power of two */
+    size_t used, cap;
+    uint64_t seed;
+};
+
+void ox_names_init(struct ox_names *names, ox_ctx *ctx);
+void ox_names_fini(struct ox_names *names);
+/* The name with this text, added when new. */
+OX_MUST_USE ox_status ox_name_get(ox_name *out, struct ox_names *names, const char *text, size_t len);
+/* The name with this text, or NULL if there is none yet. */
+ox_name ox_name_find(const struct ox_names *names, const char *text, size_t len);
+/* Text of a name; "" for NULL. */
+static inline const char *ox_name_text(ox_name name) { return name ? name->text : ""; }
+static inline bool ox_name_is(ox_name name, const char *text) { return strcmp(ox_name_text(name), text) == 0; }
+
+#endif
