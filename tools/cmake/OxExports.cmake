@@ -1,0 +1,20 @@
+# Writes the linker's version script: every name that a public header declares with our prefix and
+# a parameter list is exported. Run as: cmake -DROOT=<source> -DOUT=<file> -P OxExports.cmake
+file(GLOB_RECURSE headers ${ROOT}/ir/include/*.h ${ROOT}/frontend/include/*.h
+     ${ROOT}/passes/include/*.h ${ROOT}/backend/include/*.h)
+set(names "")
+foreach(header ${headers})
+  file(READ ${header} text)
+  string(REGEX MATCHALL "ox_[a-z0-9_]+[ ]*\\(" found "${text}")
+  list(APPEND names ${found})
+endforeach()
+list(TRANSFORM names REPLACE "[ ]*\\(" ";")
+list(REMOVE_DUPLICATES names)
+list(SORT names)
+list(JOIN names "" lines)
+string(REPLACE ";" ";\n" lines "${names};")
+set(script "{\nlocal:\n*;\n};\n")
+if(names)
+  set(script "{\nglobal:\n${lines}\nlocal:\n*;\n};\n")
+endif()
+file(WRITE ${OUT} "${script}")
