@@ -1,0 +1,235 @@
+/* ir/graph/graph.h - the graph: values, nodes, graphs, functions, model.
+ *
+ *   model ── main graph ── nodes (a doubly linked list in topological order, the last one is the `ret` node)
+ *     │           │             └─ operands: each is its own entry in the use list of the value it reads
+ *     │           ├─ inputs     (values without a definition)
+ *     │           └─ initializers (values with a constant tensor)
+ *     ├─ functions (bodies are graphs)
+ *     └─ opset imports, metadata
+ *
+ * Invariants, checked by ox_model_verify:
+ *  - SSA: a value has one definition: a node output, a graph input, or an initializer.
+ *  - A graph's last node is its `ret`: its operands are the graph's outputs, and it owns their names and
+ *    declared types. So a value read by `ret` is simply used; no pass asks whether it is a graph output.
+ *  - Nodes stand in topological order; a node in a subgraph may read values of enclosing graphs that are defined before
+ *    the node that holds the subgraph. Such captured values are ordinary operands.
+ *  - Ids of nodes and values are dense small integers per model (never reused): scratch of a pass is an array of
+ *    ox_model.n_nodes / n_values entries, never a field here.
+ *  - An absent optional operand has value NULL; trailing absent operands are cut when reading.
+ *  - A value's name is unique in the model-wide scope rules of ONNX only when written; inside, a pass need not care:
+ *    the writer makes names unique and gives graph outputs the names that `ret` owns.
+ * Everything here lives in the model's arena, except tensors, which are counted.
+ */
+#ifndef OX_IR_GRAPH_GRAPH_H
+#define OX_IR_GRAPH_GRAPH_H
+
+#include "ir/ops/op.h"
+
+struct ox_node;
+struct ox_value;
+struct ox_graph;
+struct ox_model;
+
+/* An operand: an entry in its value's use list. Moved between values only by ox_use_set. */
+struct ox_use {
+    struct ox_value *value; /* NULL: absent */
+    struct ox_node *user;
+    size_t index; /* which operand of user */
+    struct ox_use *next, **link; /* list of value->uses; link points at what points here */
+};
+
+struct ox_value {
+    uint32_t id;
+    ox_name name;               /* may be NULL for a value made by a pass: the writer invents one */
+    const struct ox_type *type; /* never NULL; kind UNKNOWN when nothing is known */
+    struct ox_graph *graph;     /* where it is defined */
+    struct ox_node *def;        /* defining node, or NULL for inputs and initializers */
+    size_t def_index;           /* which output of def; which input of graph */
+    ox_tensor *init;            /* initializer, or default of an input; counted */
+    struct ox_sparse *sparse;   /* sparse initializer (then init is NULL): opaque data */
+    bool is_input;
+    struct ox_use *uses;
+    size_t n_uses;
+    ox_name doc;
+    const struct ox_pairs *meta; /* metadata_props of the tensor or value_info, or NULL */
+    struct ox_str unknown;      /* unknown fields of its TensorProto/ValueInfoProto, kept for writing */
+};
+
+/* Ordered string pairs (metadata_props and the like). */
+struct ox_pairs {
+    size_t count;
+    struct { ox_name key, value; } at[];
+};
+
+struct ox_node {
+    uint32_t id;
+    const struct ox_op *op;     /* NULL: opaque (unknown operator, function call, or `ret`) */
+    ox_name domain, type;       /* as written; domain NULL for the default domain; `ret`: type NULL */
+    ox_name overload;           /* of the function called */
+    struct ox_function *callee; /* model-local function, or NULL */
+    ox_name name, doc;
+    struct ox_graph *graph;
+    struct ox_node *prev, *next;
+    struct ox_use *in;          /* n_in operands, in one array */
+    size_t n_in, cap_in;
+    struct ox_value **out;      /* n_out values; NULL: output not wanted */
+    size_t n_out;
+    struct ox_attr *attrs;      /* n_attrs */
+    size_t n_attrs, cap_attrs;
+    uint64_t order;             /* ascending along the list: who comes first in O(1); renumbered when a gap closes */
+    int64_t offset;             /* byte offset in the model file + 1; 0: made by a pass */
+    const struct ox_pairs *meta;
+    struct ox_str unknown;
+};
+
+struct ox_graph {
+    struct ox_model *model;
+    struct ox_node *owner;      /* node whose attribute holds this subgraph; NULL for main graph and function bodies */
+    struct ox_function *function; /* function whose body this is, or NULL */
+    ox_name name, doc;
+    int depth;                  /* 0 main graph and function bodies */
+    struct ox_value **inputs;   /* in the declared order */
+    size_t n_inputs, cap_inputs;
+    struct ox_value **inits;    /* initializers that are not inputs' defaults, in order of the file; NULL holes after removal */
+    size_t n_inits, cap_inits;
+    struct ox_node *first, *ret;/* ret is the last node, always there */
+    size_t n_nodes;             /* without ret */
+    struct ox_output *outputs;  /* ret->n_in entries: what `ret` owns besides its operands */
+    const struct ox_pairs *meta;
+    struct ox_str quant_annotation; /* raw wire bytes of quantization_annotation entries, kept for writing */
+    struct ox_str unknown;
+};
+
+/* Name and declared type of one graph output. */
+struct ox_output {
+    ox_name name;
+    const struct ox_type *type; /* as declared; kind UNKNOWN when undeclared */
+    ox_name doc;
+    const struct ox_pairs *meta;
+    struct ox_str unknown;
+};
+
+struct ox_opset { ox_name domain; int64_t version; }; /* domain NULL: default */
+
+struct ox_function {
+    ox_name domain, name, overload, doc;
+    struct ox_graph *body;      /* inputs and outputs by name, types unknown */
+    ox_name *attrs;             /* attribute names without default */
+    size_t n_attrs;
+    struct ox_attr *defaults;   /* attribute_proto: with default */
+    size_t n_defaults;
+    struct ox_opset *opsets;
+    size_t n_opsets;
+    const struct ox_pairs *meta;
+    struct ox_str value_info;   /* raw wire bytes, kept for writing */
+    struct ox_str unknown;
+};
+
+struct ox_model {
+    ox_ctx *ctx;
+    struct ox_arena arena;
+    struct ox_names names;
+    struct ox_dims dims;
+    ox_name file;               /* where it came from, for diagnostics */
+    uint64_t file_bytes;        /* bytes of the file and its external data */
+    int64_t ir_version;
+    struct ox_opset *opsets;
+    size_t n_opsets;
+    ox_name producer, producer_version, domain, doc;
+    int64_t model_version;
+    bool has_model_version;
+    const struct ox_pairs *meta;
+    struct ox_graph *graph;     /* main */
+    struct ox_function **functions;
+    size_t n_functions;
+    struct ox_str training;     /* raw wire bytes of training_info entries */
+    struct ox_str unknown;
+    uint32_t n_nodes, n_values; /* ids handed out */
+    struct ox_value *all_values; /* head of a list of all, for freeing tensors (internal) */
+};
+
+/* ---- building -------------------------------------------------------------------------------- */
+
+OX_MUST_USE ox_status ox_model_new(struct ox_model **out, ox_ctx *ctx);
+void ox_model_free(struct ox_model *model);
+/* Interns in the model's table. */
+OX_MUST_USE ox_status ox_model_name(ox_name *out, struct ox_model *model, const char *text, size_t len);
+int64_t ox_model_opset(const struct ox_model *model, ox_name domain); /* 0: not imported */
+/* The version in force for a node: the function body's import before the model's. */
+int64_t ox_node_opset(const struct ox_node *node);
+OX_MUST_USE ox_status ox_model_set_opset(struct ox_model *model, ox_name domain, int64_t version);
+
+/* A new graph with its `ret` and nothing else. owner may be NULL. */
+OX_MUST_USE ox_status ox_graph_new(struct ox_graph **out, struct ox_model *model, struct ox_node *owner);
+OX_MUST_USE ox_status ox_graph_add_input(struct ox_value **out, struct ox_graph *graph, ox_name name, const struct ox_type *type);
+/* Takes over the caller's count of `tensor`. Its type is the tensor's. */
+OX_MUST_USE ox_status ox_graph_add_init(struct ox_value **out, struct ox_graph *graph, ox_name name, ox_tensor *tensor);
+OX_MUST_USE ox_status ox_graph_add_output(struct ox_graph *graph, struct ox_value *value, ox_name name, const struct ox_type *type);
+
+/* A node with n_in absent operands and n_out unnamed wanted outputs of unknown type, linked before `before` (NULL: before ret).
+ * `type` is looked up in the operator table under `domain`. */
+OX_MUST_USE ox_status ox_node_new(struct ox_node **out, struct ox_graph *graph, struct ox_node *before, ox_name domain, ox_name type, size_t n_in, size_t n_out);
+OX_MUST_USE ox_status ox_node_add_input(struct ox_node *node, struct ox_value *value); /* appends an operand */
+/* A zeroed attribute appended to the node, to be filled; an attribute of that name is replaced. */
+OX_MUST_USE ox_status ox_node_add_attr(struct ox_attr **out, struct ox_node *node, ox_name name);
+OX_MUST_USE ox_status ox_node_set_int(struct ox_node *node, const char *name, int64_t value);
+OX_MUST_USE ox_status ox_node_set_float(struct ox_node *node, const char *name, float value);
+OX_MUST_USE ox_status ox_node_set_string(struct ox_node *node, const char *name, const char *value);
+OX_MUST_USE ox_status ox_node_set_ints(struct ox_node *node, const char *name, const int64_t *values, size_t count);
+void ox_node_drop_attr(struct ox_node *node, const char *name);
+const struct ox_attr *ox_node_attr(const struct ox_node *node, const char *name);
+
+/* ---- editing: the primitives everything else is made of ---------------------------------------- */
+
+void ox_use_set(struct ox_use *use, struct ox_value *value);                    /* the one way to move an edge; O(1) */
+void ox_value_replace(struct ox_value *value, struct ox_value *by);             /* all uses, O(uses) */
+void ox_node_remove(struct ox_node *node);                                      /* outputs must be unused; operands are released, subgraphs too */
+void ox_node_move(struct ox_node *node, struct ox_node *before);                /* within its graph */
+void ox_value_remove_init(struct ox_value *value);                              /* unused initializer: its tensor is released */
+void ox_node_trim_inputs(struct ox_node *node);                                 /* cuts trailing absent operands */
+OX_MUST_USE ox_status ox_graph_sort(struct ox_graph *graph);                    /* topological, stable (Kahn, iterative); a cycle is OX_INVALID */
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static inline bool ox_node_is_ret(const struct ox_node *n) { return n == n->graph->ret; }
+/* Iterate: for (n = ox_graph_begin(g); n; n = ox_node_next(n)), ret excluded; safe against removal of n if next is taken first. */
+static inline struct ox_node *ox_graph_begin(const struct ox_graph *g) { return g->first == g->ret ? NULL : g->first; }
+static inline struct ox_node *ox_node_next(const struct ox_node *n) { return n->next == n->graph->ret ? NULL : n->next; }
+static inline struct ox_value *ox_node_in(const struct ox_node *n, size_t i) { return i < n->n_in ? n->in[i].value : NULL; }
+static inline struct ox_value *ox_node_out(const struct ox_node *n, size_t i) { return i < n->n_out ? n->out[i] : NULL; }
+bool ox_node_is(const struct ox_node *node, const char *type); /* default domain only; for rules and tests */
+/* Constant tensor behind a value: an initializer (also an input's default where ir_version < 4, when such inputs
+ * cannot be overridden), or what a Constant node with a tensor `value` holds; else NULL. Borrowed. */
+ox_tensor *ox_value_const(const struct ox_value *value);
+struct ox_use *ox_value_single_use(const struct ox_value *value); /* its only use, or NULL */
+/* True if a is defined where b can see it and before it (dominates), subgraphs included. */
+bool ox_value_visible(const struct ox_value *value, const struct ox_node *at);
+void ox_node_place(struct ox_place *place, const struct ox_node *node); /* for diagnostics */
+/* Fills a call for a node: constants, presence, opset. Arrays are taken from *scratch, kept for the next call by the owner. */
+struct ox_call_scratch { ox_ctx *ctx; const struct ox_tensor **consts; bool *flags; size_t cap; };
+OX_MUST_USE ox_status ox_node_call(struct ox_call *call, struct ox_call_scratch *scratch, const struct ox_node *node);
+void ox_call_scratch_fini(struct ox_call_scratch *scratch);
+/* May the node be removed when unused / folded and merged? From the row's traits, attributes and mode; opaque nodes: no.
+ * A node with subgraphs is pure if everything in them is. */
+bool ox_node_removable(const struct ox_node *node);
+bool ox_node_pure(const struct ox_node *node);
+
+/* Subgraphs: calls fn for each graph attribute of the node. */
+OX_MUST_USE ox_status ox_node_each_graph(const struct ox_node *node, ox_status (*fn)(void *arg, struct ox_graph *graph), void *arg);
+/* Main graph, all subgraphs, all function bodies; outer before inner. Iterative, bounded by limits.max_subgraph_depth. */
+OX_MUST_USE ox_status ox_model_each_graph(struct ox_model *model, ox_status (*fn)(void *arg, struct ox_graph *graph), void *arg);
+
+/* ---- checking, inferring, running --------------------------------------------------------------- */
+
+/* Structure (invariants above), arity and attributes (each row's decode). Reports up to 20 problems, then fails OX_INVALID. */
+OX_MUST_USE ox_status ox_model_verify(struct ox_model *model);
+/* Infers types and known values of the whole model, in place (value->type is refined, never made less precise; a declared type that
+ * contradicts what follows from the operators is reported as a warning "shape-conflict" and overruled). Contradictions inside are OX_INVALID. */
+struct ox_shapes; /* partial values by value id; valid until the model changes */
+OX_MUST_USE ox_status ox_model_infer(struct ox_model *model, struct ox_shapes **out /* may be NULL */);
+const struct ox_partial *ox_shapes_value(const struct ox_shapes *shapes, const struct ox_value *value);
+void ox_shapes_free(struct ox_shapes *shapes);
+/* Infers one node anew (a pass has just made it). */
+OX_MUST_USE ox_status ox_node_infer(struct ox_node *node);
+
+#endif
