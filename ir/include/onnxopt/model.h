@@ -1,0 +1,81 @@
+/* onnxopt/model.h - a model in memory: what it contains, its text form, and running it.
+ *
+ * A model is made by onnxopt/load.h or ox_model_parse, changed by onnxopt/passes.h, written by onnxopt/save.h. */
+#ifndef ONNXOPT_MODEL_H
+#define ONNXOPT_MODEL_H
+
+#include <onnxopt/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ox_model ox_model;
+
+void ox_model_free(ox_model *model);
+/* Context the model was made with. */
+ox_ctx *ox_model_ctx(const ox_model *model);
+
+/* One input or output of the main graph. Strings and dims are borrowed from the model. */
+struct ox_port {
+    const char *name;
+    ox_dtype dtype;          /* OX_UNDEFINED: unknown, or not a tensor */
+    int rank;                /* -1: unknown */
+    const int64_t *dims;     /* rank entries; -1 where symbolic or unknown */
+    const char *const *symbols; /* rank entries: name of a symbolic dim, or NULL */
+    const char *type_text;   /* "float[N,3,224,224]" */
+};
+size_t ox_model_inputs(const ox_model *model);  /* inputs that a caller must or may give: those that are plain weights (IR < 4) are not counted */
+size_t ox_model_outputs(const ox_model *model);
+OX_MUST_USE ox_status ox_model_input(struct ox_port *out, ox_model *model, size_t index);
+OX_MUST_USE ox_status ox_model_output(struct ox_port *out, ox_model *model, size_t index);
+
+/* Size and cost of a model, all subgraphs and functions included. */
+struct ox_model_stats {
+    int64_t ir_version, opset;  /* of the default domain; 0: not imported */
+    size_t nodes;               /* Constant nodes not counted */
+    size_t constants;           /* Constant nodes */
+    size_t initializers;
+    uint64_t parameters;        /* elements of initializers and constants */
+    uint64_t weight_bytes;      /* their bytes */
+    uint64_t macs;              /* multiply-accumulates of Conv, ConvTranspose, Gemm, MatMul and their quantized forms in one run, with symbolic dims as 1 */
+    size_t macs_unknown;        /* such nodes whose shapes are not known */
+    size_t subgraphs, functions;
+    size_t opaque_nodes;        /* nodes of operators that are not in the table */
+};
+OX_MUST_USE ox_status ox_model_stats(struct ox_model_stats *out, ox_model *model);
+/* Operators used: the i-th distinct (domain, type) in alphabetical order, with how often. False when index is past the end. */
+bool ox_model_op_count(const char **domain, const char **type, size_t *count, bool *known, ox_model *model, size_t index);
+
+/* ONNX text form of a model; the caller frees it with ox_text_free. max_elements: larger tensors are elided (0: none). */
+OX_MUST_USE ox_status ox_model_text(char **out, size_t *len, const ox_model *model, size_t max_elements);
+void ox_text_free(ox_ctx *ctx, char *text);
+OX_MUST_USE ox_status ox_model_parse(ox_model **out, ox_ctx *ctx, const char *text, size_t len, const char *name);
+
+/* Checks structure, operators and types. Loading does this already. */
+OX_MUST_USE ox_status ox_model_check(ox_model *model);
+/* Fixes a symbolic dim of the inputs to a number everywhere it occurs. */
+OX_MUST_USE ox_status ox_model_set_dim(ox_model *model, const char *symbol, int64_t value);
+
+/* ---- running with the reference executor ----------------------------------------------------- */
+typedef struct ox_session ox_session;
+/* The model is borrowed and must not change meanwhile. OX_UNSUPPORTED names the first node that cannot run. */
+OX_MUST_USE ox_status ox_session_new(ox_session **out, ox_model *model);
+void ox_session_free(ox_session *session);
+/* in: ox_model_inputs tensors (NULL: the default of the input); out: ox_model_outputs tensors, counted for the caller.
+ * Wrong dtype or shape is OX_INVALID and names the input. */
+OX_MUST_USE ox_status ox_session_run(ox_session *session, const ox_tensor *const *in, ox_tensor **out);
+
+/* ---- the operator table ---------------------------------------------------------------------- */
+struct ox_op_info {
+    const char *domain, *name;
+    int since, newest;
+    bool executable, foldable, quantizable;
+};
+/* False when index is past the end. Sorted by domain, then name. */
+bool ox_op_info(struct ox_op_info *out, size_t index);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
