@@ -1,0 +1,26 @@
+/* ir/base/context_priv.h - the context's fields, for the files of this folder only. */
+#ifndef OX_IR_BASE_CONTEXT_PRIV_H
+#define OX_IR_BASE_CONTEXT_PRIV_H
+
+#include "ir/base/base.h"
+
+enum { OX_THREADS_MAX = 256 };
+
+struct ox_ctx {
+    struct ox_allocator allocator;
+    ox_diag_fn on_diag;
+    void *diag_user;
+    ox_progress_fn on_progress;
+    void *progress_user;
+    struct ox_limits limits;
+    int threads;
+    size_t errors;
+    size_t memory, memory_peak;
+    const struct ox_place *place;
+    int muted;
+    struct ox_pool *pool; /* workers, started by the first ox_parallel that needs them */
+};
+
+void ox_pool_free(ox_ctx *ctx);
+
+#endif
