@@ -1,0 +1,80 @@
+/* ir/ops/elementwise.h - parameters of the operators that work element by element, and the tables by
+ * which the shared functions of a family tell its rows apart. */
+#ifndef OX_IR_OPS_ELEMENTWISE_H
+#define OX_IR_OPS_ELEMENTWISE_H
+
+#include "ir/ops/broadcast.h"
+
+/* clang-format off */
+#define OX_UNARY_LIST(X) X(Abs) X(Neg) X(Relu) X(Sqrt)
+#define OX_BINARY_LIST(X) X(Add) X(Div) X(Mul) X(Sub)
+/* clang-format on */
+
+enum ox_unary_op {
+#define X(name) OX_UN_##name,
+    OX_UNARY_LIST(X)
+#undef X
+        OX_UNARY_COUNT
+};
+
+enum ox_binary_op {
+#define X(name) OX_BI_##name,
+    OX_BINARY_LIST(X)
+#undef X
+        OX_BINARY_COUNT
+};
+
+/* One input, one output of the same shape. The meaning of alpha and beta is the operator's; for those
+ * whose attributes have other names (Selu's gamma, Shrink's bias and lambd) the table says which is which. */
+struct ox_unary_params {
+    float alpha, beta;
+};
+
+/* Before opset 7 the second operand was aligned to the first at `axis`, and only on request. */
+struct ox_binary_params {
+    bool legacy;    /* opset below 7: the rules of the next two fields hold */
+    bool broadcast; /* attribute `broadcast` */
+    bool has_axis;
+    int64_t axis;
+};
+
+/* A row of the unary family. Kernels get a pointer to ox_unary_params as `arg`. */
+struct ox_unary_kind {
+    uint32_t types;      /* element types it takes: bit d is dtype d */
+    ox_dtype out;        /* element type of the result; OX_UNDEFINED: that of the input */
+    int cost;            /* nanoseconds an element */
+    ox_loop_fn f32, f64; /* 16-bit floats go through f32 */
+    const ox_loop_fn *ints; /* by ox_int_index, or NULL */
+    const char *alpha, *beta; /* attribute names, NULL: none */
+    float alpha_dflt, beta_dflt;
+};
+
+struct ox_binary_kind {
+    uint32_t types;
+    ox_dtype out;
+    int cost;
+    ox_loop_fn f32, f64;
+    const ox_loop_fn *ints;
+    ox_status (*partial)(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b); /* on integers known in part, or NULL */
+};
+
+/* Position of an integer type in a table of eight kernels: int8, int16, int32, int64, then unsigned; -1 for others. */
+static inline int ox_int_index(ox_dtype dtype)
+{
+    switch (dtype) {
+    case OX_INT8: return 0;
+    case OX_INT16: return 1;
+    case OX_INT32: return 2;
+    case OX_INT64: return 3;
+    case OX_UINT8: return 4;
+    case OX_UINT16: return 5;
+    case OX_UINT32: return 6;
+    case OX_UINT64: return 7;
+    default: return -1;
+    }
+}
+
+extern const struct ox_unary_kind ox_unary_kinds[OX_UNARY_COUNT];
+extern const struct ox_binary_kind ox_binary_kinds[OX_BINARY_COUNT];
+
+#endif

@@ -1,0 +1,15 @@
+/* ir/ops/params.h - the parameter structs of all families: what decode makes of a node's attributes.
+ * Passes read them too. One header per family; keep the list sorted. */
+#ifndef OX_IR_OPS_PARAMS_H
+#define OX_IR_OPS_PARAMS_H
+
+#include "ir/ops/op.h"
+
+#include "ir/ops/elementwise.h"
+
+/* Of operators that have no parameters. */
+struct ox_none_params {
+    char unused;
+};
+
+#endif
