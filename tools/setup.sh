@@ -32,6 +32,11 @@ ox_apt() {
 ox_install_packages() { # PACKAGE...
     local p missing=()
     for p; do ox_have_package "$p" || missing+=("$p"); done
+    # A keyring from before the release of the suite that the ONNX schema comes from
+    if grep -qs "^ID=debian" /etc/os-release &&
+        [ ! -e /usr/share/keyrings/debian-archive-trixie-stable.gpg ]; then
+        missing+=(debian-archive-keyring)
+    fi
     [ ${#missing[@]} -gt 0 ] || return 0
     if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
         ox_say "please install as root: apt-get install ${missing[*]}"
