@@ -43,7 +43,13 @@ ox_install_packages() { # PACKAGE...
         return 1
     fi
     ox_say "installing ${missing[*]}"
-    { ox_apt update && ox_apt install --no-install-recommends "${missing[@]}"; } >&2
+    mkdir -p "$OX_ROOT/build"
+    if ! { ox_apt update && ox_apt install --no-install-recommends "${missing[@]}"; } \
+        >"$OX_ROOT/build/setup.log" 2>&1 </dev/null; then
+        tail -n 20 "$OX_ROOT/build/setup.log" >&2
+        ox_say "apt could not install the packages; its output is in build/setup.log"
+        return 1
+    fi
 }
 
 ox_check_programs() { # PROGRAM...: for systems without apt
@@ -73,10 +79,4 @@ ox_setup() { # build | check
         export CMAKE_C_COMPILER_LAUNCHER=ccache
     fi
     cd "$OX_ROOT"
-}
-
-ox_build() { # PRESET [cmake --build option...]
-    local preset=$1
-    shift
-    cmake --preset "$preset" && cmake --build --preset "$preset" "$@"
 }

@@ -13,6 +13,13 @@ write_basic_package_version_file(${OX_GENERATED_DIR}/onnxoptConfigVersion.cmake
 install(FILES ${OX_GENERATED_DIR}/onnxoptConfig.cmake
               ${OX_GENERATED_DIR}/onnxoptConfigVersion.cmake DESTINATION ${ox_package_dir})
 
+# Relative to the file itself, so that --prefix and moved trees are right.
+if(IS_ABSOLUTE ${CMAKE_INSTALL_LIBDIR})
+  set(ox_pc_prefix ${CMAKE_INSTALL_PREFIX})
+else()
+  file(RELATIVE_PATH ox_pc_up /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+  set(ox_pc_prefix "\${pcfiledir}/${ox_pc_up}")
+endif()
 configure_file(${CMAKE_CURRENT_LIST_DIR}/onnxopt.pc.in ${OX_GENERATED_DIR}/onnxopt.pc @ONLY)
 install(FILES ${OX_GENERATED_DIR}/onnxopt.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 install(FILES ${OX_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
