@@ -50,6 +50,9 @@ END
     cat >ir/ops/ops.def <<'END'
 /* OP(domain, name, ...) and
  * OP_UNARY(name, ...) */
+#define OP_UNARY(name, a, b) \
+    OP(ONNX, name, a, b)
+/* a comment */
 OP(ONNX, Conv, 1, 22)
 OP_UNARY(Sigmoid, 6, 13)
 OP(ONNX, ReduceSum, 1, 13)

@@ -6,21 +6,24 @@
 set -eu
 cd "${1:?usage: lint_tables.sh ROOT}"
 bad=0
-rows() { # FILE COLUMN-OF-NAME: names of rows; short forms OP_x(Name, ...) have no domain column
-    sed -e 's,/\*.*\*/,,' "$1" | awk '/^ *\/\*/ { skip = 1 } !skip && /^[ \t]*[A-Z_]+[ \t]*\(/ {
-        form = $0
-        sub(/^[ \t]*/, "", form)
+rows() { # FILE: names of rows; OP has the domain before the name, short forms have not
+    awk '
+    { macro = continued || /^[ \t]*#/; continued = /\\$/ }
+    /^[ \t]*\/\*/ { comment = 1 }
+    !comment && !macro && /^[ \t]*[A-Z_]+[ \t]*\(/ {
+        form = args = $0
         sub(/[ \t]*\(.*/, "", form)
-        args = $0
+        sub(/^[ \t]*/, "", form)
         sub(/^[^(]*\(/, "", args)
         sub(/\).*/, "", args)
         n = split(args, a, ",")
         column = form == "OP" ? 2 : 1
-        if (n >= column && a[column] ~ /[A-Za-z]/) {
+        if (n >= column) {
             gsub(/[" \t]/, "", a[column])
             print a[column]
         }
-    } /\*\// { skip = 0 }'
+    }
+    /\*\// { comment = 0 }' "$1"
 }
 
 # Operators that tests call: Name(, Name< or "Name" in cases and C sources.
