@@ -147,6 +147,7 @@ static const char *escape_name(char *out, size_t size, const char *name)
     return out;
 }
 
+OX_PRINTF(5, 0)
 static void emit(ox_ctx *ctx, enum ox_severity severity, const char *id, const struct ox_place *own,
                  const char *format, va_list args)
 {
