@@ -14,11 +14,17 @@ export function ortFolder() {
   return process.env.ONNXOPT_ORT_NODE || path.join(cache, `ort-node-${ORT_VERSION}`);
 }
 
-export function loadOrt() {
+/** Throws, with what to do about it, where ONNX Runtime is not installed; a check that needs it must not pass without. */
+export function needOrt() {
   const dir = ortFolder();
   if (!fs.existsSync(path.join(dir, 'node_modules', 'onnxruntime-node'))) {
     throw new Error(`onnxruntime-node is not in ${dir}; run tests/oracle/get_ort.sh or set ONNXOPT_ORT_NODE`);
   }
+  return dir;
+}
+
+export function loadOrt() {
+  const dir = needOrt();
   return createRequire(path.join(path.resolve(dir), 'x.js'))('onnxruntime-node');
 }
 
