@@ -48,6 +48,7 @@ struct ox_value {
     ox_tensor *init;            /* initializer, or default of an input; counted */
     struct ox_sparse *sparse;   /* sparse initializer (then init is NULL): opaque data */
     bool is_input;
+    bool declared;              /* its type stood in the file (value_info): the writer states it again, refined */
     struct ox_use *uses;
     size_t n_uses;
     ox_name doc;

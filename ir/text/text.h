@@ -7,6 +7,7 @@
 
 struct ox_text_options {
     size_t max_elements; /* larger tensors are printed as {...}, which cannot be parsed back; 0: no limit */
+    bool all_types;      /* state the type of every value that has one, not only of those declared in the file */
 };
 
 /* Text of a whole model / one graph / one node: NUL-terminated, *out from ox_alloc (caller frees with ox_free). Floats are printed so that

@@ -42,7 +42,8 @@ extern "C" {
     X(OX_UNSUPPORTED, 3, "unsupported")                                                            \
     X(OX_NOMEM, 4, "out of memory or over budget")                                                 \
     X(OX_IO, 5, "input/output error")                                                              \
-    X(OX_INTERNAL, 6, "internal error")
+    X(OX_INTERNAL, 6, "internal error")                                                            \
+    X(OX_CANCELLED, 7, "cancelled") /* the progress hook said so */
 
 typedef enum ox_status {
 #define X(id, code, text) id = code,
