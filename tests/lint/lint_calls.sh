@@ -7,7 +7,7 @@
 set -eu
 cd "${1:?usage: lint_calls.sh ROOT}"
 for d in ir frontend passes backend tools tests; do
-    if [ -d "$d" ]; then find "$d" -name '*.[ch]'; fi
+    if [ -d "$d" ]; then find "$d" -name '*.[ch]' -o -name '*.inc'; fi
 done | sort | awk '
 function ban(where, names,    n, i, a) {
     n = split(names, a, " ")

@@ -4,7 +4,7 @@
 set -eu
 cd "${1:?usage: lint_layers.sh ROOT}"
 for d in ir frontend passes backend tools; do
-    if [ -d "$d" ]; then find "$d" -name '*.[ch]' -o -name '*.def'; fi
+    if [ -d "$d" ]; then find "$d" -name '*.[ch]' -o -name '*.def' -o -name '*.inc'; fi
 done | sort | awk '
 function rule(layer, allowed,    n, i, a) {
     n = split(allowed, a, " ")

@@ -29,8 +29,15 @@ NF >= 7 {
         print object ": " name " is writable data (" section ")"
         bad = 1
     }
-    # a small letter is a local symbol
-    if (class ~ /^[A-Z]$/ && name !~ /^ox_/ && name !~ /^onnx__/) {
+    # clang merges the resolvers of target_clones by name, even those of static functions: two
+    # files with the same name would silently share one of the two functions
+    if (name ~ /\.resolver$/ && (name in resolver) && resolver[name] != object) {
+        print object ": " name " also in " resolver[name]
+        bad = 1
+    }
+    if (name ~ /\.resolver$/) resolver[name] = object
+    # a small letter is a local symbol; a dot stands in names made by the compiler
+    if (class ~ /^[A-Z]$/ && name !~ /\./ && name !~ /^ox_/ && name !~ /^onnx__/) {
         print object ": external name " name " without the prefix ox_"
         bad = 1
     }
