@@ -30,7 +30,8 @@ bool ox_type_is_static(const struct ox_type *t);
 /* Number of elements of a static tensor type; -1 where unknown or overflowing. */
 int64_t ox_type_count(const struct ox_type *t);
 bool ox_type_same(const struct ox_type *a, const struct ox_type *b);
-/* As in the ONNX text form: "float[N,3,224,224]", "int64" (rank 0), "float[]" (unknown rank), "seq(float)"... (snprintf's contract). */
+/* As the ONNX text form writes types: "float[N,3,224,224]", "int64" (rank 0), "float[]" (unknown rank), "seq(float[])", "?"
+ * for an unknown type (snprintf's contract). */
 size_t ox_type_print(char *buf, size_t size, const struct ox_type *t);
 
 OX_MUST_USE ox_status ox_type_tensor(const struct ox_type **out, struct ox_arena *arena, ox_dtype dtype, int rank, const ox_dim *dims);
