@@ -3,7 +3,7 @@
  * Identities used (a, b, c, q, r integers, c > 0; floor division):
  *   floor((q*b + r) / b) = q + floor(r / b)          floor(g*a / (g*b)) = floor(a / b)
  *   floor((floor(a/c) + r) / b) = floor((a + c*r) / (b*c)), b > 0
- *   ceil(a / b) = floor((a + b - 1) / b), b > 0      (g*a + r) mod (g*c) = g*((a + r/g) mod c) + r mod g
+ *   ceil(a / b) = floor((a + b - 1) / b), b > 0      (g*a + r) mod (g*c) = g*((a + floor(r/g)) mod c) + r mod g
  *   min(a + c, b + c) = min(a, b) + c, likewise max
  */
 #include "ir/base/dim_priv.h"
@@ -336,7 +336,9 @@ ox_status ox_dim_mod(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
     struct ox_poly r = p;
     bool monomial = q.n + (q.k != 0) == 1;
     if (divide(&unused, &r, &q) && (monomial || (r.n == 0 && r.k == 0))) p = r;
+    /* The constant may be split only where the divisor is known to be positive. */
     uint64_t g = terms_gcd(&q, terms_gcd(&p, magnitude(q.k)));
+    if (q.n && !ox_poly_nonneg(&q)) g = gcd_u64(g, magnitude(p.k));
     int64_t scale = 1, offset = 0, c;
     if (g > 1 && g <= INT64_MAX) {
         scale = (int64_t)g;
