@@ -130,7 +130,7 @@ plant symbols 'ox_table is writable data' 'echo "const char *ox_table[] = {\"a\"
 plant symbols 'external name helper' 'echo "int helper(void){return 1;}" >>ir/base/thing.c'
 
 # Only clang makes such names; an assembler label stands for them.
-plant symbols 'also in thing.o' 'twin=1; echo "__asm__(\".globl sum.resolver\\nsum.resolver:\");" >>ir/base/thing.c'
+plant symbols 'also in thing.o' 'twin=1; echo "__asm__(\".globl sum.resolver; sum.resolver:\");" >>ir/base/thing.c'
 twin=
 
 plant headers 'not self-sufficient as c11' 'sed -i /stddef/d ir/include/onnxopt/thing.h'
