@@ -127,6 +127,7 @@ plant symbols 'counter is writable data' 'echo "static int counter; int ox_f(voi
 plant symbols 'writable data' 'echo "int ox_f(void){static int calls = 5; return ++calls;}" >>ir/base/thing.c'
 plant symbols 'writable data' 'echo "int ox_f(void){static _Thread_local int t; return ++t;}" >>ir/base/thing.c'
 plant symbols 'ox_table is writable data' 'echo "const char *ox_table[] = {\"a\"};" >>ir/base/thing.c'
+plant symbols 'ox_gone is defined nowhere' 'echo "int ox_gone(void); int ox_f(void){return ox_gone();}" >>ir/base/thing.c'
 plant symbols 'external name helper' 'echo "int helper(void){return 1;}" >>ir/base/thing.c'
 
 # Only clang makes such names; an assembler label stands for them.

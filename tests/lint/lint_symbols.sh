@@ -3,6 +3,7 @@
 #   - no reference to the standard streams or to functions that print or end the process
 #   - no writable data: nothing in .data, .bss or thread-local storage
 #   - every external name has our prefix (the generated ONNX messages have theirs)
+#   - every function of ours that is called exists
 # Only for a Release build: assert and sanitizers bring such symbols with them.
 set -eu
 archive=${1:?usage: lint_symbols.sh ARCHIVE}
@@ -20,10 +21,12 @@ NF >= 7 {
     for (i = 1; i <= 7; i++) gsub(/^[ \t]+|[ \t\r]+$/, "", $i)
     name = $1; class = $3; type = $4; section = $7
     if (section == "*UND*") {
+        if (name ~ /^ox_/) wanted[name] = object
         if (name in banned) { print object ": uses " name; bad = 1 }
         next
     }
     symbols++
+    if (class ~ /^[A-Z]$/) defined[name] = 1
     if (type == "SECTION" || type == "FILE") next
     if ((section ~ /^\.(data|bss|tdata|tbss)/ && section !~ /^\.data\.rel\.ro/) || section == "*COM*") {
         print object ": " name " is writable data (" section ")"
@@ -44,5 +47,9 @@ NF >= 7 {
 }
 END {
     if (!objects || !symbols) { print "no symbols read"; exit 1 }
+    for (name in wanted) if (!(name in defined)) {
+        print wanted[name] ": " name " is defined nowhere"
+        bad = 1
+    }
     exit bad
 }'
