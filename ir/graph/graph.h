@@ -63,7 +63,7 @@ struct ox_pairs {
 };
 
 struct ox_node {
-    uint32_t id;
+    uint32_t id;                /* index in model->nodes */
     const struct ox_op *op;     /* NULL: opaque (unknown operator, function call, or `ret`) */
     ox_name domain, type;       /* as written; domain NULL for the default domain; `ret`: type NULL */
     ox_name overload;           /* of the function called */
@@ -146,7 +146,10 @@ struct ox_model {
     struct ox_str training;     /* raw wire bytes of training_info entries */
     struct ox_str unknown;
     uint32_t n_nodes, n_values; /* ids handed out */
-    struct ox_value *all_values; /* head of a list of all, for freeing tensors (internal) */
+    struct ox_node **nodes;     /* by id; removed ones stay, empty and unlinked */
+    struct ox_value **values;   /* by id */
+    size_t cap_nodes, cap_values;
+    struct { ox_name domain, type; const struct ox_op *op; } op_cache[256];
 };
 
 /* ---- building -------------------------------------------------------------------------------- */
@@ -179,6 +182,8 @@ OX_MUST_USE ox_status ox_node_set_string(struct ox_node *node, const char *name,
 OX_MUST_USE ox_status ox_node_set_ints(struct ox_node *node, const char *name, const int64_t *values, size_t count);
 void ox_node_drop_attr(struct ox_node *node, const char *name);
 const struct ox_attr *ox_node_attr(const struct ox_node *node, const char *name);
+/* Gives up the tensors an attribute counts (its memory belongs to the arena). */
+void ox_attr_release(struct ox_attr *attr);
 
 /* ---- editing: the primitives everything else is made of ---------------------------------------- */
 
@@ -199,6 +204,8 @@ static inline struct ox_node *ox_node_next(const struct ox_node *n) { return n->
 static inline struct ox_value *ox_node_in(const struct ox_node *n, size_t i) { return i < n->n_in ? n->in[i].value : NULL; }
 static inline struct ox_value *ox_node_out(const struct ox_node *n, size_t i) { return i < n->n_out ? n->out[i] : NULL; }
 bool ox_node_is(const struct ox_node *node, const char *type); /* default domain only; for rules and tests */
+/* The domain with "" and "ai.onnx" both as NULL. */
+ox_name ox_domain_norm(ox_name domain);
 /* Constant tensor behind a value: an initializer (also an input's default where ir_version < 4, when such inputs
  * cannot be overridden), or what a Constant node with a tensor `value` holds; else NULL. Borrowed. */
 ox_tensor *ox_value_const(const struct ox_value *value);
