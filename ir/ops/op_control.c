@@ -1,28 +1,27 @@
-/* ir/ops/op_control.c - If, Loop and Scan: what their subgraphs must look like. Running them is the executor's affair. */
-#include "ir/ops/op_control.h"
-#include "ir/ops/op.h"
+/* ir/ops/op_control.c - If, Loop and Scan: what their subgraphs must look like. Types come out of the subgraphs, which this layer
+ * cannot look into, so there is nothing to infer here; running them is the executor's affair. */
+#include "ir/ops/op_priv.h"
 
-_Static_assert(sizeof(struct ox_control_params) <= OX_PARAMS_MAX, "parameters fit the driver's buffer");
+const int ox_control_kinds[OX_CONTROL_KINDS] = {OX_CONTROL_IF, OX_CONTROL_LOOP, OX_CONTROL_SCAN};
 
 static ox_status need_graph(const struct ox_call *call, const char *name)
 {
     const struct ox_attr *a = ox_attr_find(call, name);
-    if (!a || a->type != OX_ATTR_GRAPH) return ox_bad_attr(call, "attribute '%s' must be there and be a graph", name);
+    if (!a || a->type != OX_ATTR_GRAPH)
+        return ox_bad_attr(call, "attribute '%s' must be there and be a graph", name);
     return OX_OK;
 }
 
-ox_status ox_decode_if(const struct ox_call *call, void *params)
+static ox_status decode_if(const struct ox_call *call, struct ox_control_params *p)
 {
-    struct ox_control_params *p = params;
     OX_TRY(need_graph(call, "then_branch"));
     OX_TRY(need_graph(call, "else_branch"));
     *p = (struct ox_control_params){2, {{"then_branch", 0, call->n_out}, {"else_branch", 0, call->n_out}}};
     return OX_OK;
 }
 
-ox_status ox_decode_loop(const struct ox_call *call, void *params)
+static ox_status decode_loop(const struct ox_call *call, struct ox_control_params *p)
 {
-    struct ox_control_params *p = params;
     size_t carried = call->n_in > 2 ? call->n_in - 2 : 0;
     OX_TRY(need_graph(call, "body"));
     if (call->n_out < carried)
@@ -31,24 +30,24 @@ ox_status ox_decode_loop(const struct ox_call *call, void *params)
     return OX_OK;
 }
 
-ox_status ox_decode_scan(const struct ox_call *call, void *params)
+static ox_status decode_scan(const struct ox_call *call, struct ox_control_params *p)
 {
-    struct ox_control_params *p = params;
     int64_t scanned;
     OX_TRY(need_graph(call, "body"));
     OX_TRY(ox_attr_int(&scanned, call, "num_scan_inputs", 0));
     /* Scan-8 has an optional first operand, the sequence lengths, which the body does not see. */
     size_t given = call->opset < 9 && call->n_in ? call->n_in - 1 : call->n_in;
-    if (scanned < 1 || (uint64_t)scanned > given) return ox_bad_attr(call, "num_scan_inputs %lld of %zu inputs", (long long)scanned, given);
+    if (scanned < 1 || (uint64_t)scanned > given)
+        return ox_bad_attr(call, "num_scan_inputs is %lld where %zu inputs are given", (long long)scanned, given);
     *p = (struct ox_control_params){1, {{"body", given, call->n_out}}};
     return OX_OK;
 }
 
-/* Types come out of the subgraphs, which this layer cannot look into. */
-ox_status ox_infer_control(const struct ox_call *call, const void *params, struct ox_infer *io)
+ox_status ox_decode_control(const struct ox_call *call, void *params)
 {
-    (void)call;
-    (void)params;
-    (void)io;
-    return OX_OK;
+    switch (*(const int *)call->op->family) {
+    case OX_CONTROL_IF: return decode_if(call, params);
+    case OX_CONTROL_LOOP: return decode_loop(call, params);
+    default: return decode_scan(call, params);
+    }
 }

@@ -2,7 +2,7 @@
 #ifndef OX_IR_OPS_OP_CONTROL_H
 #define OX_IR_OPS_OP_CONTROL_H
 
-#include <stddef.h>
+#include "ir/ops/op.h"
 
 /* The graph attributes an operator must have, and how many inputs and outputs each must have given the node's own. */
 struct ox_control_params {
@@ -12,5 +12,8 @@ struct ox_control_params {
         size_t n_in, n_out;
     } graphs[2];
 };
+
+enum { OX_CONTROL_IF, OX_CONTROL_LOOP, OX_CONTROL_SCAN, OX_CONTROL_KINDS };
+extern const int ox_control_kinds[OX_CONTROL_KINDS];
 
 #endif

@@ -6,6 +6,7 @@
 #include "ir/ops/op.h"
 
 #include "ir/ops/elementwise.h"
+#include "ir/ops/op_control.h"
 
 /* Of operators that have no parameters. */
 struct ox_none_params {
