@@ -1,0 +1,59 @@
+/* passes/pass.h - what a pass is: a row in passes.def, a file of the same name, and this contract.
+ *
+ * A pass changes the model in place through the primitives of ir/graph/graph.h, counts what it did, and leaves the model valid: the
+ * pipeline verifies it afterwards and names the pass if it is not. It asks ox_rewrite_allowed before each
+ * change, so that --max-rewrites can stop between any two, and passes every change through ox_rewrite_done.
+ * To add one: its row, its file, its golden file. */
+#ifndef OX_PASSES_PASS_H
+#define OX_PASSES_PASS_H
+
+#include "ir/ir.h"
+
+#include <onnxopt/passes.h>
+
+struct ox_pass;
+struct ox_report;
+
+/* What a running pass is given. */
+struct ox_pass_run {
+    struct ox_model *model;
+    ox_ctx *ctx;
+    const struct ox_pass *pass;
+    const struct ox_optimize_options *options; /* of the whole pipeline, defaults filled in */
+    const struct ox_pass_arg *args;            /* options of this pass as written in the pipeline text */
+    size_t n_args;
+    struct ox_report *report;
+    uint64_t *counts;                          /* one per counter of the row */
+    uint64_t rewrites;                         /* made by this run of the pass */
+    uint64_t *rewrites_left;                   /* of the whole pipeline */
+};
+
+struct ox_pass_arg { ox_name key, value; };
+
+typedef ox_status (*ox_pass_fn)(struct ox_pass_run *run);
+
+struct ox_pass {
+    const char *name, *summary, *options;
+    const char *const *counters;
+    size_t n_counters;
+    ox_pass_fn run;
+};
+
+/* May one more rewrite be made? */
+bool ox_rewrite_allowed(const struct ox_pass_run *run);
+/* One was made: counts it, under `counter` (index of the row's counters). */
+void ox_rewrite_done(struct ox_pass_run *run, size_t counter);
+/* Why a rewrite that nearly applied was not made; a note when options->explain. */
+void ox_rewrite_missed(const struct ox_pass_run *run, const struct ox_node *node, const char *format, ...) OX_PRINTF(3, 4);
+
+/* Options in the pipeline text: default when absent, OX_USAGE with a diagnostic when malformed. */
+OX_MUST_USE ox_status ox_pass_arg_text(const char **out, const struct ox_pass_run *run, const char *key, const char *dflt);
+OX_MUST_USE ox_status ox_pass_arg_int(int64_t *out, const struct ox_pass_run *run, const char *key, int64_t dflt, int64_t min, int64_t max);
+OX_MUST_USE ox_status ox_pass_arg_float(double *out, const struct ox_pass_run *run, const char *key, double dflt);
+OX_MUST_USE ox_status ox_pass_arg_choice(int *out, const struct ox_pass_run *run, const char *key, const char *const *allowed, int dflt);
+
+/* Adds to the report of quantization; strings are copied. */
+OX_MUST_USE ox_status ox_report_add_quant(struct ox_report *report, const struct ox_quant_report *entry);
+OX_MUST_USE ox_status ox_report_set_quant_summary(struct ox_report *report, const struct ox_quant_summary *summary);
+
+#endif
