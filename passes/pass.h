@@ -12,7 +12,7 @@
 #include <onnxopt/passes.h>
 
 struct ox_pass;
-struct ox_report;
+struct ox_outcome;
 
 /* What a running pass is given. */
 struct ox_pass_run {
@@ -22,7 +22,7 @@ struct ox_pass_run {
     const struct ox_optimize_options *options; /* of the whole pipeline, defaults filled in */
     const struct ox_pass_arg *args;            /* options of this pass as written in the pipeline text */
     size_t n_args;
-    struct ox_report *report;
+    struct ox_outcome *outcome;
     uint64_t *counts;                          /* one per counter of the row */
     uint64_t rewrites;                         /* made by this run of the pass */
     uint64_t *rewrites_left;                   /* of the whole pipeline */
@@ -53,7 +53,7 @@ OX_MUST_USE ox_status ox_pass_arg_float(double *out, const struct ox_pass_run *r
 OX_MUST_USE ox_status ox_pass_arg_choice(int *out, const struct ox_pass_run *run, const char *key, const char *const *allowed, int dflt);
 
 /* Adds to the report of quantization; strings are copied. */
-OX_MUST_USE ox_status ox_report_add_quant(struct ox_report *report, const struct ox_quant_report *entry);
-OX_MUST_USE ox_status ox_report_set_quant_summary(struct ox_report *report, const struct ox_quant_summary *summary);
+OX_MUST_USE ox_status ox_outcome_add_quant(struct ox_outcome *outcome, const struct ox_quant_report *entry);
+OX_MUST_USE ox_status ox_outcome_set_quant_summary(struct ox_outcome *outcome, const struct ox_quant_summary *summary);
 
 #endif

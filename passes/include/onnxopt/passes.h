@@ -26,11 +26,11 @@ struct ox_optimize_options {
     bool explain;                   /* report (as notes) why rules that matched in part did not fire */
 };
 
-typedef struct ox_report ox_report;
+typedef struct ox_outcome ox_outcome;
 
-/* Runs the pipeline over the model, in place. On failure the model is valid only for ox_model_free. *report may be NULL. */
-OX_MUST_USE ox_status ox_optimize(ox_model *model, const struct ox_optimize_options *options, ox_report **report);
-void ox_report_free(ox_report *report);
+/* Runs the pipeline over the model, in place. On failure the model is valid only for ox_model_free. *outcome may be NULL. */
+OX_MUST_USE ox_status ox_optimize(ox_model *model, const struct ox_optimize_options *options, ox_outcome **outcome);
+void ox_outcome_free(ox_outcome *outcome);
 
 /* One pass that ran; loops give one entry per pass, summed over their rounds. */
 struct ox_pass_report {
@@ -41,7 +41,7 @@ struct ox_pass_report {
     const char *const *counters; /* names ("conv-bn", "nodes-removed") */
     const uint64_t *counts;
 };
-bool ox_report_pass(struct ox_pass_report *out, const ox_report *report, size_t index); /* false past the end */
+bool ox_outcome_pass(struct ox_pass_report *out, const ox_outcome *outcome, size_t index); /* false past the end */
 
 /* One tensor that was quantized, or considered and left in float. */
 struct ox_quant_report {
@@ -58,7 +58,7 @@ struct ox_quant_report {
     double sqnr_db;         /* signal to quantization noise of this tensor in the quantized model against the float model on
                                the calibration samples, 10 log10(sum x^2 / sum (x - q)^2); NaN where not measured */
 };
-bool ox_report_quant(struct ox_quant_report *out, const ox_report *report, size_t index);
+bool ox_outcome_quant(struct ox_quant_report *out, const ox_outcome *outcome, size_t index);
 struct ox_quant_summary {
     bool ran;
     size_t samples;         /* calibration samples used */
@@ -67,7 +67,7 @@ struct ox_quant_summary {
     size_t ops_quantized, ops_float; /* of those that could be */
     double output_sqnr_db;  /* worst graph output; NaN where not measured */
 };
-void ox_report_quant_summary(struct ox_quant_summary *out, const ox_report *report);
+void ox_outcome_quant_summary(struct ox_quant_summary *out, const ox_outcome *outcome);
 
 /* The table of passes and presets, for help and documentation. False past the end. */
 struct ox_pass_info {
