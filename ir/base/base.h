@@ -29,6 +29,14 @@ struct ox_place {
  * NULL. Bytes below 0x20 and 0x7f in the finished text are escaped; it is cut at 600 bytes. */
 ox_status ox_fail(ox_ctx *ctx, ox_status status, const char *id, const struct ox_place *place,
                   const char *format, ...) OX_PRINTF(5, 6);
+/* The returned status is the one given: saying so where the compiler sees it lets it know that
+ * `return ox_fail(ctx, OX_INVALID, ...)` fails, and that what comes after success is initialized. */
+static inline ox_status ox_as_given(ox_status returned, ox_status given)
+{
+    (void)returned;
+    return given;
+}
+#define ox_fail(ctx, status, ...) ox_as_given((ox_fail)((ctx), (status), __VA_ARGS__), (status))
 /* Records a warning or note; work goes on. */
 void ox_report(ox_ctx *ctx, enum ox_severity severity, const char *id, const struct ox_place *place,
                const char *format, ...) OX_PRINTF(5, 6);

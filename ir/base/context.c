@@ -173,8 +173,8 @@ static void emit(ox_ctx *ctx, enum ox_severity severity, const char *id, const s
     ctx->on_diag(ctx->diag_user, &d);
 }
 
-ox_status ox_fail(ox_ctx *ctx, ox_status status, const char *id, const struct ox_place *place,
-                  const char *format, ...)
+ox_status(ox_fail)(ox_ctx *ctx, ox_status status, const char *id, const struct ox_place *place,
+                   const char *format, ...)
 {
     va_list args;
     va_start(args, format);

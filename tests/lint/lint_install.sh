@@ -1,8 +1,8 @@
 #!/bin/sh
-# lint_install.sh BUILD CMAKE CC: what "cmake --install" puts down is enough to use the library: a
+# lint_install.sh BUILD CMAKE CC GENERATOR: what "cmake --install" puts down is enough to use the library: a
 # program outside the tree is built through the CMake package and through pkg-config, and run.
 set -eu
-build=${1:?usage: lint_install.sh BUILD CMAKE CC} cmake=$2 cc=$3
+build=${1:?usage: lint_install.sh BUILD CMAKE CC GENERATOR} cmake=$2 cc=$3 generator=$4
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -30,7 +30,7 @@ find_package(onnxopt 0.1 REQUIRED)
 add_executable(user user.c)
 target_link_libraries(user PRIVATE onnxopt::onnxopt)
 END
-{ "$cmake" -S . -B b -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER="$cc" \
+{ "$cmake" -S . -B b -G "$generator" -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER="$cc" \
     -DCMAKE_PREFIX_PATH="$work/prefix" && "$cmake" --build b; } >log 2>&1 || {
     cat log
     echo "the CMake package does not work"
