@@ -48,6 +48,11 @@ const struct ox_place *ox_place_set(ox_ctx *ctx, const struct ox_place *place);
 void ox_mute(ox_ctx *ctx, bool on);
 
 const struct ox_limits *ox_ctx_limits(const ox_ctx *ctx); /* defaults filled in */
+/* Sets limits.max_tensor_bytes and returns what it was, to be restored: for work that is only tried. */
+size_t ox_ctx_limit_tensor(ox_ctx *ctx, size_t bytes);
+/* How often memory has been refused so far, by the system or by limits.max_memory: tells "too large to be
+ * worth it" from "out of memory", which are both OX_NOMEM. */
+size_t ox_ctx_refusals(const ox_ctx *ctx);
 /* False: the caller wants the work cancelled. */
 bool ox_progress(ox_ctx *ctx, const char *what, size_t done, size_t total);
 

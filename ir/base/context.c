@@ -115,6 +115,18 @@ const struct ox_limits *ox_ctx_limits(const ox_ctx *ctx)
     return &ctx->limits;
 }
 
+size_t ox_ctx_limit_tensor(ox_ctx *ctx, size_t bytes)
+{
+    size_t former = ctx->limits.max_tensor_bytes;
+    ctx->limits.max_tensor_bytes = bytes;
+    return former;
+}
+
+size_t ox_ctx_refusals(const ox_ctx *ctx)
+{
+    return ctx->refusals;
+}
+
 bool ox_progress(ox_ctx *ctx, const char *what, size_t done, size_t total)
 {
     return !ctx->on_progress || ctx->on_progress(ctx->progress_user, what, done, total);
@@ -209,6 +221,7 @@ void ox_mute(ox_ctx *ctx, bool on)
 static ox_status no_memory(ox_ctx *ctx, size_t count, size_t size)
 {
     size_t limit = ctx->limits.max_memory;
+    ctx->refusals++;
     if (limit)
         return ox_fail(ctx, OX_NOMEM, "out-of-memory", NULL,
                        "no memory for %zu x %zu bytes (%zu in use, limit %zu)", count, size,

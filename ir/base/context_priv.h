@@ -15,7 +15,7 @@ struct ox_ctx {
     struct ox_limits limits;
     int threads;
     size_t errors;
-    size_t memory, memory_peak;
+    size_t memory, memory_peak, refusals;
     const struct ox_place *place;
     int muted;
     struct ox_pool *pool; /* workers, started by the first ox_parallel that needs them */

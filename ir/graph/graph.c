@@ -366,7 +366,7 @@ ox_status ox_graph_add_init(struct ox_value **out, struct ox_graph *graph, ox_na
         graph->cap_inits = cap;
     }
     OX_TRY(value_new(&v, graph, name));
-    OX_TRY(ox_type_of(&v->type, &graph->model->arena, tensor));
+    if (tensor) OX_TRY(ox_type_of(&v->type, &graph->model->arena, tensor));
     v->def_index = graph->n_inits;
     v->init = tensor;
     graph->inits[graph->n_inits++] = v;

@@ -166,7 +166,7 @@ OX_MUST_USE ox_status ox_model_set_opset(struct ox_model *model, ox_name domain,
 /* A new graph with its `ret` and nothing else. owner may be NULL. */
 OX_MUST_USE ox_status ox_graph_new(struct ox_graph **out, struct ox_model *model, struct ox_node *owner);
 OX_MUST_USE ox_status ox_graph_add_input(struct ox_value **out, struct ox_graph *graph, ox_name name, const struct ox_type *type);
-/* Takes over the caller's count of `tensor`. Its type is the tensor's. */
+/* Takes over the caller's count of `tensor`. Its type is the tensor's. NULL: the caller sets `sparse` and the type. */
 OX_MUST_USE ox_status ox_graph_add_init(struct ox_value **out, struct ox_graph *graph, ox_name name, ox_tensor *tensor);
 OX_MUST_USE ox_status ox_graph_add_output(struct ox_graph *graph, struct ox_value *value, ox_name name, const struct ox_type *type);
 

@@ -6,8 +6,16 @@
 #include "ir/ops/broadcast.h"
 
 /* clang-format off */
-#define OX_UNARY_LIST(X) X(Abs) X(Neg) X(Relu) X(Sqrt)
-#define OX_BINARY_LIST(X) X(Add) X(Div) X(Mul) X(Sub)
+#define OX_UNARY_LIST(X) \
+    X(Abs) X(Acos) X(Acosh) X(Asin) X(Asinh) X(Atan) X(Atanh) X(BitwiseNot) X(Ceil) X(Celu) \
+    X(Cos) X(Cosh) X(Elu) X(Erf) X(Exp) X(Floor) X(Gelu) X(HardSigmoid) X(HardSwish) X(IsInf) \
+    X(IsNaN) X(LeakyRelu) X(Log) X(Mish) X(Neg) X(Not) X(Reciprocal) X(Relu) X(Round) X(Selu) \
+    X(Shrink) X(Sigmoid) X(Sign) X(Sin) X(Sinh) X(Softplus) X(Softsign) X(Sqrt) X(Tan) X(Tanh) \
+    X(ThresholdedRelu)
+#define OX_BINARY_LIST(X) \
+    X(Add) X(And) X(BitShift) X(BitwiseAnd) X(BitwiseOr) X(BitwiseXor) X(Div) X(Equal) \
+    X(Greater) X(GreaterOrEqual) X(Less) X(LessOrEqual) X(Mod) X(Mul) X(Or) X(PRelu) X(Pow) \
+    X(Sub) X(Xor)
 /* clang-format on */
 
 enum ox_unary_op {
@@ -28,6 +36,7 @@ enum ox_binary_op {
  * whose attributes have other names (Selu's gamma, Shrink's bias and lambd) the table says which is which. */
 struct ox_unary_params {
     float alpha, beta;
+    int mode; /* Gelu: 1 is the tanh form; IsInf: bit 0 negative, bit 1 positive */
 };
 
 /* Before opset 7 the second operand was aligned to the first at `axis`, and only on request. */
@@ -36,6 +45,7 @@ struct ox_binary_params {
     bool broadcast; /* attribute `broadcast` */
     bool has_axis;
     int64_t axis;
+    int mode; /* Mod: attribute fmod; BitShift: 1 is right */
 };
 
 /* A row of the unary family. Kernels get a pointer to ox_unary_params as `arg`. */
@@ -47,6 +57,8 @@ struct ox_unary_kind {
     const ox_loop_fn *ints; /* by ox_int_index, or NULL */
     const char *alpha, *beta; /* attribute names, NULL: none */
     float alpha_dflt, beta_dflt;
+    ox_status (*more)(struct ox_unary_params *p, const struct ox_call *call); /* rest of decode, or NULL */
+    ox_status (*partial)(ox_dim *out, struct ox_dims *dims, ox_dim a); /* on integers known in part, or NULL */
 };
 
 struct ox_binary_kind {
@@ -56,9 +68,12 @@ struct ox_binary_kind {
     ox_loop_fn f32, f64;
     const ox_loop_fn *ints;
     ox_status (*partial)(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b); /* on integers known in part, or NULL */
+    ox_status (*more)(struct ox_binary_params *p, const struct ox_call *call); /* rest of decode, or NULL */
+    bool one_way; /* the second operand is broadcast to the first, never the other way */
 };
 
-/* Position of an integer type in a table of eight kernels: int8, int16, int32, int64, then unsigned; -1 for others. */
+/* Position of an integer type in a table of eight kernels: int8, int16, int32, int64, then unsigned; bool counts
+ * as uint8; -1 for others. */
 static inline int ox_int_index(ox_dtype dtype)
 {
     switch (dtype) {
@@ -66,6 +81,7 @@ static inline int ox_int_index(ox_dtype dtype)
     case OX_INT16: return 1;
     case OX_INT32: return 2;
     case OX_INT64: return 3;
+    case OX_BOOL:
     case OX_UINT8: return 4;
     case OX_UINT16: return 5;
     case OX_UINT32: return 6;

@@ -1,85 +1,8 @@
-/* ir/ops/op_binary.c - the family of operators with two inputs that are broadcast together. */
+/* ir/ops/op_binary.c - the family of operators with two inputs that are broadcast together: what its rows share.
+ * The kernels stand in binary_float.c and binary_int.c. */
+#include "ir/ops/binary_priv.h"
+#include "ir/ops/convert.h"
 #include "ir/ops/op_priv.h"
-#include "ir/ops/simd.h"
-#include <math.h>
-
-/* ---- kernels --------------------------------------------------------------------------------- */
-
-/* A loop over n elements: x and y are the operands, `value` the result. Three bodies, so that each is
- * vectorized without a gather. */
-#define LOOP(fn, T, R, value)                                                                      \
-    OX_CLONES static void fn(void *out, const void *const *in, unsigned one, size_t n,             \
-                             const void *arg)                                                      \
-    {                                                                                              \
-        const T *xs = in[0], *ys = in[1];                                                          \
-        R *zs = out;                                                                               \
-        (void)arg;                                                                                 \
-        if (one == 1) {                                                                            \
-            T x = xs[0];                                                                           \
-            for (size_t i = 0; i < n; i++) {                                                       \
-                T y = ys[i];                                                                       \
-                zs[i] = (R)(value);                                                                \
-            }                                                                                      \
-        } else if (one == 2) {                                                                     \
-            T y = ys[0];                                                                           \
-            for (size_t i = 0; i < n; i++) {                                                       \
-                T x = xs[i];                                                                       \
-                zs[i] = (R)(value);                                                                \
-            }                                                                                      \
-        } else {                                                                                   \
-            for (size_t i = 0; i < n; i++) {                                                       \
-                T x = xs[i], y = ys[i];                                                            \
-                zs[i] = (R)(value);                                                                \
-            }                                                                                      \
-        }                                                                                          \
-    }
-
-#define FLOAT_LOOPS(name, value)                                                                   \
-    LOOP(name##_f32, float, float, value)                                                          \
-    LOOP(name##_f64, double, double, value)
-
-/* Where signed and unsigned give the same bits, because overflow wraps. */
-#define WRAPPING_LOOPS(name, value)                                                                \
-    LOOP(name##_1, uint8_t, uint8_t, value)                                                        \
-    LOOP(name##_2, uint16_t, uint16_t, value)                                                      \
-    LOOP(name##_4, uint32_t, uint32_t, value)                                                      \
-    LOOP(name##_8, uint64_t, uint64_t, value)
-#define WRAPPING_TABLE(name)                                                                       \
-    {                                                                                              \
-        name##_1, name##_2, name##_4, name##_8, name##_1, name##_2, name##_4, name##_8             \
-    }
-
-#define INT_LOOPS(name, svalue, uvalue)                                                            \
-    LOOP(name##_i8, int8_t, int8_t, svalue)                                                        \
-    LOOP(name##_i16, int16_t, int16_t, svalue)                                                     \
-    LOOP(name##_i32, int32_t, int32_t, svalue)                                                     \
-    LOOP(name##_i64, int64_t, int64_t, svalue)                                                     \
-    LOOP(name##_u8, uint8_t, uint8_t, uvalue)                                                      \
-    LOOP(name##_u16, uint16_t, uint16_t, uvalue)                                                   \
-    LOOP(name##_u32, uint32_t, uint32_t, uvalue)                                                   \
-    LOOP(name##_u64, uint64_t, uint64_t, uvalue)
-#define INT_TABLE(name)                                                                            \
-    {                                                                                              \
-        name##_i8, name##_i16, name##_i32, name##_i64, name##_u8, name##_u16, name##_u32,          \
-            name##_u64                                                                             \
-    }
-
-FLOAT_LOOPS(add, x + y)
-WRAPPING_LOOPS(add, (uint64_t)x + y)
-static const ox_loop_fn add_ints[] = WRAPPING_TABLE(add);
-
-FLOAT_LOOPS(sub, x - y)
-WRAPPING_LOOPS(sub, (uint64_t)x - y)
-static const ox_loop_fn sub_ints[] = WRAPPING_TABLE(sub);
-
-FLOAT_LOOPS(mul, x * y)
-WRAPPING_LOOPS(mul, (uint64_t)x * y)
-static const ox_loop_fn mul_ints[] = WRAPPING_TABLE(mul);
-
-/* Integers: toward zero. Division by zero gives 0, and the smallest number over -1 itself: neither traps. */
-FLOAT_LOOPS(div, x / y)
-INT_LOOPS(div, y == 0 ? 0 : y == -1 ? (int64_t)(0 - (uint64_t)x) : x / y, y == 0 ? 0 : x / y)
-static const ox_loop_fn div_ints[] = INT_TABLE(div);
 
 /* ---- values known in part -------------------------------------------------------------------- */
 
@@ -90,62 +13,139 @@ static ox_status partial_div(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim
     return ox_dim_unknown_int(out, dims);
 }
 
+static ox_status partial_mod(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
+{
+    if (ox_dim_ge(a, 0) && ox_dim_ge(b, 1)) return ox_dim_mod(out, dims, a, b);
+    return ox_dim_unknown_int(out, dims);
+}
+
+/* Truth values are 0 and 1. `less`: the answer where a < b, and so on. */
+static ox_status compare(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b, int less, int equal,
+                         int greater)
+{
+    ox_dim difference;
+    OX_TRY(ox_dim_sub(&difference, dims, a, b));
+    ox_dim minus;
+    OX_TRY(ox_dim_sub(&minus, dims, b, a));
+    bool ge = ox_dim_ge(difference, 0), le = ox_dim_ge(minus, 0);
+    if (ox_dim_same(a, b) || (ge && le))
+        *out = ox_dim_const(equal);
+    else if (ox_dim_ge(difference, 1) || (ge && greater == equal))
+        *out = ox_dim_const(greater);
+    else if (ox_dim_ge(minus, 1) || (le && less == equal))
+        *out = ox_dim_const(less);
+    else
+        return ox_dim_unknown_int(out, dims);
+    return OX_OK;
+}
+
+static ox_status partial_equal(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
+{
+    return compare(out, dims, a, b, 0, 1, 0);
+}
+static ox_status partial_greater(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
+{
+    return compare(out, dims, a, b, 0, 0, 1);
+}
+static ox_status partial_greaterorequal(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
+{
+    return compare(out, dims, a, b, 0, 1, 1);
+}
+static ox_status partial_less(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
+{
+    return compare(out, dims, a, b, 1, 0, 0);
+}
+static ox_status partial_lessorequal(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
+{
+    return compare(out, dims, a, b, 1, 1, 0);
+}
+
+/* ---- what single rows add -------------------------------------------------------------------- */
+
+static ox_status mod_mode(struct ox_binary_params *p, const struct ox_call *call)
+{
+    int64_t fmod;
+    OX_TRY(ox_attr_int(&fmod, call, "fmod", 0));
+    if (fmod != 0 && fmod != 1)
+        return ox_bad_attr(call, "fmod is %lld, expected 0 or 1", (long long)fmod);
+    p->mode = (int)fmod;
+    return OX_OK;
+}
+
+static ox_status shift_mode(struct ox_binary_params *p, const struct ox_call *call)
+{
+    static const char *const directions[] = {"LEFT", "RIGHT", NULL};
+    OX_TRY(ox_attr_choice(&p->mode, call, "direction", directions, -1));
+    if (p->mode < 0) return ox_bad_attr(call, "BitShift needs the attribute 'direction'");
+    return OX_OK;
+}
+
+/* Before opset 7 a slope of more than one element had one for each channel. */
+static ox_status prelu_mode(struct ox_binary_params *p, const struct ox_call *call)
+{
+    if (call->opset < 7) {
+        p->broadcast = true;
+        p->has_axis = true;
+        p->axis = 1;
+    }
+    return OX_OK;
+}
+
+/* ---- the rows -------------------------------------------------------------------------------- */
+
 /* clang-format off */
+#define F(name) .f32 = ox_bi_##name##_f32, .f64 = ox_bi_##name##_f64
+#define I(name) .ints = ox_bi_##name##_ints
+#define COMPARED(name) .out = OX_BOOL, .cost = 1, F(name), I(name), .partial = partial_##name
+#define PRELU_TYPES (OX_FLOATS | OX_BIT(OX_INT32) | OX_BIT(OX_INT64) | OX_BIT(OX_UINT32) | OX_BIT(OX_UINT64))
 const struct ox_binary_kind ox_binary_kinds[OX_BINARY_COUNT] = {
-    [OX_BI_Add] = {.types = OX_NUMBERS, .cost = 1, .f32 = add_f32, .f64 = add_f64, .ints = add_ints, .partial = ox_dim_add},
-    [OX_BI_Div] = {.types = OX_NUMBERS, .cost = 2, .f32 = div_f32, .f64 = div_f64, .ints = div_ints, .partial = partial_div},
-    [OX_BI_Mul] = {.types = OX_NUMBERS, .cost = 1, .f32 = mul_f32, .f64 = mul_f64, .ints = mul_ints, .partial = ox_dim_mul},
-    [OX_BI_Sub] = {.types = OX_NUMBERS, .cost = 1, .f32 = sub_f32, .f64 = sub_f64, .ints = sub_ints, .partial = ox_dim_sub},
+    [OX_BI_Add]            = {OX_NUMBERS, .cost = 1, F(add), I(add), .partial = ox_dim_add},
+    [OX_BI_And]            = {OX_BIT(OX_BOOL), .cost = 1, I(and)},
+    [OX_BI_BitShift]       = {OX_UNSIGNEDS, .cost = 1, I(shift), .more = shift_mode},
+    [OX_BI_BitwiseAnd]     = {OX_INTEGERS, .cost = 1, I(and)},
+    [OX_BI_BitwiseOr]      = {OX_INTEGERS, .cost = 1, I(or)},
+    [OX_BI_BitwiseXor]     = {OX_INTEGERS, .cost = 1, I(xor)},
+    [OX_BI_Div]            = {OX_NUMBERS, .cost = 1, F(div), I(div), .partial = partial_div},
+    [OX_BI_Equal]          = {OX_NUMBERS | OX_BIT(OX_BOOL) | OX_BIT(OX_STRING), COMPARED(equal)},
+    [OX_BI_Greater]        = {OX_NUMBERS, COMPARED(greater)},
+    [OX_BI_GreaterOrEqual] = {OX_NUMBERS, COMPARED(greaterorequal)},
+    [OX_BI_Less]           = {OX_NUMBERS, COMPARED(less)},
+    [OX_BI_LessOrEqual]    = {OX_NUMBERS, COMPARED(lessorequal)},
+    [OX_BI_Mod]            = {OX_NUMBERS, .cost = 10, F(mod), I(mod), .partial = partial_mod, .more = mod_mode},
+    [OX_BI_Mul]            = {OX_NUMBERS, .cost = 1, F(mul), I(mul), .partial = ox_dim_mul},
+    [OX_BI_Or]             = {OX_BIT(OX_BOOL), .cost = 1, I(or)},
+    [OX_BI_PRelu]          = {PRELU_TYPES, .cost = 1, F(prelu), I(prelu), .more = prelu_mode, .one_way = true},
+    [OX_BI_Pow]            = {OX_NUMBERS, .cost = 10, F(pow), I(pow)},
+    [OX_BI_Sub]            = {OX_NUMBERS, .cost = 1, F(sub), I(sub), .partial = ox_dim_sub},
+    [OX_BI_Xor]            = {OX_BIT(OX_BOOL), .cost = 1, I(xor)},
 };
+#undef F
+#undef I
+#undef COMPARED
 /* clang-format on */
 
-/* ---- 16-bit floats --------------------------------------------------------------------------- */
+static const struct ox_binary_kind *kind_of(const struct ox_call *call) { return call->op->family; }
 
-struct narrow {
-    ox_loop_fn f32;
-    bool half;
-};
-
-static void widen(float *to, const uint16_t *from, size_t n, bool half)
-{
-    for (size_t i = 0; i < n; i++)
-        to[i] = half ? ox_half_to_float(from[i]) : ox_bfloat16_to_float(from[i]);
-}
-
-static void narrow_loop(void *out, const void *const *in, unsigned one, size_t n, const void *arg)
-{
-    const struct narrow *narrow = arg;
-    const uint16_t *xs = in[0], *ys = in[1];
-    uint16_t *zs = out;
-    float x[256], y[256], z[256];
-    for (size_t done = 0; done < n; done += 256) {
-        size_t count = n - done < 256 ? n - done : 256;
-        widen(x, one & 1 ? xs : xs + done, one & 1 ? 1 : count, narrow->half);
-        widen(y, one & 2 ? ys : ys + done, one & 2 ? 1 : count, narrow->half);
-        const void *operands[] = {x, y};
-        narrow->f32(z, operands, one, count, NULL);
-        for (size_t i = 0; i < count; i++)
-            zs[done + i] = narrow->half ? ox_float_to_half(z[i]) : ox_float_to_bfloat16(z[i]);
-    }
-}
-
-/* ---- decode and infer ------------------------------------------------------------------------ */
+/* ---- decode ---------------------------------------------------------------------------------- */
 
 ox_status ox_decode_binary(const struct ox_call *call, void *params)
 {
     struct ox_binary_params *p = params;
     p->legacy = call->opset < 7 && call->op->since < 7;
-    if (!p->legacy) return OX_OK;
-    int64_t broadcast;
-    OX_TRY(ox_attr_int(&broadcast, call, "broadcast", 0));
-    OX_TRY(ox_attr_int(&p->axis, call, "axis", 0));
-    p->broadcast = broadcast != 0;
-    p->has_axis = ox_attr_find(call, "axis") != NULL;
-    return OX_OK;
+    if (p->legacy) {
+        int64_t broadcast;
+        OX_TRY(ox_attr_int(&broadcast, call, "broadcast", 0));
+        OX_TRY(ox_attr_int(&p->axis, call, "axis", 0));
+        p->broadcast = broadcast != 0;
+        p->has_axis = ox_attr_find(call, "axis") != NULL;
+    }
+    return kind_of(call)->more ? kind_of(call)->more(p, call) : OX_OK;
 }
 
-/* How many dims of 1 to add behind the second operand's dims, so that today's rules do what opset 1 to
- * 6 say: the operand lies along the first one's dims from `axis` on. */
+/* ---- dims ------------------------------------------------------------------------------------ */
+
+/* How many dims of 1 to add behind the second operand's dims, so that today's rules do what those of
+ * opset 1 to 6 say: the operand lies along the first one's dims from `axis` on. */
 static ox_status legacy_padding(int *padding, const struct ox_call *call,
                                 const struct ox_binary_params *p, int rank_a, int rank_b)
 {
@@ -160,25 +160,68 @@ static ox_status legacy_padding(int *padding, const struct ox_call *call,
     return OX_OK;
 }
 
+/* A slope of one element has no axis. */
+static bool single(const struct ox_type *t)
+{
+    return t->rank == 0 || (t->rank == 1 && ox_dim_is_const(t->dims[0]) && t->dims[0].k == 1);
+}
+
 static ox_status infer_dims(const struct ox_call *call, const struct ox_binary_params *p,
                             struct ox_infer *io, ox_dtype dtype)
 {
     const struct ox_type *a = io->in[0], *b = io->in[1];
-    if (!ox_type_is_tensor(a) || !ox_type_is_tensor(b) || a->rank < 0 || b->rank < 0)
-        return ox_infer_tensor(io, 0, dtype, -1, NULL);
+    bool known = ox_type_is_tensor(a) && ox_type_is_tensor(b) && a->rank >= 0 && b->rank >= 0;
+    if (!known && kind_of(call)->one_way && ox_in_rank(io, 0) >= 0) return ox_infer_same(io, 0, 0);
+    if (!known) return ox_infer_tensor(io, 0, dtype, -1, NULL);
     ox_dim dims[OX_MAX_RANK], padded[OX_MAX_RANK];
-    int rank = a->rank, padding;
+    int rank = a->rank, padding = 0;
     if (p->legacy && !p->broadcast && a->rank != b->rank)
         return ox_bad_shape(call, "ranks %d and %d differ, and broadcast is not set", a->rank,
                             b->rank);
-    OX_TRY(legacy_padding(&padding, call, p, a->rank, b->rank));
-    memcpy(dims, a->dims, (size_t)a->rank * sizeof *dims);
-    memcpy(padded, b->dims, (size_t)b->rank * sizeof *dims);
+    if (!single(b)) OX_TRY(legacy_padding(&padding, call, p, a->rank, b->rank));
+    if (a->rank > 0) memcpy(dims, a->dims, (size_t)a->rank * sizeof *dims);
+    if (b->rank > 0) memcpy(padded, b->dims, (size_t)b->rank * sizeof *dims);
     for (int i = 0; i < padding; i++)
         padded[b->rank + i] = ox_dim_const(1);
     OX_TRY(ox_infer_broadcast(call, io, &rank, dims, b->rank + padding, padded));
+    if (kind_of(call)->one_way) {
+        for (int i = 0; i < rank; i++)
+            if (rank > a->rank || (ox_dim_is_const(a->dims[i]) && !ox_dim_same(a->dims[i], dims[i])))
+                return ox_bad_shape(call, "input 1 is %s, which cannot be broadcast to %s",
+                                    ox_sym_dims_text(b->rank, b->dims).text,
+                                    ox_sym_dims_text(a->rank, a->dims).text);
+        return ox_infer_tensor(io, 0, dtype, a->rank, a->dims);
+    }
     return ox_infer_tensor(io, 0, dtype, rank, dims);
 }
+
+/* Dims of the result, and of the second operand after legacy padding (dims have room for OX_MAX_RANK). */
+static ox_status eval_dims(const struct ox_call *call, const struct ox_binary_params *p,
+                           const ox_tensor *a, const ox_tensor *b, int *rank, int64_t *dims,
+                           int *rank_b, int64_t *padded)
+{
+    int padding = 0;
+    if (p->legacy && !p->broadcast &&
+        (a->rank != b->rank ||
+         (a->rank > 0 && memcmp(a->dims, b->dims, (size_t)a->rank * sizeof *dims) != 0)))
+        return ox_bad_shape(call, "shapes %s and %s differ, and broadcast is not set",
+                            ox_dims_text(a->rank, a->dims).text,
+                            ox_dims_text(b->rank, b->dims).text);
+    if (b->count != 1) OX_TRY(legacy_padding(&padding, call, p, a->rank, b->rank));
+    *rank = a->rank;
+    if (a->rank > 0) memcpy(dims, a->dims, (size_t)a->rank * sizeof *dims);
+    *rank_b = b->rank + padding;
+    if (b->rank > 0) memcpy(padded, b->dims, (size_t)b->rank * sizeof *dims);
+    for (int i = b->rank; i < *rank_b; i++)
+        padded[i] = 1;
+    if (kind_of(call)->one_way && !ox_broadcasts_to(*rank, dims, *rank_b, padded))
+        return ox_bad_shape(call, "input 1 is %s, which cannot be broadcast to %s",
+                            ox_dims_text(b->rank, b->dims).text,
+                            ox_dims_text(a->rank, a->dims).text);
+    return ox_broadcast(call, rank, dims, *rank_b, padded);
+}
+
+/* ---- infer ----------------------------------------------------------------------------------- */
 
 static ox_status infer_value(const struct ox_binary_kind *kind, struct ox_infer *io)
 {
@@ -194,13 +237,23 @@ static ox_status infer_value(const struct ox_binary_kind *kind, struct ox_infer 
     return ox_infer_value(io, 0, a->rank > b->rank ? a->rank : b->rank, count, elems);
 }
 
-ox_status ox_infer_binary(const struct ox_call *call, const void *params, struct ox_infer *io)
+static ox_status check_types(const struct ox_call *call, const struct ox_binary_params *p,
+                             ox_dtype a, ox_dtype b)
 {
-    const struct ox_binary_kind *kind = call->op->family;
-    ox_dtype a = ox_in_dtype(io, 0), b = ox_in_dtype(io, 1);
+    const struct ox_binary_kind *kind = kind_of(call);
     OX_TRY(ox_expect_dtype(call, 0, a, kind->types));
     OX_TRY(ox_expect_dtype(call, 1, b, kind->types));
     OX_TRY(ox_expect_same_dtype(call, 0, a, 1, b));
+    if (kind->more == mod_mode && p->mode == 0 && ox_dtype_is_float(a))
+        return ox_bad_type(call, "Mod of %s needs the attribute fmod=1", ox_dtype_name(a));
+    return OX_OK;
+}
+
+ox_status ox_infer_binary(const struct ox_call *call, const void *params, struct ox_infer *io)
+{
+    const struct ox_binary_kind *kind = kind_of(call);
+    ox_dtype a = ox_in_dtype(io, 0), b = ox_in_dtype(io, 1);
+    OX_TRY(check_types(call, params, a, b));
     ox_dtype dtype = kind->out != OX_UNDEFINED ? kind->out : a != OX_UNDEFINED ? a : b;
     OX_TRY(infer_dims(call, params, io, dtype));
     return infer_value(kind, io);
@@ -208,62 +261,88 @@ ox_status ox_infer_binary(const struct ox_call *call, const void *params, struct
 
 /* ---- eval ------------------------------------------------------------------------------------ */
 
-/* Dims of the result, and of the second operand after legacy padding (padded has room for OX_MAX_RANK). */
-static ox_status eval_dims(const struct ox_call *call, const struct ox_binary_params *p,
-                           const ox_tensor *a, const ox_tensor *b, int *rank, int64_t *dims,
-                           int *rank_b, int64_t *padded)
+/* Kernel for two operands of the same type; NULL if there is none. *narrow is filled for 16-bit floats. */
+static ox_loop_fn kernel_of(const struct ox_binary_kind *kind, ox_dtype dtype,
+                            struct ox_bi_narrow *narrow)
 {
-    int padding;
-    if (p->legacy && !p->broadcast &&
-        (a->rank != b->rank || memcmp(a->dims, b->dims, (size_t)a->rank * sizeof *dims) != 0))
-        return ox_bad_shape(call, "shapes %s and %s differ, and broadcast is not set",
-                            ox_dims_text(a->rank, a->dims).text,
-                            ox_dims_text(b->rank, b->dims).text);
-    OX_TRY(legacy_padding(&padding, call, p, a->rank, b->rank));
-    *rank = a->rank;
-    if (a->rank > 0) memcpy(dims, a->dims, (size_t)a->rank * sizeof *dims);
-    *rank_b = b->rank + padding;
-    if (b->rank > 0) memcpy(padded, b->dims, (size_t)b->rank * sizeof *dims);
-    for (int i = b->rank; i < *rank_b; i++)
-        padded[i] = 1;
-    return ox_broadcast(call, rank, dims, *rank_b, padded);
+    int which = ox_int_index(dtype);
+    narrow->f32 = NULL;
+    if (dtype == OX_FLOAT) return kind->f32;
+    if (dtype == OX_DOUBLE) return kind->f64;
+    if (dtype == OX_STRING) return ox_bi_equal_str; /* the only row that takes strings */
+    if (which >= 0) return kind->ints ? kind->ints[which] : NULL;
+    if (!kind->f32) return NULL;
+    narrow->f32 = kind->f32;
+    narrow->dtype = dtype;
+    narrow->result = kind->out == OX_UNDEFINED ? dtype : kind->out;
+    return ox_bi_narrow_loop;
 }
 
-ox_status ox_eval_binary(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                         ox_tensor **out)
+static ox_status run(const struct ox_call *call, const struct ox_binary_params *p,
+                     const ox_tensor *a, const ox_tensor *b, ox_tensor **out)
 {
-    const struct ox_binary_kind *kind = call->op->family;
-    const ox_tensor *a = in[0], *b = in[1];
-    OX_TRY(ox_expect_dtype(call, 0, a->dtype, kind->types));
-    OX_TRY(ox_expect_same_dtype(call, 0, a->dtype, 1, b->dtype));
+    const struct ox_binary_kind *kind = kind_of(call);
     int rank, rank_b;
     int64_t dims[OX_MAX_RANK], dims_b[OX_MAX_RANK];
-    OX_TRY(eval_dims(call, params, a, b, &rank, dims, &rank_b, dims_b));
-
-    struct narrow narrow = {kind->f32, a->dtype == OX_FLOAT16};
-    const void *arg = NULL;
-    ox_loop_fn fn = NULL;
-    int which = ox_int_index(a->dtype);
-    if (a->dtype == OX_FLOAT) {
-        fn = kind->f32;
-    } else if (a->dtype == OX_DOUBLE) {
-        fn = kind->f64;
-    } else if (which >= 0) {
-        fn = kind->ints ? kind->ints[which] : NULL;
-    } else if (a->dtype == OX_FLOAT16 || a->dtype == OX_BFLOAT16) {
-        fn = narrow_loop;
-        arg = &narrow;
-    }
+    OX_TRY(eval_dims(call, p, a, b, &rank, dims, &rank_b, dims_b));
+    struct ox_bi_narrow narrow = {.params = p};
+    ox_loop_fn fn = kernel_of(kind, a->dtype, &narrow);
     if (!fn)
         return ox_no_kernel(call, "%s has no kernel for %s", call->op->name,
                             ox_dtype_name(a->dtype));
     ox_dtype result = kind->out == OX_UNDEFINED ? a->dtype : kind->out;
     void *data;
-    OX_TRY(ox_tensor_new(&out[0], &data, call->ctx, result, rank, dims));
+    OX_TRY(ox_tensor_new(out, &data, call->ctx, result, rank, dims));
     struct ox_operand operands[2] = {ox_operand(a), ox_operand(b)};
     operands[1].rank = rank_b;
     operands[1].dims = dims_b;
+    const void *arg = narrow.f32 ? (const void *)&narrow : p;
     ox_run_loop(call->ctx, fn, arg, (size_t)kind->cost, data, (size_t)ox_dtype_bits(result) / 8,
                 rank, dims, 2, operands);
     return OX_OK;
+}
+
+ox_status ox_eval_binary(const struct ox_call *call, const void *params, const ox_tensor *const *in,
+                         ox_tensor **out)
+{
+    OX_TRY(check_types(call, params, in[0]->dtype, in[1]->dtype));
+    return run(call, params, in[0], in[1], out);
+}
+
+/* ---- Pow: the exponent has a type of its own ------------------------------------------------- */
+
+#define POW_BASES (OX_FLOATS | OX_BIT(OX_INT32) | OX_BIT(OX_INT64))
+
+ox_status ox_infer_pow(const struct ox_call *call, const void *params, struct ox_infer *io)
+{
+    ox_dtype x = ox_in_dtype(io, 0);
+    OX_TRY(ox_expect_dtype(call, 0, x, POW_BASES));
+    OX_TRY(ox_expect_dtype(call, 1, ox_in_dtype(io, 1), OX_NUMBERS));
+    return infer_dims(call, params, io, x);
+}
+
+/* Computes in `type` what is asked for in the base's type. */
+static ox_status pow_in(const struct ox_call *call, const void *params, ox_dtype type,
+                        const ox_tensor *x, const ox_tensor *y, ox_tensor **out)
+{
+    ox_tensor *base = NULL, *exponent = NULL, *result = NULL;
+    ox_status status = ox_tensor_cast(&base, call->ctx, x, type, true);
+    if (status == OX_OK) status = ox_tensor_cast(&exponent, call->ctx, y, type, true);
+    if (status == OX_OK) status = run(call, params, base, exponent, &result);
+    if (status == OX_OK) status = ox_tensor_cast(out, call->ctx, result, x->dtype, true);
+    ox_tensor_unref(base);
+    ox_tensor_unref(exponent);
+    ox_tensor_unref(result);
+    return status;
+}
+
+ox_status ox_eval_pow(const struct ox_call *call, const void *params, const ox_tensor *const *in,
+                      ox_tensor **out)
+{
+    const ox_tensor *x = in[0], *y = in[1];
+    OX_TRY(ox_expect_dtype(call, 0, x->dtype, POW_BASES));
+    OX_TRY(ox_expect_dtype(call, 1, y->dtype, OX_NUMBERS));
+    bool integers = ox_dtype_is_integer(x->dtype) && ox_dtype_is_integer(y->dtype);
+    bool wide = x->dtype == OX_DOUBLE || y->dtype == OX_DOUBLE || ox_dtype_is_integer(x->dtype);
+    return pow_in(call, params, integers ? OX_INT64 : wide ? OX_DOUBLE : OX_FLOAT, x, y, out);
 }

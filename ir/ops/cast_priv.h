@@ -1,0 +1,11 @@
+/* ir/ops/cast_priv.h - the string half of ox_tensor_cast. */
+#ifndef OX_IR_OPS_CAST_PRIV_H
+#define OX_IR_OPS_CAST_PRIV_H
+
+#include "ir/base/bytes.h"
+
+OX_MUST_USE ox_status ox_cast_to_strings(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tensor);
+OX_MUST_USE ox_status ox_cast_from_strings(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tensor,
+                                           ox_dtype dtype, bool saturate);
+
+#endif
