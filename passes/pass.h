@@ -39,6 +39,13 @@ struct ox_pass {
     ox_pass_fn run;
 };
 
+/* The function of each row. */
+#define PASS(name, summary, options, ...) ox_status ox_pass_##name(struct ox_pass_run *run);
+#define PRESET(name, summary, pipeline)
+#include "passes/passes.def"
+#undef PASS
+#undef PRESET
+
 /* May one more rewrite be made? */
 bool ox_rewrite_allowed(const struct ox_pass_run *run);
 /* One was made: counts it, under `counter` (index of the row's counters). */

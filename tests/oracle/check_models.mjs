@@ -17,23 +17,13 @@ import { parseArgs } from 'node:util';
 import { worst } from './compare.mjs';
 import { readArrays, toNumbers, writeNpz } from './npz.mjs';
 import { Oracle } from './oracle_client.mjs';
-import { allNodes, DTYPES, nodeCount, opName, readModel } from './onnx_lite.mjs';
+import { allNodes, DTYPES, nodeCount, readModel } from './onnx_lite.mjs';
 import { needOrt } from './ort.mjs';
 import { sampleMakers } from './samples.mjs';
+import { outside } from './slice.mjs';
 
 const TOLERANCE = 1e-4;
 const LIMIT_MS = 600_000;
-
-// What the current operator set leaves out: such a model is still optimized and compared (the operator must survive),
-// but not run by the reference executor and not quantized.
-const OUTSIDE = new Set(['LSTM', 'GRU', 'RNN', 'If', 'Loop', 'Scan', // recurrent and control flow
-  'Affine', 'Crop', 'ImageScaler']); // experimental operators that the standard dropped in opset 8
-
-export function outside(model) {
-  const found = new Set();
-  for (const n of allNodes(model)) if (n.domain || OUTSIDE.has(n.op)) found.add(opName(n));
-  return [...found];
-}
 
 /** 'float' models must meet TOLERANCE. In the others one rounding step of the type itself is larger than that. */
 function numericClass(model) {

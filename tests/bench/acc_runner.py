@@ -1,0 +1,79 @@
+"""ONNX Runtime for the accuracy benchmark, through tests/oracle/ort_server.mjs: numpy arrays in, numpy arrays out.
+
+A runner is what a scorer sees: `.inputs` [(name, type text, dims)], `.outputs` [name], `.run(feeds) -> [array]`.
+"""
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+
+import numpy as np
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SERVER = os.path.join(HERE, "..", "oracle", "ort_server.mjs")
+TYPE_TEXT = {"float32": "float", "float64": "double"}
+
+
+def scratch():
+    """A new folder for passing arrays, in memory where the system has such a place."""
+    return tempfile.mkdtemp(prefix="onnxopt-acc-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+
+
+class Ort:
+    """One model in one server process."""
+
+    def __init__(self, model, threads=2):
+        self.model, self.threads, self.dir = model, threads, scratch()
+        self.server = subprocess.Popen(["node", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        info = self.ask(op="info")
+        self.inputs = [(i["name"], "tensor(%s)" % TYPE_TEXT.get(i["dtype"], i["dtype"]), i["dims"]) for i in info["inputs"]]
+        self.outputs = info["outputs"]
+
+    def ask(self, **request):
+        request.update(model=self.model, threads=self.threads)
+        self.server.stdin.write(json.dumps(request) + "\n")
+        line = self.server.stdout.readline()
+        answer = json.loads(line) if line else {"ok": False, "error": "ONNX Runtime ended"}
+        if not answer["ok"]:
+            raise RuntimeError(answer["error"])
+        return answer
+
+    def run(self, feeds):
+        src, dst = os.path.join(self.dir, "in.npz"), os.path.join(self.dir, "out.npz")
+        np.savez(src, **feeds)
+        self.ask(inputs=src, output=dst)
+        with np.load(dst) as z:
+            return [z[name] for name in self.outputs]
+
+    def close(self):
+        self.server.stdin.close()
+        self.server.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Recorder:
+    """A runner that writes what a scorer feeds to FOLDER/NNNNN.npz: calibration data with the scorer's own preprocessing."""
+
+    def __init__(self, inner, folder):
+        self.inner, self.folder, self.count = inner, folder, 0
+        self.inputs, self.outputs = inner.inputs, inner.outputs
+        os.makedirs(folder, exist_ok=True)
+
+    def run(self, feeds):
+        np.savez(os.path.join(self.folder, "%05d.npz" % self.count), **feeds)
+        self.count += 1
+        return self.inner.run(feeds)
+
+
+class Switcher:
+    """A runner that gives call i to runner[fold[i]], so that no sample is scored by a model calibrated with it."""
+
+    def __init__(self, runners, folds):
+        self.runners, self.folds, self.count = runners, folds, 0
+        self.inputs, self.outputs = runners[0].inputs, runners[0].outputs
+
+    def run(self, feeds):
+        r = self.runners[self.folds[self.count]]
+        self.count += 1
+        return r.run(feeds)
