@@ -162,6 +162,8 @@ int64_t ox_model_opset(const struct ox_model *model, ox_name domain); /* 0: not 
 /* The version in force for a node: the function body's import before the model's. */
 int64_t ox_node_opset(const struct ox_node *node);
 OX_MUST_USE ox_status ox_model_set_opset(struct ox_model *model, ox_name domain, int64_t version);
+/* Sets the callee of each node that calls one of the model's functions (the first that fits by domain, name and overload). For readers, when all is read. */
+OX_MUST_USE ox_status ox_model_link_calls(struct ox_model *model);
 
 /* A new graph with its `ret` and nothing else. owner may be NULL. */
 OX_MUST_USE ox_status ox_graph_new(struct ox_graph **out, struct ox_model *model, struct ox_node *owner);
