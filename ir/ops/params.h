@@ -7,6 +7,7 @@
 
 #include "ir/ops/elementwise.h"
 #include "ir/ops/op_control.h"
+#include "ir/ops/op_conv.h"
 
 /* Of operators that have no parameters. */
 struct ox_none_params {
