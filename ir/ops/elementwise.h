@@ -48,6 +48,30 @@ struct ox_binary_params {
     int mode; /* Mod: attribute fmod; BitShift: 1 is right */
 };
 
+struct ox_variadic_params {
+    bool same_shapes; /* before opset 8 there was no broadcasting */
+};
+
+struct ox_cast_params {
+    ox_dtype to;
+    bool saturate;
+};
+
+struct ox_castlike_params {
+    bool saturate;
+};
+
+struct ox_clip_params {
+    bool has_min, has_max;     /* the bound is there */
+    bool min_known, max_known; /* and is constant: then it is min, max */
+    double min, max;
+};
+
+struct ox_dropout_params {
+    float ratio; /* attribute, before opset 12 */
+    enum { OX_TRAINING_NO, OX_TRAINING_YES, OX_TRAINING_UNKNOWN } training;
+};
+
 /* A row of the unary family. Kernels get a pointer to ox_unary_params as `arg`. */
 struct ox_unary_kind {
     uint32_t types;      /* element types it takes: bit d is dtype d */
@@ -72,6 +96,16 @@ struct ox_binary_kind {
     bool one_way; /* the second operand is broadcast to the first, never the other way */
 };
 
+/* Max, Mean, Min and Sum: of any number of inputs, two at a time. */
+struct ox_variadic_kind {
+    uint32_t types;
+    ox_loop_fn f32, f64;
+    const ox_loop_fn *ints;
+    bool mean; /* divide by the number of inputs in the end */
+    ox_status (*partial)(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b);
+};
+enum ox_variadic_op { OX_VA_Max, OX_VA_Mean, OX_VA_Min, OX_VA_Sum, OX_VARIADIC_COUNT };
+
 /* Position of an integer type in a table of eight kernels: int8, int16, int32, int64, then unsigned; bool counts
  * as uint8; -1 for others. */
 static inline int ox_int_index(ox_dtype dtype)
@@ -91,6 +125,7 @@ static inline int ox_int_index(ox_dtype dtype)
 }
 
 extern const struct ox_unary_kind ox_unary_kinds[OX_UNARY_COUNT];
+extern const struct ox_variadic_kind ox_variadic_kinds[OX_VARIADIC_COUNT];
 extern const struct ox_binary_kind ox_binary_kinds[OX_BINARY_COUNT];
 
 #endif

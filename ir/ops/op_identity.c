@@ -1,0 +1,93 @@
+/* ir/ops/op_identity.c - operators that give back their input: Identity, and Dropout where nothing is
+ * dropped. */
+#include "ir/ops/op_priv.h"
+
+ox_status ox_infer_identity(const struct ox_call *call, const void *params, struct ox_infer *io)
+{
+    (void)call;
+    (void)params;
+    if (io->in_values && io->out_values) io->out_values[0] = io->in_values[0];
+    return ox_infer_same(io, 0, 0);
+}
+
+ox_status ox_eval_identity(const struct ox_call *call, const void *params,
+                           const ox_tensor *const *in, ox_tensor **out)
+{
+    (void)call;
+    (void)params;
+    out[0] = ox_tensor_ref(in[0]);
+    return OX_OK;
+}
+
+/* ---- Dropout --------------------------------------------------------------------------------- */
+
+/* Since opset 12 an input says whether the model trains. Opset 1 and 6 had an attribute is_test with
+ * default 0, which models that are only run leave out as often as not: it is not looked at. */
+ox_status ox_decode_dropout(const struct ox_call *call, void *params)
+{
+    struct ox_dropout_params *p = params;
+    OX_TRY(ox_attr_float(&p->ratio, call, "ratio", 0.5f));
+    bool has_mode = call->opset >= 12 && call->n_in > 2 && (!call->present || call->present[2]);
+    const ox_tensor *mode = has_mode && call->consts ? call->consts[2] : NULL;
+    p->training = OX_TRAINING_NO;
+    if (has_mode) p->training = OX_TRAINING_UNKNOWN;
+    if (!mode) return OX_OK;
+    if (mode->dtype != OX_BOOL || mode->count != 1)
+        return ox_bad_type(call, "training_mode is a %s tensor of %zu elements, expected one bool",
+                           ox_dtype_name(mode->dtype), mode->count);
+    p->training = *(const uint8_t *)mode->data ? OX_TRAINING_YES : OX_TRAINING_NO;
+    return OX_OK;
+}
+
+ox_status ox_infer_dropout(const struct ox_call *call, const void *params, struct ox_infer *io)
+{
+    (void)params;
+    OX_TRY(ox_expect_dtype(call, 0, ox_in_dtype(io, 0), OX_FLOATS | OX_FLOAT8S));
+    OX_TRY(ox_infer_same(io, 0, 0));
+    if (call->n_out < 2) return OX_OK;
+    /* Before opset 10 the mask had the type of the data. */
+    ox_dtype dtype = call->opset < 10 ? ox_in_dtype(io, 0) : OX_BOOL;
+    if (!ox_type_is_tensor(io->in[0])) return ox_infer_tensor(io, 1, dtype, -1, NULL);
+    return ox_infer_tensor(io, 1, dtype, io->in[0]->rank, io->in[0]->dims);
+}
+
+/* All of a mask is kept. */
+static void fill_ones(void *data, ox_dtype dtype, size_t n)
+{
+    if (dtype == OX_BOOL) {
+        memset(data, 1, n);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (dtype == OX_FLOAT) ((float *)data)[i] = 1.0f;
+        if (dtype == OX_DOUBLE) ((double *)data)[i] = 1.0;
+        if (dtype == OX_FLOAT16) ((uint16_t *)data)[i] = 0x3c00;
+        if (dtype == OX_BFLOAT16) ((uint16_t *)data)[i] = 0x3f80;
+    }
+}
+
+static bool is_zero_ratio(const struct ox_dropout_params *p, const ox_tensor *ratio)
+{
+    if (!ratio) return p->ratio == 0;
+    for (size_t i = 0; i < ratio->size; i++)
+        if (((const unsigned char *)ratio->data)[i] & (i + 1 == ratio->size ? 0x7f : 0xff))
+            return false;
+    return ratio->count == 1;
+}
+
+ox_status ox_eval_dropout(const struct ox_call *call, const void *params,
+                          const ox_tensor *const *in, ox_tensor **out)
+{
+    const struct ox_dropout_params *p = params;
+    const ox_tensor *x = in[0], *ratio = call->opset >= 12 && call->n_in > 1 ? in[1] : NULL;
+    OX_TRY(ox_expect_dtype(call, 0, x->dtype, OX_FLOATS | OX_FLOAT8S));
+    if (p->training != OX_TRAINING_NO && !is_zero_ratio(p, ratio))
+        return ox_no_kernel(call, "Dropout in training mode is random and is not executed");
+    out[0] = ox_tensor_ref(x);
+    if (call->n_out < 2 || (call->wanted && !call->wanted[1])) return OX_OK;
+    void *mask;
+    ox_dtype dtype = call->opset < 10 ? x->dtype : OX_BOOL;
+    OX_TRY(ox_tensor_new(&out[1], &mask, call->ctx, dtype, x->rank, x->dims));
+    fill_ones(mask, dtype, x->count);
+    return OX_OK;
+}
