@@ -26,7 +26,11 @@ class Ort:
     def __init__(self, model, threads=2):
         self.model, self.threads, self.dir = model, threads, scratch()
         self.server = subprocess.Popen(["node", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
-        info = self.ask(op="info")
+        try:
+            info = self.ask(op="info")
+        except RuntimeError:
+            self.close()
+            raise
         self.inputs = [(i["name"], "tensor(%s)" % TYPE_TEXT.get(i["dtype"], i["dtype"]), i["dims"]) for i in info["inputs"]]
         self.outputs = info["outputs"]
 
@@ -47,7 +51,8 @@ class Ort:
             return [z[name] for name in self.outputs]
 
     def close(self):
-        self.server.stdin.close()
+        if not self.server.stdin.closed:
+            self.server.stdin.close()
         self.server.wait()
         shutil.rmtree(self.dir, ignore_errors=True)
 

@@ -166,23 +166,19 @@ class Model:
             raise RuntimeError("%s: exit %d: %s" % (tag, r.returncode, ((r.stderr or r.stdout).strip().splitlines() or [""])[-1][:200]))
         return out
 
-    def score(self, runners, want, folds=None):
+    def variant(self, key, commands, want, folds=None):
+        """Scores the models that the commands make (one a fold); a failure is a result too."""
+        runners = []
         try:
+            for k, c in enumerate(commands):
+                runners.append(Ort(self.quantized(c, "%s_%d" % (key, k))))
             got = self.task.evaluate(Switcher(runners, folds) if folds is not None else runners[0])
             return {"score": got["score"], **self.task.compare(want, got)}
+        except (RuntimeError, subprocess.TimeoutExpired, AssertionError, ValueError) as e:
+            return {"error": str(e)[:300]}
         finally:
             for r in runners:
                 r.close()
-
-    def variant(self, key, commands, want, folds=None):
-        """Scores the models that the commands make (one a fold); a failure is a result too."""
-        try:
-            runners = []
-            for k, c in enumerate(commands):
-                runners.append(Ort(self.quantized(c, "%s_%d" % (key, k))))
-            return self.score(runners, want, folds)
-        except (RuntimeError, subprocess.TimeoutExpired, AssertionError, ValueError) as e:
-            return {"error": str(e)[:300]}
 
     def all(self):
         o, row = self.options, {"model": self.name, "task": self.task.task}
