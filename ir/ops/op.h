@@ -81,7 +81,7 @@ enum ox_quant_class {
 };
 
 /* Largest parameter struct; a static assertion in each family checks its own. */
-#define OX_PARAMS_MAX 2048
+#define OX_PARAMS_MAX 4096
 
 struct ox_op;
 

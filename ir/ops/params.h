@@ -8,6 +8,8 @@
 #include "ir/ops/elementwise.h"
 #include "ir/ops/op_control.h"
 #include "ir/ops/op_conv.h"
+#include "ir/ops/op_move.h"
+#include "ir/ops/op_shape.h"
 
 /* Of operators that have no parameters. */
 struct ox_none_params {
