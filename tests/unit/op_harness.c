@@ -202,6 +202,26 @@ static void compare_type(struct oh *h, const struct ox_type *type, const ox_tens
     }
 }
 
+/* What is claimed of an output's elements must be true. */
+static void compare_value(struct oh *h, const struct ox_partial *value, const ox_tensor *t,
+                          size_t i) {
+    if (!value) return;
+    ck_assert_msg(t->dtype == OX_INT64 || t->dtype == OX_INT32 || t->dtype == OX_BOOL,
+                  "%s: elements claimed of a %s output", h->op->name, ox_dtype_name(t->dtype));
+    ck_assert_int_eq(value->rank, t->rank);
+    ck_assert_uint_eq(value->count, t->count);
+    for (size_t k = 0; k < t->count; k++) {
+        int64_t claimed, real;
+        struct sizes sizes = {h};
+        real = t->dtype == OX_INT64   ? ((const int64_t *)t->data)[k]
+               : t->dtype == OX_INT32 ? ((const int32_t *)t->data)[k]
+                                      : ((const uint8_t *)t->data)[k];
+        if (!ox_dim_eval(&claimed, value->elems[k], symbol_value, &sizes)) continue;
+        ck_assert_msg(claimed == real, "%s: element %zu of output %zu is %lld, inferred %lld",
+                      h->op->name, k, i, (long long)real, (long long)claimed);
+    }
+}
+
 static ox_status infer(struct oh *h, size_t n_out, enum knowledge k, bool compare) {
     struct ox_arena arena;
     struct ox_dims dims;
@@ -225,7 +245,10 @@ static ox_status infer(struct oh *h, size_t n_out, enum knowledge k, bool compar
     struct ox_infer io = {&arena, &dims, in, in_values, out, out_values};
     if (status == OX_OK) status = ox_op_infer(&c.call, &io);
     for (size_t i = 0; compare && status == OX_OK && i < n_out; i++)
-        if (h->out[i]) compare_type(h, out[i], h->out[i], i, k);
+        if (h->out[i]) {
+            compare_type(h, out[i], h->out[i], i, k);
+            compare_value(h, out_values[i], h->out[i], i);
+        }
     ox_dims_fini(&dims);
     ox_arena_fini(&arena);
     return status;
