@@ -126,14 +126,11 @@ uint8_t ox_float_to_narrow(ox_dtype dtype, float f, bool saturate)
     float a = fabsf(f);
     if (a != a) return unsigned_zero ? fmt->nan : (uint8_t)(sign | (fmt->nan ? fmt->nan : fmt->max));
     uint8_t beyond = saturate ? fmt->max : fmt->inf ? fmt->inf : fmt->nan ? fmt->nan : fmt->max;
-    /* The tables make an exception of infinity for the formats without signed zero. */
-    if (a == INFINITY && unsigned_zero) return fmt->nan;
-    int exponent = 0;
-    if (a > 0 && a < INFINITY) {
+    int exponent = 1 - fmt->bias; /* of the subnormals and zero */
+    if (a >= ox_pow2(exponent) && a < INFINITY) {
         frexpf(a, &exponent);
         exponent--; /* a = 1.m * 2^exponent */
     }
-    if (exponent < 1 - fmt->bias) exponent = 1 - fmt->bias;
     /* a in units of the last mantissa bit there; adding it to the exponent's field carries into it. */
     float units = rintf(ldexpf(a, fmt->mantissa - exponent));
     int code = 0xff;

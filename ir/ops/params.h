@@ -10,6 +10,7 @@
 #include "ir/ops/op_conv.h"
 #include "ir/ops/op_move.h"
 #include "ir/ops/op_shape.h"
+#include "ir/ops/op_quantize.h"
 
 /* Of operators that have no parameters. */
 struct ox_none_params {
