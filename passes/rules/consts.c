@@ -1,0 +1,154 @@
+/* passes/rules/consts.c - see consts.h. */
+#include "passes/rules/consts.h"
+
+#include <math.h>
+
+bool ox_const_readable(ox_dtype dtype)
+{
+    switch (dtype) {
+    case OX_FLOAT:
+    case OX_DOUBLE:
+    case OX_FLOAT16:
+    case OX_BFLOAT16:
+    case OX_BOOL: return true;
+    default: return ox_dtype_is_integer(dtype) && ox_dtype_bits(dtype) >= 8;
+    }
+}
+
+/* Data from files may be unaligned, hence memcpy. */
+#define READ(type)                                                                                 \
+    {                                                                                              \
+        type v;                                                                                    \
+        memcpy(&v, (const char *)data + i * sizeof v, sizeof v);                                   \
+        return (double)v;                                                                          \
+    }
+#define WRITE(type)                                                                                \
+    {                                                                                              \
+        type w = (type)v;                                                                          \
+        memcpy((char *)data + i * sizeof w, &w, sizeof w);                                         \
+        return;                                                                                    \
+    }
+
+static inline double read_at(const void *data, ox_dtype dtype, size_t i)
+{
+    uint16_t h;
+    switch (dtype) {
+    case OX_FLOAT: READ(float)
+    case OX_DOUBLE: READ(double)
+    case OX_INT64: READ(int64_t)
+    case OX_INT32: READ(int32_t)
+    case OX_INT16: READ(int16_t)
+    case OX_INT8: READ(int8_t)
+    case OX_UINT64: READ(uint64_t)
+    case OX_UINT32: READ(uint32_t)
+    case OX_UINT16: READ(uint16_t)
+    case OX_UINT8:
+    case OX_BOOL: READ(uint8_t)
+    case OX_FLOAT16: memcpy(&h, (const char *)data + i * 2, 2); return (double)ox_half_to_float(h);
+    case OX_BFLOAT16: memcpy(&h, (const char *)data + i * 2, 2); return (double)ox_bfloat16_to_float(h);
+    default: return (double)NAN;
+    }
+}
+
+static inline void write_at(void *data, ox_dtype dtype, size_t i, double v)
+{
+    uint16_t h;
+    switch (dtype) {
+    case OX_FLOAT: WRITE(float)
+    case OX_DOUBLE: WRITE(double)
+    case OX_INT64: WRITE(int64_t)
+    case OX_INT32: WRITE(int32_t)
+    case OX_INT16: WRITE(int16_t)
+    case OX_INT8: WRITE(int8_t)
+    case OX_UINT64: WRITE(uint64_t)
+    case OX_UINT32: WRITE(uint32_t)
+    case OX_UINT16: WRITE(uint16_t)
+    case OX_UINT8:
+    case OX_BOOL: WRITE(uint8_t)
+    case OX_FLOAT16: h = ox_float_to_half((float)v); memcpy((char *)data + i * 2, &h, 2); return;
+    case OX_BFLOAT16: h = ox_float_to_bfloat16((float)v); memcpy((char *)data + i * 2, &h, 2); return;
+    default: return;
+    }
+}
+
+double ox_const_at(const ox_tensor *tensor, size_t index)
+{
+    return read_at(tensor->data, tensor->dtype, index);
+}
+
+ox_status ox_const_doubles(double **out, ox_ctx *ctx, const ox_tensor *tensor)
+{
+    double *d;
+    OX_TRY(ox_alloc_raw(ctx, &d, tensor->count, sizeof *d));
+    for (size_t i = 0; i < tensor->count; i++) d[i] = read_at(tensor->data, tensor->dtype, i);
+    *out = d;
+    return OX_OK;
+}
+
+ox_status ox_const_from_doubles(ox_tensor **out, ox_ctx *ctx, ox_dtype dtype, int rank, const int64_t *dims, const double *elems)
+{
+    void *data;
+    ox_tensor *t;
+    OX_TRY(ox_tensor_new(&t, &data, ctx, dtype, rank, dims));
+    for (size_t i = 0; i < t->count; i++) write_at(data, dtype, i, elems[i]);
+    *out = t;
+    return OX_OK;
+}
+
+bool ox_const_splat(double *out, const ox_tensor *tensor)
+{
+    if (tensor->count == 0 || !ox_const_readable(tensor->dtype)) return false;
+    double first = ox_const_at(tensor, 0);
+    for (size_t i = 1; i < tensor->count; i++)
+        if (ox_const_at(tensor, i) != first) return false;
+    *out = first;
+    return first == first;
+}
+
+ox_status ox_const_scale(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tensor, size_t outer, size_t n, size_t inner, const double *factor)
+{
+    void *data;
+    ox_tensor *t;
+    OX_TRY(ox_tensor_new(&t, &data, ctx, tensor->dtype, tensor->rank, tensor->dims));
+    for (size_t o = 0, i = 0; o < outer; o++) {
+        for (size_t c = 0; c < n; c++) {
+            double f = factor[c];
+            size_t end = i + inner;
+            if (tensor->dtype == OX_FLOAT) { /* the common case, kept apart so that the loop is tight */
+                const char *from = tensor->data;
+                for (float v, *to = data; i < end; i++) {
+                    memcpy(&v, from + i * sizeof v, sizeof v);
+                    to[i] = (float)((double)v * f);
+                }
+            } else {
+                for (; i < end; i++) write_at(data, tensor->dtype, i, read_at(tensor->data, tensor->dtype, i) * f);
+            }
+        }
+    }
+    *out = t;
+    return OX_OK;
+}
+
+ox_status ox_const_scalar(ox_tensor **out, ox_ctx *ctx, ox_dtype dtype, double value)
+{
+    return ox_const_from_doubles(out, ctx, dtype, 0, NULL, &value);
+}
+
+ox_status ox_const_ints(ox_tensor **out, ox_ctx *ctx, const int64_t *values, size_t count)
+{
+    int64_t dims[1] = {(int64_t)count};
+    return ox_tensor_copy(out, ctx, OX_INT64, 1, dims, values, count * sizeof *values);
+}
+
+ox_status ox_const_per_channel(bool *fits, double **out, ox_ctx *ctx, const ox_tensor *tensor, int rank, int axis, size_t n)
+{
+    int at = axis - (rank - tensor->rank); /* the tensor's dim that meets the axis */
+    *fits = false;
+    if (tensor->rank > rank || !ox_const_readable(tensor->dtype)) return OX_OK;
+    for (int i = 0; i < tensor->rank; i++)
+        if (tensor->dims[i] != 1 && (i != at || (size_t)tensor->dims[i] != n)) return OX_OK;
+    OX_TRY(ox_alloc(ctx, out, n, sizeof **out));
+    for (size_t i = 0; i < n; i++) (*out)[i] = ox_const_at(tensor, tensor->count == 1 ? 0 : i);
+    *fits = true;
+    return OX_OK;
+}
