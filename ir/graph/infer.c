@@ -153,7 +153,8 @@ static ox_status infer_row(struct ox_shapes *s, struct ox_node *node)
     struct ox_call call;
     OX_TRY(room(s, n_in > n_out ? n_in : n_out));
     OX_TRY(ox_node_call(&call, &s->scratch, node));
-    memset(s->lists, 0, s->cap * 4 * sizeof *s->lists);
+    /* Only what this node uses: one node with very many operands must not make the others pay. */
+    for (size_t list = 0; list < 4; list++) memset(s->lists + list * s->cap, 0, (list < 2 ? n_in : n_out) * sizeof *s->lists);
     const struct ox_type **in = (void *)s->lists, **out = (void *)(s->lists + 2 * s->cap);
     const struct ox_partial **known = (void *)(s->lists + s->cap), **found = (void *)(s->lists + 3 * s->cap);
     for (size_t i = 0; i < n_in; i++) {
