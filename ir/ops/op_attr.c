@@ -3,6 +3,7 @@
  * A reader gives the default where the attribute is absent and fails where its type is another than
  * the operator's, so that decode functions read as a list of what an operator has. */
 #include "ir/ops/op_priv.h"
+#include <stdio.h>
 
 const struct ox_attr *ox_attr_find(const struct ox_call *call, const char *name)
 {
@@ -108,9 +109,12 @@ ox_status ox_attr_choice(int *out, const struct ox_call *call, const char *name,
             return OX_OK;
         }
     }
-    int len = s.len > 40 ? 40 : (int)s.len;
-    return ox_bad_attr(call, "attribute '%s' is '%.*s', expected '%s'%s", name, len,
-                       s.ptr ? s.ptr : "", allowed[0], allowed[1] ? " or another known word" : "");
+    char words[200] = "";
+    size_t len = 0;
+    for (int i = 0; allowed[i] && len < sizeof words; i++)
+        len += (size_t)snprintf(words + len, sizeof words - len, "%s%s", i ? ", " : "", allowed[i]);
+    return ox_bad_attr(call, "attribute '%s' is '%.*s', expected one of: %s", name,
+                       s.len > 40 ? 40 : (int)s.len, s.ptr ? s.ptr : "", words);
 }
 
 ox_status ox_axis(int *out, const struct ox_call *call, const char *what, int64_t axis, int rank)
