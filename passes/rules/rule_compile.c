@@ -37,13 +37,14 @@ static const struct ox_node *find_label(const struct ox_model *model, ox_name la
     return NULL;
 }
 
-static ox_status parse_body(struct ox_model **out, struct ox_pass_run *run, const struct ox_rule *rule, const char *text)
+static ox_status parse_body(struct ox_model **out, bool *known, struct ox_pass_run *run, const struct ox_rule *rule, const char *text)
 {
     OX_TRY(ox_text_parse_body(out, run->ctx, text, strlen(text), OX_OPSET_MAX, rule->name));
     struct ox_model *m = *out;
     if (m->n_values > OX_RULE_VALUES || m->n_nodes > OX_RULE_NODES) return ox_rule_bad(run->ctx, rule, "too large");
+    *known = true;
     for (struct ox_node *n = ox_graph_begin(m->graph); n; n = ox_node_next(n))
-        if (!n->op) return ox_rule_bad(run->ctx, rule, "an operator is not in the table");
+        if (!n->op) *known = false;
     return OX_OK;
 }
 
@@ -93,7 +94,9 @@ static ox_status compile_aliases(struct ox_rule_code *code, ox_ctx *ctx)
 static ox_status compile_nodes(struct ox_rule_code *code, struct ox_pass_run *run)
 {
     const struct ox_rule *rule = code->rule;
-    OX_TRY(parse_body(&code->replace, run, rule, rule->replace));
+    bool known;
+    OX_TRY(parse_body(&code->replace, &known, run, rule, rule->replace));
+    if (!known) code->opset = INT64_MAX;
     for (uint32_t i = 0; i < code->replace->n_values; i++) {
         const struct ox_value *v = code->replace->values[i];
         const struct ox_value *same = v->def ? NULL : find_value(code->match, ox_name_text(v->name));
@@ -113,7 +116,7 @@ static ox_status compile_nodes(struct ox_rule_code *code, struct ox_pass_run *ru
     }
     for (struct ox_node *n = ox_graph_begin(code->replace->graph); n; n = ox_node_next(n)) {
         code->labels[n->id] = find_label(code->match, n->name);
-        if (n->op->since > code->opset) code->opset = n->op->since;
+        if (n->op && n->op->since > code->opset) code->opset = n->op->since;
     }
     return OX_OK;
 }
@@ -134,7 +137,9 @@ static ox_status compile(struct ox_rule_code *code, struct ox_pass_run *run)
 {
     const struct ox_rule *rule = code->rule;
     OX_TRY(find_counter(code, run));
-    OX_TRY(parse_body(&code->match, run, rule, rule->match));
+    bool known;
+    OX_TRY(parse_body(&code->match, &known, run, rule, rule->match));
+    if (!known) code->opset = INT64_MAX; /* of another build of the table: never fires */
     code->root = code->match->graph->ret->prev;
     if (!code->root) return ox_rule_bad(run->ctx, rule, "no nodes");
     for (struct ox_node *n = ox_graph_begin(code->match->graph); n != code->root; n = ox_node_next(n))

@@ -48,7 +48,8 @@ static bool read_clause(struct ox_rule_code *code, const char *text, size_t len)
     char *end;
     if (!split_words(&w, text, len) || w.n < 2) return false;
     if (strcmp(w.at[0], "opset") == 0) {
-        code->opset = strtol(w.at[1], &end, 10);
+        int64_t opset = strtol(w.at[1], &end, 10);
+        if (opset > code->opset) code->opset = opset;
         return *end == 0;
     }
     const struct ox_value *a = named(code, w.at[0]), *b = w.n == 3 ? named(code, w.at[2]) : NULL;
