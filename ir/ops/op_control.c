@@ -36,7 +36,9 @@ static ox_status decode_scan(const struct ox_call *call, struct ox_control_param
     OX_TRY(need_graph(call, "body"));
     OX_TRY(ox_attr_int(&scanned, call, "num_scan_inputs", 0));
     /* Scan-8 has an optional first operand, the sequence lengths, which the body does not see. */
-    size_t given = call->opset < 9 && call->n_in ? call->n_in - 1 : call->n_in;
+    size_t lengths = call->opset < 9 && call->n_in ? 1 : 0, given = call->n_in - lengths;
+    for (size_t i = lengths; i < call->n_in; i++)
+        if (!call->present[i]) return ox_bad_shape(call, "input %zu is absent but not optional", i);
     if (scanned < 1 || (uint64_t)scanned > given)
         return ox_bad_attr(call, "num_scan_inputs is %lld where %zu inputs are given", (long long)scanned, given);
     *p = (struct ox_control_params){1, {{"body", given, call->n_out}}};
