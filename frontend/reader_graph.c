@@ -192,6 +192,7 @@ static ox_status read_value_info(struct ox_reader *r, const Onnx__ValueInfoProto
     if (!value) return OX_OK;
     if (value->type->kind == OX_TYPE_UNKNOWN) value->type = type;
     if (value->is_input || value->init || value->sparse) return OX_OK;
+    value->declared = true;
     return describe(value, r, p);
 }
 

@@ -29,7 +29,7 @@ static void literal_range(int64_t *min, int64_t *max, ox_dtype dtype)
     int bits = ox_dtype_bits(dtype);
     bool is_signed = dtype == OX_INT2 || dtype == OX_INT4 || dtype == OX_INT8 || dtype == OX_INT16 || dtype == OX_INT32;
     *min = is_signed ? -((int64_t)1 << (bits - 1)) : 0;
-    *max = is_signed ? ((int64_t)1 << (bits - 1)) - 1 : ((int64_t)1 << bits) - 1;
+    *max = dtype == OX_BOOL ? 1 : is_signed ? ((int64_t)1 << (bits - 1)) - 1 : ((int64_t)1 << bits) - 1;
 }
 
 static ox_status out_of_range(struct ox_parser *p, ox_dtype dtype)

@@ -191,6 +191,7 @@ static ox_status parse_function(struct ox_parser *p, struct ox_function *f)
     if (!ox_tok_is(p, '(')) return ox_text_expected(p, "'(' and the inputs of a function");
     OX_TRY(ox_graph_new(&f->body, p->model, NULL));
     f->body->function = f;
+    f->body->name = f->name;
     return ox_parse_body(p, f->body);
 }
 

@@ -468,6 +468,7 @@ START_TEST(errors_say_where_and_what)
     check_refused("g () => () <seq(float) w = {1}> { }", 1, "only tensors");
     check_refused("g () => () <uint8 w = {256}> { }", 1, "256 is no uint8");
     check_refused("g () => () <int4 w = {8}> { }", 1, "8 is no int4");
+    check_refused("g () => () <bool w = {2}> { }", 1, "2 is no bool");
     check_refused("g () => () <int8 w = {1.5}> { }", 1, "expected an integer");
     check_refused("g () => () <float w = {\"a\"}> { }", 1, "expected a number");
     check_refused("g () => () <float[9223372036854775807,9223372036854775807] w = {1}> { }", 1, "too large");
