@@ -203,14 +203,10 @@ static void put_inputs(struct ox_encoder *e, const struct ox_graph *g)
     }
 }
 
-/* In the order: initializers, constants that became one, defaults of inputs. */
+/* In the order of the inputs, for those models that list all initializers there: defaults of inputs, initializers,
+ * constants that became one. */
 static void put_initializers(struct ox_encoder *e, const struct ox_graph *g)
 {
-    for (size_t i = g->n_inputs; i-- > 0;) {
-        const struct ox_value *v = g->inputs[i];
-        const struct ox_tensor_label label = {.name = ox_naming_value(e->naming, v)};
-        if (v->init) ox_encode_tensor(e, OX_F_GRAPH_INITIALIZER, v->init, &label);
-    }
     for (const struct ox_node *n = e->plan ? g->ret->prev : NULL; n; n = n->prev) {
         const ox_tensor *t = ox_external_constant(e->plan, n);
         const struct ox_tensor_label label = {.name = t ? ox_naming_value(e->naming, n->out[0]) : NULL};
@@ -221,6 +217,11 @@ static void put_initializers(struct ox_encoder *e, const struct ox_graph *g)
         if (!v || !v->init) continue;
         const struct ox_tensor_label label = {ox_naming_value(e->naming, v), v->doc, v->meta, v->unknown};
         ox_encode_tensor(e, OX_F_GRAPH_INITIALIZER, v->init, &label);
+    }
+    for (size_t i = g->n_inputs; i-- > 0;) {
+        const struct ox_value *v = g->inputs[i];
+        const struct ox_tensor_label label = {.name = ox_naming_value(e->naming, v)};
+        if (v->init) ox_encode_tensor(e, OX_F_GRAPH_INITIALIZER, v->init, &label);
     }
 }
 

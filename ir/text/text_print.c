@@ -430,8 +430,10 @@ static void put_outputs(struct printer *o, const struct ox_graph *g)
 {
     put(o, "(");
     for (size_t i = 0; i < g->ret->n_in; i++) {
+        const struct ox_type *type = g->outputs[i].type;
+        if (!g->function && !type_has_text(type)) type = g->ret->in[i].value->type; /* not declared, but known */
         put(o, separator(i));
-        put_info(o, g->outputs[i].type, ox_naming_output(o->naming, g, i));
+        put_info(o, type, ox_naming_output(o->naming, g, i));
     }
     put(o, ")");
 }
@@ -439,7 +441,7 @@ static void put_outputs(struct printer *o, const struct ox_graph *g)
 static bool is_output(const struct printer *o, const struct ox_graph *g, const struct ox_value *v)
 {
     for (const struct ox_use *u = v->uses; u; u = u->next)
-        if (u->user == g->ret && !ox_naming_is_alias(o->naming, g, u->index) && type_has_text(g->outputs[u->index].type)) return true;
+        if (u->user == g->ret && !ox_naming_is_alias(o->naming, g, u->index)) return true;
     return false;
 }
 

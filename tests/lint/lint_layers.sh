@@ -21,10 +21,11 @@ BEGIN {
     rule("ir/graph", "libc api ir/base ir/ops ir/graph ir")
     rule("ir/text", ir)
     rule("ir", ir)
-    rule("frontend", ir " frontend protobuf-c image")
+    rule("frontend", ir " frontend protobuf-c image zlib")
     rule("passes", ir " passes")
-    rule("backend/onnx", ir " backend/onnx protobuf-c")
-    rule("backend/native", ir " backend/native")
+    rule("backend/file", ir " backend/file zlib")
+    rule("backend/onnx", ir " backend/onnx backend/file protobuf-c")
+    rule("backend/native", ir " backend/native backend/file")
     rule("backend/runtime", "libc api ir/base ir/ops backend/runtime xnnpack")
     rule("tools", "libc api tools")
 
@@ -34,7 +35,8 @@ BEGIN {
     for (i = 1; i <= n; i++) foreign[a[i] ".h"] = "libc"
     foreign["immintrin.h"] = foreign["arm_neon.h"] = foreign["cpuid.h"] = "libc"
     foreign["protobuf-c/protobuf-c.h"] = foreign["onnx-ml.pb-c.h"] = "protobuf-c"
-    foreign["png.h"] = foreign["jpeglib.h"] = foreign["jerror.h"] = foreign["zlib.h"] = "image"
+    foreign["png.h"] = foreign["jpeglib.h"] = foreign["jerror.h"] = "image"
+    foreign["zlib.h"] = "zlib"
     foreign["xnnpack.h"] = foreign["pthreadpool.h"] = "xnnpack"
 }
 function layer(path,    p, n) {
@@ -62,7 +64,7 @@ function check(name,    to, target, us) {
         if (name ~ /_priv\.h$/ && dirname(to) != dirname(file))
             complain(name " is private to " dirname(to) "/")
     } else if (name in foreign) target = foreign[name]
-    else if (name ~ /^sys\/[a-z]+\.h$/) target = "libc"
+    else if (name ~ /^(sys|linux)\/[a-z0-9]+\.h$/) target = "libc"
     else { complain("unknown header " name); return }
     if (!((us, target) in may)) complain(us " must not include " name " (" target ")")
 }
