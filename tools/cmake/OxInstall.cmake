@@ -25,7 +25,7 @@ install(FILES ${OX_GENERATED_DIR}/onnxopt.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}
 install(FILES ${OX_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # The manual page is printed by the tool itself, from its flag table.
-option(ONNXOPT_MAN_PAGE "Generate and install onnxopt.1" OFF)
+option(ONNXOPT_MAN_PAGE "Generate and install onnxopt.1" ON)
 if(ONNXOPT_MAN_PAGE)
   add_custom_command(
     OUTPUT ${OX_GENERATED_DIR}/onnxopt.1
