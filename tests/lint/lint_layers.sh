@@ -27,16 +27,18 @@ BEGIN {
     rule("backend/onnx", ir " backend/onnx backend/file protobuf-c")
     rule("backend/native", ir " backend/native backend/file")
     rule("backend/runtime", "libc api ir/base ir/ops backend/runtime xnnpack")
-    rule("tools", "libc api tools")
+    rule("tools", "libc api tools json")
 
     n = split("assert ctype errno fenv float inttypes iso646 limits locale math setjmp stdalign " \
               "stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string time " \
               "dirent endian fcntl glob poll pthread sched signal strings unistd", a, " ")
     for (i = 1; i <= n; i++) foreign[a[i] ".h"] = "libc"
-    foreign["immintrin.h"] = foreign["arm_neon.h"] = foreign["cpuid.h"] = "libc"
+    foreign["linux/openat2.h"] = foreign["immintrin.h"] = foreign["arm_neon.h"] = foreign["cpuid.h"] = "libc"
     foreign["protobuf-c/protobuf-c.h"] = foreign["onnx-ml.pb-c.h"] = "protobuf-c"
     foreign["png.h"] = foreign["jpeglib.h"] = foreign["jerror.h"] = "image"
     foreign["zlib.h"] = "zlib"
+    foreign["jansson.h"] = "json"
+    foreign["getopt.h"] = "libc"
     foreign["xnnpack.h"] = foreign["pthreadpool.h"] = "xnnpack"
 }
 function layer(path,    p, n) {

@@ -26,7 +26,7 @@ NF >= 7 {
         next
     }
     symbols++
-    if (class ~ /^[A-Z]$/) defined[name] = 1
+    if (class ~ /^[A-Zi]$/) defined[name] = 1 # i: chosen at load time among variants for several processors
     if (type == "SECTION" || type == "FILE") next
     if ((section ~ /^\.(data|bss|tdata|tbss)/ && section !~ /^\.data\.rel\.ro/) || section == "*COM*") {
         print object ": " name " is writable data (" section ")"
