@@ -8,9 +8,14 @@
 #include "ir/ops/elementwise.h"
 #include "ir/ops/op_control.h"
 #include "ir/ops/op_conv.h"
+#include "ir/ops/op_matmul.h"
 #include "ir/ops/op_move.h"
-#include "ir/ops/op_shape.h"
+#include "ir/ops/op_norm.h"
+#include "ir/ops/op_pool.h"
 #include "ir/ops/op_quantize.h"
+#include "ir/ops/op_resize.h"
+#include "ir/ops/op_shape.h"
+#include "ir/ops/op_softmax.h"
 
 /* Of operators that have no parameters. */
 struct ox_none_params {
