@@ -283,18 +283,20 @@ static bool is_complex(ox_dtype dtype) { return dtype == OX_COMPLEX64 || dtype =
 ox_status ox_tensor_cast(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tensor, ox_dtype dtype,
                          bool saturate)
 {
-    if (tensor->dtype == dtype) {
-        *out = ox_tensor_ref(tensor);
-        return OX_OK;
-    }
+    if (tensor->dtype == dtype) return ox_tensor_aligned(out, ctx, tensor);
     if (is_complex(dtype) || is_complex(tensor->dtype))
         return ox_fail(ctx, OX_UNSUPPORTED, "no-kernel", NULL, "a cast from %s to %s is not defined",
                        ox_dtype_name(tensor->dtype), ox_dtype_name(dtype));
     if (dtype == OX_STRING) return ox_cast_to_strings(out, ctx, tensor);
     if (tensor->dtype == OX_STRING) return ox_cast_from_strings(out, ctx, tensor, dtype, saturate);
+    ox_tensor *from; /* constants that decode looks at lie in the file as they do */
     void *data;
-    OX_TRY(ox_tensor_new(out, &data, ctx, dtype, tensor->rank, tensor->dims));
-    struct cast cast = {tensor->data, data, tensor->dtype, dtype, tensor->count, saturate};
-    ox_parallel(ctx, (tensor->count + BLOCK - 1) / BLOCK, 32, cast_blocks, &cast);
-    return OX_OK;
+    OX_TRY(ox_tensor_aligned(&from, ctx, tensor));
+    ox_status s = ox_tensor_new(out, &data, ctx, dtype, tensor->rank, tensor->dims);
+    if (s == OX_OK) {
+        struct cast cast = {from->data, data, tensor->dtype, dtype, tensor->count, saturate};
+        ox_parallel(ctx, (tensor->count + BLOCK - 1) / BLOCK, 32, cast_blocks, &cast);
+    }
+    ox_tensor_unref(from);
+    return s;
 }

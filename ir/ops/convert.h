@@ -15,7 +15,8 @@ float ox_narrow_to_float(ox_dtype dtype, uint8_t code);
 uint8_t ox_float_to_narrow(ox_dtype dtype, float f, bool saturate);
 
 /* A new tensor with the elements converted to another type. Every pair but the complex types; `ctx` gets
- * the diagnostic where a string is not a number or a pair is not possible. `saturate`: Cast's attribute. */
+ * the diagnostic where a string is not a number or a pair is not possible. `saturate`: Cast's attribute.
+ * `tensor` may lie unaligned in a file; the result is aligned. */
 OX_MUST_USE ox_status ox_tensor_cast(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tensor,
                                      ox_dtype dtype, bool saturate);
 
