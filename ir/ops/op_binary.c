@@ -223,7 +223,8 @@ static ox_status eval_dims(const struct ox_call *call, const struct ox_binary_pa
 
 /* ---- infer ----------------------------------------------------------------------------------- */
 
-static ox_status infer_value(const struct ox_binary_kind *kind, struct ox_infer *io)
+static ox_status infer_value(const struct ox_binary_kind *kind, struct ox_infer *io,
+                             ox_dtype dtype)
 {
     const struct ox_partial *a = io->in_values ? io->in_values[0] : NULL;
     const struct ox_partial *b = io->in_values ? io->in_values[1] : NULL;
@@ -234,7 +235,7 @@ static ox_status infer_value(const struct ox_binary_kind *kind, struct ox_infer 
     for (size_t i = 0; i < count; i++)
         OX_TRY(kind->partial(&elems[i], io->dims, a->elems[a->count == 1 ? 0 : i],
                              b->elems[b->count == 1 ? 0 : i]));
-    return ox_infer_value(io, 0, a->rank > b->rank ? a->rank : b->rank, count, elems);
+    return ox_infer_number(io, 0, dtype, a->rank > b->rank ? a->rank : b->rank, count, elems);
 }
 
 static ox_status check_types(const struct ox_call *call, const struct ox_binary_params *p,
@@ -256,7 +257,7 @@ ox_status ox_infer_binary(const struct ox_call *call, const void *params, struct
     OX_TRY(check_types(call, params, a, b));
     ox_dtype dtype = kind->out != OX_UNDEFINED ? kind->out : a != OX_UNDEFINED ? a : b;
     OX_TRY(infer_dims(call, params, io, dtype));
-    return infer_value(kind, io);
+    return infer_value(kind, io, dtype);
 }
 
 /* ---- eval ------------------------------------------------------------------------------------ */

@@ -44,11 +44,7 @@ static ox_status infer_value(struct ox_infer *io, ox_dtype from, ox_dtype to)
     const struct ox_partial *value = io->in_values ? io->in_values[0] : NULL;
     if (!value || (to != OX_INT64 && to != OX_INT32)) return OX_OK;
     if (from != OX_INT64 && from != OX_INT32 && from != OX_BOOL) return OX_OK;
-    for (size_t i = 0; to == OX_INT32 && i < value->count; i++) {
-        ox_dim d = value->elems[i];
-        if (ox_dim_is_const(d) && (d.k < INT32_MIN || d.k > INT32_MAX)) return OX_OK;
-    }
-    return ox_infer_value(io, 0, value->rank, value->count, value->elems);
+    return ox_infer_number(io, 0, to, value->rank, value->count, value->elems);
 }
 
 static ox_status infer_to(const struct ox_call *call, struct ox_infer *io, ox_dtype to)

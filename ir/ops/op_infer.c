@@ -28,6 +28,16 @@ ox_status ox_infer_value(struct ox_infer *io, size_t i, int rank, size_t count, 
     return OX_OK;
 }
 
+ox_status ox_infer_number(struct ox_infer *io, size_t i, ox_dtype dtype, int rank, size_t count,
+                          const ox_dim *elems)
+{
+    if (dtype != OX_INT64 && dtype != OX_INT32 && dtype != OX_BOOL) return OX_OK;
+    for (size_t k = 0; dtype == OX_INT32 && k < count; k++)
+        if (ox_dim_is_const(elems[k]) && (elems[k].k < INT32_MIN || elems[k].k > INT32_MAX))
+            return OX_OK;
+    return ox_infer_value(io, i, rank, count, elems);
+}
+
 /* ---- broadcasting of types ------------------------------------------------------------------- */
 
 static ox_status broadcast_dim(const struct ox_call *call, struct ox_infer *io, ox_dim *a, ox_dim b)

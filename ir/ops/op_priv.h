@@ -57,5 +57,9 @@ struct ox_dims_text ox_sym_dims_text(int rank, const ox_dim *dims);
 /* out_values[i] gets these elements (copied into the arena); does nothing where io has no room for values. */
 OX_MUST_USE ox_status ox_infer_value(struct ox_infer *io, size_t i, int rank, size_t count,
                                      const ox_dim *elems);
+/* The same for results of arithmetic in `dtype`: nothing is said of types that are not tracked, nor where
+ * an element is beyond the type's range, since there it wraps. */
+OX_MUST_USE ox_status ox_infer_number(struct ox_infer *io, size_t i, ox_dtype dtype, int rank,
+                                      size_t count, const ox_dim *elems);
 
 #endif

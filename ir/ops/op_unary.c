@@ -87,7 +87,7 @@ const struct ox_unary_kind ox_unary_kinds[OX_UNARY_COUNT] = {
     [OX_UN_Reciprocal]      = {OX_FLOATS, .cost = 1, F(reciprocal)},
     [OX_UN_Relu]            = {SIGNED_OR_FLOAT, .cost = 1, F(relu), I(relu), .partial = partial_relu},
     [OX_UN_Round]           = {OX_FLOATS, .cost = 1, F(round)},
-    [OX_UN_Selu]            = {OX_FLOATS, .cost = 2, F(selu), .alpha = "alpha", .alpha_dflt = 0x1.ac5aacp+0f, .beta = "gamma", .beta_dflt = 0x1.0cfabep+0f, .more = selu_mode},
+    [OX_UN_Selu]            = {OX_FLOATS, .cost = 2, F(selu), .alpha = "alpha", .alpha_dflt = 1.67326319217681884765625f, .beta = "gamma", .beta_dflt = 1.05070102214813232421875f, .more = selu_mode},
     [OX_UN_Shrink]          = {OX_NUMBERS, .cost = 1, F(shrink), I(shrink), .alpha = "lambd", .alpha_dflt = 0.5f, .beta = "bias", .beta_dflt = 0.0f},
     [OX_UN_Sigmoid]         = {OX_FLOATS, .cost = 3, F(sigmoid)},
     [OX_UN_Sign]            = {OX_NUMBERS, .cost = 1, F(sign), I(sign)},
@@ -155,7 +155,7 @@ ox_status ox_infer_unary(const struct ox_call *call, const void *params, struct 
         ox_dim elems[OX_PARTIAL_MAX];
         for (size_t i = 0; i < x->count; i++)
             OX_TRY(kind->partial(&elems[i], io->dims, x->elems[i]));
-        OX_TRY(ox_infer_value(io, 0, x->rank, x->count, elems));
+        OX_TRY(ox_infer_number(io, 0, ox_in_dtype(io, 0), x->rank, x->count, elems));
     }
     if (kind->out == OX_UNDEFINED) return ox_infer_same(io, 0, 0);
     if (!ox_type_is_tensor(io->in[0])) return ox_infer_tensor(io, 0, kind->out, -1, NULL);

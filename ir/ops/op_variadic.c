@@ -22,7 +22,7 @@ ox_status ox_decode_variadic(const struct ox_call *call, void *params)
     return OX_OK;
 }
 
-static ox_status infer_value(const struct ox_call *call, struct ox_infer *io)
+static ox_status infer_value(const struct ox_call *call, struct ox_infer *io, ox_dtype dtype)
 {
     const struct ox_variadic_kind *kind = call->op->family;
     if (!io->in_values || !kind->partial) return OX_OK;
@@ -44,7 +44,7 @@ static ox_status infer_value(const struct ox_call *call, struct ox_infer *io)
         count = wider;
         if (value->rank > rank) rank = value->rank;
     }
-    return ox_infer_value(io, 0, rank, count, elems);
+    return ox_infer_number(io, 0, dtype, rank, count, elems);
 }
 
 ox_status ox_infer_variadic(const struct ox_call *call, const void *params, struct ox_infer *io)
@@ -69,7 +69,7 @@ ox_status ox_infer_variadic(const struct ox_call *call, const void *params, stru
         OX_TRY(ox_infer_broadcast(call, io, &rank, dims, io->in[i]->rank, io->in[i]->dims));
     }
     if (!known) return ox_infer_tensor(io, 0, dtype, -1, NULL);
-    OX_TRY(infer_value(call, io));
+    OX_TRY(infer_value(call, io, dtype));
     return ox_infer_tensor(io, 0, dtype, rank, dims);
 }
 

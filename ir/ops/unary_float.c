@@ -77,7 +77,7 @@ static inline float gelu(float x, int tanh_form)
         float inner = 0x1.988454p-1f * (x + 0.044715f * x * x * x); /* sqrt(2 / pi) */
         return 0.5f * x * (1.0f + ox_vtanh(inner));
     }
-    return 0.5f * x * (1.0f + ox_verf(x * 0x1.6a09e6p-1f)); /* 1 / sqrt(2) */
+    return x * ox_vphi(x);
 }
 
 static inline double gelu64(double x, int tanh_form)
@@ -85,6 +85,21 @@ static inline double gelu64(double x, int tanh_form)
     if (tanh_form)
         return 0.5 * x * (1.0 + tanh(0x1.9884533d43651p-1 * (x + 0.044715 * x * x * x)));
     return 0.5 * x * (1.0 + erf(x * 0x1.6a09e667f3bcdp-1));
+}
+
+/* x * clamp(x / 6 + 1 / 2) in the form that does not cancel near -3. */
+static inline float hardswish(float x)
+{
+    float gate = x + 3.0f;
+    gate = gate < 0.0f ? 0.0f : gate;
+    return x * ((gate > 6.0f ? 6.0f : gate) * (1.0f / 6.0f));
+}
+
+static inline double hardswish64(double x)
+{
+    double gate = x + 3.0;
+    gate = gate < 0.0 ? 0.0 : gate;
+    return x * ((gate > 6.0 ? 6.0 : gate) * (1.0 / 6.0));
 }
 
 static inline double sigmoid64(double x)
@@ -120,7 +135,7 @@ LOOPS(exp, ox_vexp(x), exp(x))
 LOOPS(floor, floorf(x), floor(x))
 LOOPS(gelu, gelu(x, p->mode), gelu64(x, p->mode))
 LOOPS(hardsigmoid, clamp01(p->alpha * x + p->beta), clamp01_64(p->alpha *x + p->beta))
-LOOPS(hardswish, x *clamp01(x * (1.0f / 6.0f) + 0.5f), x *clamp01_64(x * (1.0 / 6.0) + 0.5))
+LOOPS(hardswish, hardswish(x), hardswish64(x))
 LOOPS(leakyrelu, x < 0 ? p->alpha * x : x, x < 0 ? p->alpha * x : x)
 LOOPS(log, ox_vlog(x), log(x))
 LOOPS(mish, mish(x), mish64(x))

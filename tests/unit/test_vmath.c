@@ -69,6 +69,24 @@ START_TEST(special_values_are_exact)
 }
 END_TEST
 
+START_TEST(phi_stays_within_its_bounds)
+{
+    double absolute = 0, relative = 0;
+    for (uint64_t bits = 0; bits <= UINT32_MAX; bits += 4099) {
+        float x = ox_float_of((uint32_t)bits);
+        if (isnan(x)) continue;
+        double want = 0.5 * erfc(-(double)x / sqrt(2)), error = fabs((double)ox_vphi(x) - want);
+        if (error > absolute) absolute = error;
+        if (x > -5.6f && error / want > relative) relative = error / want;
+    }
+    ck_assert_double_le(absolute, 1e-7);
+    ck_assert_double_le(relative, 5e-6);
+    ck_assert(isnan(ox_vphi(NAN)));
+    ck_assert(ox_vphi(-INFINITY) == 0.0f);
+    ck_assert(ox_vphi(INFINITY) == 1.0f);
+}
+END_TEST
+
 /* Saturation at both ends, where a reduction of the argument could go astray. */
 START_TEST(far_arguments_saturate)
 {
@@ -94,6 +112,7 @@ int main(void)
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, errors_stay_within_the_stated_bounds, 0, n);
     tcase_add_loop_test(tests, special_values_are_exact, 0, n);
+    tcase_add_test(tests, phi_stays_within_its_bounds);
     tcase_add_test(tests, far_arguments_saturate);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
