@@ -48,15 +48,13 @@ void ox_strided_copy(ox_ctx *ctx, void *dst, const void *src, size_t size,
 
 /* Row-major distances of a shape. */
 void ox_row_major(int64_t *strides, int rank, const int64_t *dims);
-/* Product of n dims of a shape that is known to exist. */
+/* Product of n dims of a shape that is known to exist; it may wrap only if the tensor is empty. */
 static inline int64_t ox_count_of(int n, const int64_t *dims)
 {
-    int64_t count = 1;
+    uint64_t count = 1;
     for (int i = 0; i < n; i++)
-        if (dims[i] == 0) return 0;
-    for (int i = 0; i < n; i++)
-        count *= dims[i];
-    return count;
+        count *= (uint64_t)dims[i];
+    return (int64_t)count;
 }
 /* n copies of the element at `value`. */
 void ox_fill(void *dst, const void *value, size_t size, size_t n);
