@@ -31,6 +31,8 @@ struct ox_arg_params {
     int64_t axis; /* as written */
     bool keepdims, last;
 };
+extern const bool ox_arg_finds_least[2]; /* what tells ArgMax [0] and ArgMin [1] apart */
+
 struct ox_cum_sum_params {
     bool exclusive, reverse;
 };
