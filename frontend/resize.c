@@ -152,20 +152,29 @@ static ox_status scale(struct ox_image *image, ox_ctx *ctx, size_t width, size_t
     return s;
 }
 
+/* The sample under each output sample's centre. Centres are summed up one by one: rounding
+ * included, as the original. */
+static ox_status nearest_table(size_t **out, ox_ctx *ctx, size_t in, size_t n) {
+    double step = (double)in / (double)n, centre = step * 0.5;
+    OX_TRY(ox_alloc(ctx, out, n, sizeof **out));
+    for (size_t i = 0; i < n; i++, centre += step)
+        (*out)[i] = (size_t)centre < in ? (size_t)centre : in - 1;
+    return OX_OK;
+}
+
 static ox_status nearest(struct ox_image *image, ox_ctx *ctx, size_t width, size_t height) {
-    struct ox_image to;
-    double sx = (double)image->width / (double)width, sy = (double)image->height / (double)height;
-    size_t c = image->channels;
-    OX_TRY(ox_image_init(&to, ctx, width, height, c, NULL));
-    for (size_t y = 0; y < height; y++)
-        for (size_t x = 0; x < width; x++) {
-            size_t from_x = (size_t)(((double)x + 0.5) * sx),
-                   from_y = (size_t)(((double)y + 0.5) * sy);
-            if (from_x >= image->width) from_x = image->width - 1;
-            if (from_y >= image->height) from_y = image->height - 1;
+    struct ox_image to = {0};
+    size_t *columns = NULL, *rows = NULL, c = image->channels;
+    ox_status s = nearest_table(&columns, ctx, image->width, width);
+    if (s == OX_OK) s = nearest_table(&rows, ctx, image->height, height);
+    if (s == OX_OK) s = ox_image_init(&to, ctx, width, height, c, NULL);
+    for (size_t y = 0; y < height && s == OX_OK; y++)
+        for (size_t x = 0; x < width; x++)
             memcpy(to.pixels + (y * width + x) * c,
-                   image->pixels + (from_y * image->width + from_x) * c, c);
-        }
+                   image->pixels + (rows[y] * image->width + columns[x]) * c, c);
+    ox_free(ctx, columns);
+    ox_free(ctx, rows);
+    if (s != OX_OK) return s;
     ox_image_fini(image, ctx);
     *image = to;
     return OX_OK;
