@@ -215,9 +215,9 @@ static const struct ox_rule rules[] = {
     {"mul-behind", "[mm] y = MatMul(x, w)  z = Mul(y, c)", "w const; y float", "[mm] z = MatMul(x, w2)", matmul_behind},
     {"mul-behind", "[mm] y = MatMul(x, w)  z = Div(y, c)", "w const; y float", "[mm] z = MatMul(x, w2)", matmul_behind},
     {"mul-behind", "[mm] p = MatMul(x, w)  [add] y = Add(p, b)  z = Mul(y, c)", "w const; b const; c const; y float",
-     "[mm] p2 = MatMul(x, w2)  b2 = Mul(b, c)  [add] z = Add(p2, b2)", matmul_behind},
+     "[mm] p = MatMul(x, w2)  b2 = Mul(b, c)  [add] z = Add(p, b2)", matmul_behind},
     {"mul-behind", "[mm] p = MatMul(x, w)  [add] y = Add(p, b)  z = Div(y, c)", "w const; b const; c const; y float",
-     "[mm] p2 = MatMul(x, w2)  b2 = Div(b, c)  [add] z = Add(p2, b2)", matmul_behind},
+     "[mm] p = MatMul(x, w2)  b2 = Div(b, c)  [add] z = Add(p, b2)", matmul_behind},
     {"mul-before", "a = Mul(x, c)  [mm] y = MatMul(a, w)", "w const; x float", "[mm] y = MatMul(x, w2)", before},
     {"mul-before", "a = Div(x, c)  [mm] y = MatMul(a, w)", "w const; x float", "[mm] y = MatMul(x, w2)", before},
 

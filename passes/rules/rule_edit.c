@@ -280,6 +280,17 @@ static ox_status resolve(struct ox_value **out, const struct ox_match *m, struct
     return ox_rule_bad(m->ctx, m->code->rule, "a name of the replacement was not made");
 }
 
+/* A new value gets the name of the value whose place it takes, and what was said about it. */
+static void inherit(struct ox_value *value, const struct ox_value *from)
+{
+    if (!from || value->name) return;
+    value->name = from->name;
+    value->doc = from->doc;
+    value->meta = from->meta;
+    value->declared = from->declared;
+    value->unknown = from->unknown;
+}
+
 static ox_status instantiate(struct ox_match *m, struct ox_value **made, const struct ox_node *form)
 {
     struct ox_node *n;
@@ -291,7 +302,10 @@ static ox_status instantiate(struct ox_match *m, struct ox_value **made, const s
         ox_use_set(&n->in[i], v);
     }
     ox_node_trim_inputs(n);
-    for (size_t i = 0; i < form->n_out; i++) made[form->out[i]->id] = n->out[i];
+    for (size_t i = 0; i < form->n_out; i++) {
+        made[form->out[i]->id] = n->out[i];
+        inherit(n->out[i], ox_match_value(m, ox_name_text(form->out[i]->name)));
+    }
     OX_TRY(ox_match_copy_attrs(n, form));
     if (old) {
         OX_TRY(ox_match_copy_attrs(n, old));
@@ -410,13 +424,7 @@ static void move_uses(struct ox_match *m)
 {
     for (size_t i = 0; i < m->n_pairs; i++) {
         struct ox_value *old = m->pairs[i].old, *by = m->pairs[i].by;
-        if (!by->name) {
-            by->name = old->name;
-            by->doc = old->doc;
-            by->meta = old->meta;
-            by->declared = old->declared;
-            by->unknown = old->unknown;
-        }
+        inherit(by, old);
         ox_value_replace(old, by);
     }
 }
