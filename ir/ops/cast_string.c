@@ -16,34 +16,38 @@ enum { NUMBER = 32 }; /* bytes that hold any number as text */
 
 /* ---- to strings ------------------------------------------------------------------------------ */
 
-static void print_double(char *text, double x, int digits_min, int digits_max)
+/* Is this text, read as an element of the type, the number it was printed from? */
+static bool reads_back(const char *text, ox_dtype dtype, double x)
+{
+    if (dtype == OX_DOUBLE) return strtod(text, NULL) == x;
+    float f = strtof(text, NULL), element;
+    ox_store_floats(&element, dtype, &f, 1);
+    ox_load_floats(&f, dtype, &element, 1);
+    return (double)f == x;
+}
+
+static void print_float(char *text, double x, ox_dtype dtype)
 {
     if (x != x) {
         snprintf(text, NUMBER, "NaN");
     } else if (isinf(x)) {
         snprintf(text, NUMBER, "%s", x > 0 ? "INF" : "-INF");
     } else {
-        for (int digits = digits_min; digits <= digits_max; digits++) {
+        for (int digits = 1; digits <= 17; digits++) {
             snprintf(text, NUMBER, "%.*g", digits, x);
-            double back = digits_max > 9 ? strtod(text, NULL) : (double)strtof(text, NULL);
-            if (back == x) return;
+            if (reads_back(text, dtype, x)) return;
         }
     }
 }
 
-/* Element i of a tensor whose elements are double, float, int64 or uint64. */
+/* Element i of a tensor whose elements are double, float, int64 or uint64 now and were of type `original`. */
 static void print_element(char *text, const ox_tensor *t, ox_dtype original, size_t i)
 {
     switch (t->dtype) {
     case OX_INT64: snprintf(text, NUMBER, "%" PRId64, ((const int64_t *)t->data)[i]); break;
     case OX_UINT64: snprintf(text, NUMBER, "%" PRIu64, ((const uint64_t *)t->data)[i]); break;
-    case OX_FLOAT: {
-        /* Narrow floats need fewer digits to be told apart. */
-        int most = original == OX_FLOAT ? 9 : original == OX_FLOAT16 ? 5 : original == OX_BFLOAT16 ? 4 : 9;
-        print_double(text, (double)((const float *)t->data)[i], 1, most);
-        break;
-    }
-    default: print_double(text, ((const double *)t->data)[i], 1, 17); break;
+    case OX_FLOAT: print_float(text, (double)((const float *)t->data)[i], original); break;
+    default: print_float(text, ((const double *)t->data)[i], original); break;
     }
 }
 

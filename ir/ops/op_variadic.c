@@ -75,6 +75,12 @@ ox_status ox_infer_variadic(const struct ox_call *call, const void *params, stru
 
 /* ---- eval ------------------------------------------------------------------------------------ */
 
+static bool same_dims(const ox_tensor *a, const ox_tensor *b)
+{
+    size_t bytes = (size_t)a->rank * sizeof *a->dims;
+    return a->rank == b->rank && (a->rank == 0 || memcmp(a->dims, b->dims, bytes) == 0);
+}
+
 static ox_status eval_dims(const struct ox_call *call, const struct ox_variadic_params *p,
                            const ox_tensor *const *in, int *rank, int64_t *dims)
 {
@@ -83,8 +89,7 @@ static ox_status eval_dims(const struct ox_call *call, const struct ox_variadic_
     for (size_t i = 0; i < call->n_in; i++) {
         OX_TRY(ox_expect_dtype(call, i, in[i]->dtype, kind->types));
         OX_TRY(ox_expect_same_dtype(call, 0, in[0]->dtype, i, in[i]->dtype));
-        if (p->same_shapes && (in[i]->rank != in[0]->rank ||
-                               !ox_broadcasts_to(in[0]->rank, in[0]->dims, in[i]->rank, in[i]->dims)))
+        if (p->same_shapes && !same_dims(in[0], in[i]))
             return ox_bad_shape(call, "inputs 0 and %zu of %s are %s and %s, expected equal shapes",
                                 i, call->op->name, ox_dims_text(in[0]->rank, in[0]->dims).text,
                                 ox_dims_text(in[i]->rank, in[i]->dims).text);
