@@ -15,6 +15,11 @@ bool ox_dtype_valid(int64_t number)
     return number > OX_UNDEFINED && number < OX_DTYPE_COUNT;
 }
 
+static bool is_list(ox_dtype dtype)
+{
+    return dtype == OX_SEQUENCE || dtype == OX_OPTIONAL || dtype == OX_MAP;
+}
+
 int ox_dtype_bits(ox_dtype dtype)
 {
     static const unsigned char bits[OX_DTYPE_COUNT] = {
@@ -22,6 +27,7 @@ int ox_dtype_bits(ox_dtype dtype)
         OX_DTYPE_LIST(X)
 #undef X
     };
+    if (is_list(dtype)) return (int)(8 * sizeof(ox_tensor *));
     return (unsigned)dtype < OX_DTYPE_COUNT ? bits[dtype] : 0;
 }
 
@@ -32,6 +38,7 @@ const char *ox_dtype_name(ox_dtype dtype)
         OX_DTYPE_LIST(X)
 #undef X
     };
+    if (is_list(dtype)) return dtype == OX_SEQUENCE ? "sequence" : dtype == OX_OPTIONAL ? "optional" : "map";
     return (unsigned)dtype < OX_DTYPE_COUNT ? names[dtype] : "invalid";
 }
 
@@ -63,7 +70,7 @@ static struct counted *counted_of(const ox_tensor *t)
 static ox_status shell(struct counted **out, ox_ctx *ctx, ox_dtype dtype, int rank, const int64_t *dims)
 {
     size_t count, size;
-    if (!ox_dtype_valid(dtype))
+    if (!ox_dtype_valid(dtype) && !is_list(dtype))
         return ox_fail(ctx, OX_INVALID, "wrong-type", NULL, "a tensor of data type %d", (int)dtype);
     if (ox_shape_size(&count, &size, dtype, rank, dims))
         return ox_fail(ctx, OX_INVALID, "bad-shape", NULL,
@@ -110,6 +117,7 @@ ox_status ox_tensor_copy(ox_tensor **out, ox_ctx *ctx, ox_dtype dtype, int rank,
 {
     ox_tensor *t;
     void *p;
+    if (is_list(dtype)) return ox_tensor_list(out, ctx, dtype, size / sizeof(ox_tensor *), data);
     if (dtype == OX_STRING) {
         size_t count;
         if (ox_shape_size(&count, NULL, dtype, rank, dims) || count != size / sizeof(struct ox_str))
@@ -128,12 +136,27 @@ ox_status ox_tensor_copy(ox_tensor **out, ox_ctx *ctx, ox_dtype dtype, int rank,
     return OX_OK;
 }
 
+ox_status ox_tensor_list(ox_tensor **out, ox_ctx *ctx, ox_dtype kind, size_t count, ox_tensor *const *items)
+{
+    void *data;
+    if (!is_list(kind) || (kind == OX_OPTIONAL && count > 1) || (kind == OX_MAP && count != 2))
+        return ox_fail(ctx, OX_INVALID, "wrong-type", NULL, "%s of %zu items", ox_dtype_name(kind), count);
+    OX_TRY(ox_tensor_new(out, &data, ctx, kind, 1, (int64_t[]){(int64_t)count}));
+    for (size_t i = 0; i < count; i++) ((ox_tensor **)data)[i] = ox_tensor_ref(items[i]);
+    return OX_OK;
+}
+
+const ox_tensor *ox_tensor_item(const ox_tensor *list, size_t index)
+{
+    return is_list(list->dtype) && index < list->count ? ((ox_tensor *const *)list->data)[index] : NULL;
+}
+
 ox_status ox_tensor_slice(ox_tensor **out, ox_ctx *ctx, ox_dtype dtype, int rank, const int64_t *dims,
                           struct ox_bytes *bytes, size_t offset, size_t size)
 {
     struct counted *c;
-    if (dtype == OX_STRING)
-        return ox_fail(ctx, OX_INVALID, "wrong-type", NULL, "a string tensor cannot hold raw bytes");
+    if (!ox_dtype_valid(dtype) || dtype == OX_STRING)
+        return ox_fail(ctx, OX_INVALID, "wrong-type", NULL, "a %s tensor cannot hold raw bytes", ox_dtype_name(dtype));
     OX_TRY(shell(&c, ctx, dtype, rank, dims));
     if (c->t.size != size || offset > bytes->size || size > bytes->size - offset) {
         ox_status s = ox_fail(ctx, OX_INVALID, "tensor-size", NULL, "a %s tensor of %zu elements needs %zu bytes, not %zu",
@@ -181,6 +204,8 @@ void ox_tensor_unref(ox_tensor *tensor)
 {
     struct counted *c = counted_of(tensor);
     if (!c || --c->refs > 0) return;
+    /* Lists nest no deeper than the types of a model, which are bounded when read. */
+    for (size_t i = 0; is_list(c->t.dtype) && i < c->t.count; i++) ox_tensor_unref(((ox_tensor *const *)c->t.data)[i]);
     if (c->bytes) {
         ox_bytes_drop(c->bytes, c->offset, c->t.size);
         ox_bytes_unref(c->bytes);
@@ -194,6 +219,11 @@ bool ox_tensor_equal(const ox_tensor *a, const ox_tensor *b)
     if (a->dtype != b->dtype || a->rank != b->rank || a->size != b->size) return false;
     if (a->rank && memcmp(a->dims, b->dims, (size_t)a->rank * sizeof a->dims[0]) != 0) return false;
     if (a->size == 0 || a->data == b->data) return true;
+    if (is_list(a->dtype)) {
+        for (size_t i = 0; i < a->count; i++)
+            if (!ox_tensor_equal(ox_tensor_item(a, i), ox_tensor_item(b, i))) return false;
+        return true;
+    }
     if (a->dtype != OX_STRING) return memcmp(a->data, b->data, a->size) == 0;
     const struct ox_str *x = a->data, *y = b->data;
     for (size_t i = 0; i < a->count; i++)
@@ -211,6 +241,7 @@ struct ox_bytes *ox_tensor_bytes(const ox_tensor *tensor, size_t *offset)
 ox_status ox_tensor_reshape(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tensor, int rank, const int64_t *dims)
 {
     struct counted *old = counted_of(tensor), *c;
+    if (is_list(tensor->dtype)) return ox_fail(ctx, OX_INVALID, "wrong-type", NULL, "a %s has no shape", ox_dtype_name(tensor->dtype));
     OX_TRY(shell(&c, ctx, tensor->dtype, rank, dims));
     if (c->t.count != tensor->count) {
         ox_status s = ox_fail(ctx, OX_INVALID, "shape-mismatch", NULL, "%zu elements do not fit a shape of %zu",
@@ -225,7 +256,7 @@ ox_status ox_tensor_reshape(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tenso
 ox_status ox_tensor_aligned(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tensor)
 {
     size_t bytes = (size_t)ox_dtype_bits(tensor->dtype) / 8;
-    if (tensor->dtype == OX_STRING || bytes <= 1 || (uintptr_t)tensor->data % (bytes > 8 ? 8 : bytes) == 0) {
+    if (tensor->dtype == OX_STRING || is_list(tensor->dtype) || bytes <= 1 || (uintptr_t)tensor->data % (bytes > 8 ? 8 : bytes) == 0) {
         *out = ox_tensor_ref(tensor);
         return OX_OK;
     }

@@ -67,6 +67,7 @@ enum {
     OX_MOVES = 1 << 6,       /* output elements are a selection/permutation of input 0's elements (Reshape, Transpose, MaxPool is not) */
     OX_HAS_WEIGHTS = 1 << 7, /* input 1 is a weight, input 2 a bias where present (Conv, ConvTranspose, Gemm, MatMul) */
     OX_TRAINING = 1 << 9,    /* pure unless input 2, the training mode, is or may be true (Dropout) */
+    OX_LISTS = 1 << 10,      /* takes or makes sequences, optionals or maps; other kernels never see one */
     OX_ANY_OPTIONAL = 1 << 8 /* inputs beyond min_in may be absent anywhere, also in the middle */
 };
 

@@ -1,8 +1,9 @@
-/* ir/ops/op_control.c - If, Loop and Scan: what their subgraphs must look like. Types come out of the subgraphs, which this layer
+/* ir/ops/op_control.c - If, Loop, Scan and SequenceMap: what their subgraphs must look like. Types come out of the subgraphs, which this layer
  * cannot look into, so there is nothing to infer here; running them is the executor's affair. */
 #include "ir/ops/op_priv.h"
 
-const int ox_control_kinds[OX_CONTROL_KINDS] = {OX_CONTROL_IF, OX_CONTROL_LOOP, OX_CONTROL_SCAN};
+const int ox_control_kinds[OX_CONTROL_KINDS] = {OX_CONTROL_IF, OX_CONTROL_LOOP, OX_CONTROL_SCAN,
+                                                OX_CONTROL_SEQUENCE_MAP};
 
 static ox_status need_graph(const struct ox_call *call, const char *name)
 {
@@ -45,11 +46,19 @@ static ox_status decode_scan(const struct ox_call *call, struct ox_control_param
     return OX_OK;
 }
 
+static ox_status decode_sequence_map(const struct ox_call *call, struct ox_control_params *p)
+{
+    OX_TRY(need_graph(call, "body"));
+    *p = (struct ox_control_params){1, {{"body", call->n_in, call->n_out}}};
+    return OX_OK;
+}
+
 ox_status ox_decode_control(const struct ox_call *call, void *params)
 {
     switch (*(const int *)call->op->family) {
     case OX_CONTROL_IF: return decode_if(call, params);
     case OX_CONTROL_LOOP: return decode_loop(call, params);
-    default: return decode_scan(call, params);
+    case OX_CONTROL_SCAN: return decode_scan(call, params);
+    default: return decode_sequence_map(call, params);
     }
 }

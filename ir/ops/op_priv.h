@@ -23,7 +23,7 @@ ox_status ox_infer_none(const struct ox_call *call, const void *params, struct o
 
 /* ---- sets of element types ------------------------------------------------------------------- */
 
-typedef uint32_t ox_dtypes; /* bit d: the type with number d */
+typedef uint64_t ox_dtypes; /* bit d: the type with number d */
 #define OX_BIT(dtype) ((ox_dtypes)1 << (dtype))
 #define OX_FLOATS                                                                                  \
     (OX_BIT(OX_FLOAT) | OX_BIT(OX_DOUBLE) | OX_BIT(OX_FLOAT16) | OX_BIT(OX_BFLOAT16))

@@ -15,6 +15,7 @@ enum {
     MOVES = OX_MOVES,
     HAS_WEIGHTS = OX_HAS_WEIGHTS,
     TRAINING = OX_TRAINING,
+    LISTS = OX_LISTS,
     ANY_OPTIONAL = OX_ANY_OPTIONAL
 };
 #define OX_DOMAIN_ONNX ""
@@ -158,6 +159,9 @@ static ox_status evaluate(const struct ox_call *call, const ox_tensor *const *in
     with_inputs.consts = in;
     OX_TRY(decode(&with_inputs, &params));
     if (!call->op->eval) return ox_no_kernel(call, "%s cannot be executed", call->op->name);
+    for (size_t i = 0; !(call->op->traits & OX_LISTS) && i < call->n_in; i++)
+        if (in[i] && in[i]->dtype > OX_DTYPE_COUNT)
+            return ox_bad_type(call, "input %zu is a %s, expected a tensor", i, ox_dtype_name(in[i]->dtype));
     OX_TRY(call->op->eval(&with_inputs, params.bytes, in, out));
     for (size_t i = 0; i < call->n_out; i++)
         if (!out[i] && (!call->wanted || call->wanted[i]))

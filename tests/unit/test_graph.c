@@ -240,7 +240,7 @@ START_TEST(opaque_nodes_are_kept_and_not_run)
 {
     struct ox_model *m = parse("<ir_version: 8, opset_import: [\"\" : 17, \"custom\" : 1]> g (float[2] x) => (float[2] y) { a = custom.Odd(x) y = Neg(a) }");
     struct ox_runner r;
-    ck_assert_int_eq(ox_model_check(m), OX_OK);
+    ck_assert_msg(ox_model_check(m) == OX_OK, "%s", last_text);
     ck_assert_int_eq(ox_exec_new(&r, m), OX_UNSUPPORTED);
     ck_assert(!ox_node_removable(node_at(m, 0)));
     ck_assert(ox_node_pure(node_at(m, 1)));
@@ -277,6 +277,87 @@ START_TEST(subgraphs_capture_and_are_checked)
 }
 END_TEST
 
+static ox_tensor *run1(struct ox_model *m, const ox_tensor *const *in)
+{
+    struct ox_runner r;
+    ox_tensor *out[4];
+    ck_assert_msg(ox_model_check(m) == OX_OK, "%s", last_text);
+    ck_assert_int_eq(ox_exec_new(&r, m), OX_OK);
+    ck_assert_msg(r.run(r.self, in, out, NULL, NULL) == OX_OK, "%s", last_text);
+    for (size_t i = 1; i < m->graph->ret->n_in; i++) ox_tensor_unref(out[i]);
+    r.free(r.self);
+    return out[0];
+}
+
+START_TEST(branches_run_and_captured_values_live_as_long_as_needed)
+{
+    struct ox_model *m = parse(HEAD "(bool c, float[2] x) => (float[2] y) { a = Neg(x) b = If (c) <then_branch = t () => (float[2] u) { u = Add(a, a) }, "
+                                    "else_branch = e () => (float[2] v) { v = Abs(a) }> d = If (c) <then_branch = t () => (float[2] u) { u = Neg(a) }, "
+                                    "else_branch = e () => (float[2] v) { v = Identity(a) }> y = Sub(b, d) }");
+    ox_tensor *x, *c, *y;
+    ck_assert_int_eq(ox_tensor_copy(&x, ctx, OX_FLOAT, 1, (int64_t[]){2}, (float[]){1, -2}, 8), OX_OK);
+    for (int i = 0; i < 2; i++) {
+        unsigned char flag = (unsigned char)i;
+        ck_assert_int_eq(ox_tensor_copy(&c, ctx, OX_BOOL, 0, NULL, &flag, 1), OX_OK);
+        y = run1(m, (const ox_tensor *const[]){c, x});
+        const float *v = y->data;
+        ck_assert_float_eq(v[0], i ? -3 : 2);
+        ck_assert_float_eq(v[1], i ? 6 : 0);
+        ox_tensor_unref(y);
+        ox_tensor_unref(c);
+    }
+    ox_tensor_unref(x);
+    ox_model_free(m);
+}
+END_TEST
+
+START_TEST(loops_carry_state_and_collect)
+{
+    /* state doubles; collected is the iteration number plus a captured value */
+    struct ox_model *m = parse(HEAD "(int64 n, float[1] x) => (float[N] all, float[1] last) { k = Neg(x) last, all = Loop (n, , x) <body = b "
+                                    "(int64 i, bool go, float[1] s) => (bool go2, float[1] s2, float o) { go2 = Identity(go) s2 = Add(s, s) "
+                                    "f = Cast <to = 1> (i) p = Add(f, k) o = Squeeze(p) }> }");
+    ox_tensor *n, *x, *y;
+    int64_t trips = 3;
+    ck_assert_int_eq(ox_tensor_copy(&n, ctx, OX_INT64, 0, NULL, &trips, 8), OX_OK);
+    ck_assert_int_eq(ox_tensor_copy(&x, ctx, OX_FLOAT, 1, (int64_t[]){1}, (float[]){10}, 4), OX_OK);
+    y = run1(m, (const ox_tensor *const[]){n, x});
+    const float *v = y->data;
+    ck_assert_uint_eq(y->count, 3);
+    for (int i = 0; i < 3; i++) ck_assert_float_eq(v[i], (float)(i - 10));
+    ox_tensor_unref(y);
+    ox_tensor_unref(n);
+    trips = 0;
+    ck_assert_int_eq(ox_tensor_copy(&n, ctx, OX_INT64, 0, NULL, &trips, 8), OX_OK);
+    y = run1(m, (const ox_tensor *const[]){n, x});
+    ck_assert_uint_eq(y->count, 0);
+    ox_tensor_unref(y);
+    ox_tensor_unref(n);
+    ox_tensor_unref(x);
+    ox_model_free(m);
+}
+END_TEST
+
+START_TEST(scans_step_along_axes)
+{
+    struct ox_model *m = parse(HEAD "(float[1] s, float[2,3] x) => (float[2,3] y, float[1] t) { t, y = Scan <num_scan_inputs = 1, scan_input_axes = [1], "
+                                    "scan_output_axes = [1], scan_input_directions = [1], body = b (float[1] a, float[2] c) => (float[1] a2, float[2] d) "
+                                    "{ m = ReduceSum(c) a2 = Add(a, m) d = Mul(c, a2) }> (s, x) }");
+    ox_tensor *s, *x, *y;
+    ck_assert_int_eq(ox_tensor_copy(&s, ctx, OX_FLOAT, 1, (int64_t[]){1}, (float[]){1}, 4), OX_OK);
+    ck_assert_int_eq(ox_tensor_copy(&x, ctx, OX_FLOAT, 2, (int64_t[]){2, 3}, (float[]){1, 2, 3, 4, 5, 6}, 24), OX_OK);
+    y = run1(m, (const ox_tensor *const[]){s, x});
+    /* steps, last column first: sums 9, 7, 5; states 10, 17, 22 */
+    const float want[6] = {30, 34, 22, 60, 85, 88}, *v = y->data;
+    ck_assert_uint_eq(y->count, 6);
+    for (int i = 0; i < 6; i++) ck_assert_float_eq(v[i], want[i]);
+    ox_tensor_unref(y);
+    ox_tensor_unref(s);
+    ox_tensor_unref(x);
+    ox_model_free(m);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("graph");
@@ -293,6 +374,9 @@ int main(void)
     tcase_add_test(t, sessions_check_what_they_are_given);
     tcase_add_test(t, opaque_nodes_are_kept_and_not_run);
     tcase_add_test(t, subgraphs_capture_and_are_checked);
+    tcase_add_test(t, branches_run_and_captured_values_live_as_long_as_needed);
+    tcase_add_test(t, loops_carry_state_and_collect);
+    tcase_add_test(t, scans_step_along_axes);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

@@ -35,7 +35,7 @@ static bool on_progress(void *user, const char *what, size_t done, size_t total)
     struct cli *cli = user;
     enum { WIDTH = 30 };
     if (interrupted) return false;
-    if (cli->flag.quiet || cli->flag.json || !isatty(STDERR_FILENO)) return true;
+    if (total == 0 || cli->flag.quiet || cli->flag.json || !isatty(STDERR_FILENO)) return true;
     double t = now();
     if (done == 0 || cli->progress_since == 0) cli->progress_since = t;
     if (t - cli->progress_since < 1 && !cli->progress_shown) return true;

@@ -50,7 +50,11 @@ typedef enum ox_dtype {
 #define X(id, number, bits, text) id = number,
     OX_DTYPE_LIST(X)
 #undef X
-        OX_DTYPE_COUNT
+        OX_DTYPE_COUNT,
+    /* What is not a tensor travels as a tensor of counted tensors (see ox_tensor_list). No file can name these. */
+    OX_SEQUENCE = 32, /* rank 1, any length */
+    OX_OPTIONAL = 33, /* rank 1, length 0 (empty) or 1 */
+    OX_MAP = 34       /* rank 1, length 2: keys, and as many values */
 } ox_dtype;
 
 bool ox_dtype_valid(int64_t number);        /* 1 .. 26 */
@@ -83,9 +87,14 @@ OX_MUST_USE ox_status ox_tensor_new(ox_tensor **out, void **data, ox_ctx *ctx, o
 /* The same, holding a copy of `size` bytes at `data`; `size` must be what dims need, else OX_INVALID. */
 OX_MUST_USE ox_status ox_tensor_copy(ox_tensor **out, ox_ctx *ctx, ox_dtype dtype, int rank,
                                      const int64_t *dims, const void *data, size_t size);
+/* A sequence, optional or map: `kind` is OX_SEQUENCE, OX_OPTIONAL or OX_MAP. Each item is counted once more; items may
+ * be such lists themselves. data is an array of `count` pointers const ox_tensor *. */
+OX_MUST_USE ox_status ox_tensor_list(ox_tensor **out, ox_ctx *ctx, ox_dtype kind, size_t count, ox_tensor *const *items);
+/* Item of such a list, borrowed; NULL when there is none. */
+const ox_tensor *ox_tensor_item(const ox_tensor *list, size_t index);
 ox_tensor *ox_tensor_ref(const ox_tensor *tensor); /* returns its argument, counted once more */
 void ox_tensor_unref(ox_tensor *tensor);
-/* Same type, dims and bits. NaNs with equal bits are equal; 0 and -0 are not. */
+/* Same type, dims and bits; lists: equal items. NaNs with equal bits are equal; 0 and -0 are not. */
 bool ox_tensor_equal(const ox_tensor *a, const ox_tensor *b);
 
 #ifdef __cplusplus
