@@ -157,7 +157,7 @@ END_TEST
 
 START_TEST(other_files_are_recognized) {
     struct pb b = {0};
-    pb_raw(&b, "version https://git-lfs.github.com/spec/v1\n", 42);
+    pb_raw(&b, "version https:\n", 15);
     ck_fails(front_load(NULL, &b), OX_INVALID, "not-a-model");
     ck_assert_ptr_nonnull(strstr(front.text, "git lfs pull"));
     pb_raw(&b, "\x89PNG\r\n", 6);
