@@ -7,6 +7,7 @@
  * weights of a channel sometimes leaves less error than rounding all others more coarsely. */
 enum { TRIES = 22, LANES = 16 };
 #define TRY_STEP 0.02
+#define SCALE_OF_ZEROS (1.0f / 1048576)
 
 struct job {
     const float *w;
@@ -101,6 +102,19 @@ static void choose(void *arg, size_t first, size_t last) {
     }
 }
 
+/* A channel of zeros has whatever scale suits its bias: the finest of the others. */
+static void settle_zeros(const struct job *job, size_t channels) {
+    float largest = 0, finest = INFINITY;
+    for (size_t c = 0; c < channels; c++) {
+        largest = fmaxf(largest, job->largest[c]);
+        if (job->largest[c] > 0) finest = fminf(finest, job->scale[c]);
+    }
+    for (size_t c = 0; c < channels; c++)
+        if (!(job->largest[c] > 0)) job->scale[c] = largest > 0 ? finest : SCALE_OF_ZEROS;
+    if (job->whole)
+        job->scale[0] = largest > 0 ? ox_scale_legal((double)largest / 127) : SCALE_OF_ZEROS;
+}
+
 static ox_status run_job(struct job *job, ox_ctx *ctx, struct ox_qweight *out) {
     size_t channels = job->layout->channels, floats;
     job->lanes = channels < LANES ? channels : LANES;
@@ -111,11 +125,7 @@ static ox_status run_job(struct job *job, ox_ctx *ctx, struct ox_qweight *out) {
     OX_TRY(ox_alloc(ctx, &job->scratch, floats, sizeof *job->scratch));
     job->scale = out->scale;
     ox_parallel(ctx, job->lanes, 1, choose, job);
-    if (!job->whole) return OX_OK;
-    float largest = 0;
-    for (size_t c = 0; c < channels; c++)
-        largest = fmaxf(largest, job->largest[c]);
-    out->scale[0] = largest > 0 ? ox_scale_legal((double)largest / 127) : 1;
+    settle_zeros(job, channels);
     return OX_OK;
 }
 

@@ -1,0 +1,27 @@
+/* passes/quantize/quant_stats.h - what calibration observes of a plan's activations, and the
+ * parameters that follow. */
+#ifndef OX_PASSES_QUANTIZE_QUANT_STATS_H
+#define OX_PASSES_QUANTIZE_QUANT_STATS_H
+
+#include "passes/quantize/quant_sim.h"
+
+#include <onnxopt/dataset.h>
+
+/* Runs the samples in float, one after the other, into the plan's histograms and channel
+ * statistics. *used: how many. Memory does not depend on their number. */
+OX_MUST_USE ox_status ox_qstats_collect(struct ox_qsim *sim, const struct ox_dataset *data,
+                                        size_t *used);
+/* Multiply-accumulates and costs of nodes, from the sizes that were seen. */
+void ox_qstats_costs(struct ox_qplan *plan);
+/* Range and parameters of every value that is quantized, by the calibrator of the options (auto:
+ * mse). */
+OX_MUST_USE ox_status ox_qstats_params(struct ox_qplan *plan);
+/* Range of the group of a value by one calibrator. */
+OX_MUST_USE ox_status ox_qstats_range(struct ox_range *out, const struct ox_qplan *plan,
+                                      uint32_t group, ox_calibrator calibrator);
+/* Sets the parameters of all of a group. */
+void ox_qstats_set(struct ox_qplan *plan, uint32_t group, struct ox_range range);
+/* Scales of the weights of all nodes that may be on; errors are weighed by what calibration saw. */
+OX_MUST_USE ox_status ox_qstats_weights(struct ox_qplan *plan, bool search);
+
+#endif

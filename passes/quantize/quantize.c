@@ -1,0 +1,181 @@
+/* passes/quantize/quantize.c - the pass: static int8 quantization, explicit as QuantizeLinear and
+ * DequantizeLinear.
+ *
+ * Calibrate in float, choose ranges and scales, try the plan out in simulation, leave in float what
+ * hurts most, correct biases, insert, and measure the result. */
+#include "passes/pass.h"
+#include "passes/quantize/quant_insert.h"
+#include "passes/quantize/quant_measure.h"
+#include "passes/quantize/quant_stats.h"
+#include "passes/quantize/synthetic.h"
+
+#include <math.h>
+
+enum { PAIRS, WEIGHTS, BIASES, CLAMPS, FLOAT_NODES };
+enum { SYNTHETIC_SAMPLES = 16, OPSET_MIN = 13 };
+
+static const char *const calibrators[] = {"minmax", "percentile", "entropy", "mse", "auto", NULL};
+
+struct quantizer {
+    struct ox_pass_run *run;
+    struct ox_qoptions options;
+    bool synthetic;
+    struct ox_dataset data;
+    struct ox_qplan *plan;
+    struct ox_qsim sim;
+    struct ox_qmeasure measure;
+    size_t samples;
+};
+
+static ox_status read_options(struct quantizer *z) {
+    static const char *const modes[] = {"int8", NULL}, *const types[] = {"uint8", "int8", NULL};
+    int choice;
+    int64_t number;
+    OX_TRY(ox_pass_arg_choice(&choice, z->run, "mode", modes, 0));
+    OX_TRY(ox_pass_arg_choice(&choice, z->run, "activations", types, 0));
+    z->options.activations = choice ? OX_INT8 : OX_UINT8;
+    OX_TRY(ox_pass_arg_choice(&z->options.calibrator, z->run, "calibrator", calibrators,
+                              OX_CALIB_AUTO));
+    OX_TRY(ox_pass_arg_float(&z->options.percentile, z->run, "percentile", 99.99));
+    if (!(z->options.percentile > 50 && z->options.percentile <= 100))
+        return ox_fail(z->run->ctx, OX_USAGE, "bad-option", NULL,
+                       "percentile must be above 50 and at most 100");
+    OX_TRY(ox_pass_arg_int(&number, z->run, "per_channel", 1, 0, 1));
+    z->options.per_channel = number;
+    OX_TRY(ox_pass_arg_int(&number, z->run, "products", 1, 0, 1));
+    z->options.products = number;
+    return OX_OK;
+}
+
+/* ---- report ------------------------------------------------------------------------------------
+ */
+
+static ox_status report_values(struct quantizer *z) {
+    const struct ox_qplan *plan = z->plan;
+    for (uint32_t i = 0; i < plan->n_values; i++) {
+        const struct ox_qvalue *v = &plan->values[i];
+        if (!v->stands_in) continue;
+        const struct ox_node *d = plan->model->values[i]->def;
+        struct ox_quant_report r = {.tensor = ox_name_text(plan->model->values[i]->name),
+                                    .op = d ? ox_name_text(d->type) : "",
+                                    .kind = "activation",
+                                    .quantized = true,
+                                    .dtype = v->param.dtype,
+                                    .n_scales = 1,
+                                    .scale = v->param.scale,
+                                    .zero_point = v->param.zero,
+                                    .range_min = v->range.min,
+                                    .range_max = v->range.max,
+                                    .sqnr_db = ox_qmeasure_db(&z->measure, i)};
+        OX_TRY(ox_outcome_add_quant(z->run->outcome, &r));
+    }
+    return OX_OK;
+}
+
+static ox_status report_float(struct quantizer *z) {
+    const struct ox_qplan *plan = z->plan;
+    for (size_t i = 0; i < plan->n_nodes; i++) {
+        const struct ox_qnode *q = &plan->nodes[i];
+        if (!q->node || q->on || !q->reason || !q->result) continue;
+        struct ox_quant_report r = {.tensor = ox_name_text(q->result->name),
+                                    .op = ox_name_text(q->node->type),
+                                    .kind = "activation",
+                                    .reason = q->reason,
+                                    .sqnr_db = NAN};
+        OX_TRY(ox_outcome_add_quant(z->run->outcome, &r));
+    }
+    return OX_OK;
+}
+
+static ox_status report(struct quantizer *z) {
+    struct ox_quant_summary summary = {.ran = true,
+                                       .samples = z->samples,
+                                       .synthetic = z->synthetic,
+                                       .calibrator = calibrators[z->options.calibrator],
+                                       .output_sqnr_db = z->measure.worst_output_db};
+    for (size_t i = 0; i < z->plan->n_nodes; i++) {
+        const struct ox_qnode *q = &z->plan->nodes[i];
+        if (!q->node || (q->role != OX_QROLE_WEIGHT && q->role != OX_QROLE_PRODUCT)) continue;
+        if (q->on)
+            summary.ops_quantized++;
+        else
+            summary.ops_float++;
+    }
+    OX_TRY(report_values(z));
+    OX_TRY(report_float(z));
+    return ox_outcome_set_quant_summary(z->run->outcome, &summary);
+}
+
+/* ---- work --------------------------------------------------------------------------------------
+ */
+
+static ox_status open_data(struct quantizer *z) {
+    if (z->run->options->calibration) {
+        z->data = *z->run->options->calibration;
+        return OX_OK;
+    }
+    z->synthetic = true;
+    return ox_synthetic_open(&z->data, z->run->model, z->run->options->seed, SYNTHETIC_SAMPLES);
+}
+
+static void say_counts(struct quantizer *z, const struct ox_qinsert_counts *c) {
+    uint64_t *counts = z->run->counts;
+    if (!c->pairs && !c->weights) return;
+    ox_rewrite_done(z->run, PAIRS);
+    counts[PAIRS] += c->pairs - 1;
+    counts[WEIGHTS] += c->weights;
+    counts[BIASES] += c->biases;
+    counts[CLAMPS] += c->clamps;
+}
+
+static ox_status quantize(struct quantizer *z) {
+    struct ox_qinsert_counts counts = {0};
+    OX_TRY(ox_qplan_new(&z->plan, z->run->model, &z->options));
+    OX_TRY(ox_qsim_init(&z->sim, z->plan));
+    OX_TRY(ox_qstats_collect(&z->sim, &z->data, &z->samples));
+    ox_qstats_costs(z->plan);
+    ox_qplan_settle(z->plan);
+    ox_qplan_group(z->plan);
+    OX_TRY(ox_qstats_params(z->plan));
+    OX_TRY(ox_qstats_weights(z->plan, true));
+    OX_TRY(ox_qplan_fit_biases(z->plan));
+    OX_TRY(ox_qmeasure_float(&z->measure, &z->sim, &z->data, z->samples));
+    OX_TRY(ox_qplan_insert(z->plan, &counts));
+    OX_TRY(ox_qmeasure_quantized(&z->measure));
+    say_counts(z, &counts);
+    return report(z);
+}
+
+/* Nothing to do: the report says so and the model stays as it is. */
+static ox_status nothing(struct ox_pass_run *run, const char *id, const char *why) {
+    ox_report(run->ctx, OX_NOTE, id, NULL, "not quantized: %s", why);
+    struct ox_quant_summary summary = {.ran = true, .calibrator = "none", .output_sqnr_db = NAN};
+    return ox_outcome_set_quant_summary(run->outcome, &summary);
+}
+
+static bool has_pairs(const struct ox_graph *g) {
+    for (const struct ox_node *n = ox_graph_begin(g); n; n = ox_node_next(n))
+        if (ox_node_is(n, "QuantizeLinear") || ox_node_is(n, "DynamicQuantizeLinear")) return true;
+    return false;
+}
+
+ox_status ox_pass_quantize(struct ox_pass_run *run) {
+    struct quantizer z = {.run = run};
+    OX_TRY(read_options(&z));
+    if (!ox_rewrite_allowed(run)) return OX_OK;
+    if (has_pairs(run->model->graph))
+        return nothing(run, "already-quantized",
+                       "the model has quantized tensors already; they stay as they are");
+    if (ox_model_opset(run->model, NULL) < OPSET_MIN)
+        return ox_fail(run->ctx, OX_UNSUPPORTED, "opset-too-old", NULL,
+                       "quantizing per channel needs opset %d and the model imports %lld; put the "
+                       "pass 'upgrade' before 'quantize'",
+                       OPSET_MIN, (long long)ox_model_opset(run->model, NULL));
+    OX_TRY(open_data(&z));
+    ox_status s = quantize(&z);
+    ox_qmeasure_fini(&z.measure);
+    ox_qsim_fini(&z.sim);
+    ox_qplan_free(z.plan);
+    if (z.synthetic) z.data.free(z.data.self);
+    return s;
+}
