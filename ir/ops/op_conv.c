@@ -130,21 +130,6 @@ static ox_status check_bias(const struct ox_call *call, struct ox_infer *io, ox_
     return OX_OK;
 }
 
-/* Stores the type after a look at its size: an output that no memory can hold is an error now. */
-static ox_status finish(const struct ox_call *call, struct ox_infer *io, ox_dtype dtype, int rank,
-                        const ox_dim *dims) {
-    int64_t numbers[OX_MAX_RANK];
-    size_t count, bytes;
-    bool known = true;
-    for (int i = 0; i < rank; i++) {
-        known = known && ox_dim_is_const(dims[i]);
-        numbers[i] = dims[i].k;
-    }
-    if (known && ox_shape_size(&count, &bytes, dtype, rank, numbers))
-        return ox_bad_shape(call, "the output %s is too large", ox_dims_text(rank, numbers).text);
-    return ox_infer_tensor(io, 0, dtype, rank, dims);
-}
-
 static ox_dim type_dim(const struct ox_type *type, int i) {
     return type->dims[i];
 }
@@ -179,7 +164,7 @@ ox_status ox_infer_conv(const struct ox_call *call, const void *params, struct o
         out[0] = type_dim(io->in[0], 0);
         if (w.has_kernel) OX_TRY(ox_window_infer(&w, call, io, io->in[0]->dims + 2, out + 2));
     }
-    return finish(call, io, dtype, w.rank + 2, out);
+    return ox_window_output(call, io, dtype, w.rank + 2, out);
 }
 
 /* stride * (in - 1) + output_padding + dilation * (kernel - 1) + 1 - pads, or what auto_pad says.
@@ -235,7 +220,7 @@ ox_status ox_infer_conv_transpose(const struct ox_call *call, const void *params
         for (int i = 0; w.has_kernel && i < w.rank; i++)
             OX_TRY(transposed_dim(p, &w, call, io, i, type_dim(io->in[0], i + 2), &out[i + 2]));
     }
-    return finish(call, io, dtype, w.rank + 2, out);
+    return ox_window_output(call, io, dtype, w.rank + 2, out);
 }
 
 ox_status ox_conv_transpose_dim(const struct ox_conv_transpose_params *p, const struct ox_window *w,

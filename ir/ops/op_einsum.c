@@ -354,26 +354,40 @@ static ox_status make_views(struct job *j, struct view *views, const struct equa
     return OX_OK;
 }
 
-/* Contracts all operands into views[0]. */
-static ox_status contract_all(const struct job *j, struct view *views, ox_tensor **owned,
-                              const struct equation *e) {
+/* Sums away the labels that neither the other operand has nor anybody needs later: as part of the
+ * product they would be multiplied out first. */
+static ox_status reduce(const struct job *j, struct view *view, ox_tensor **owned,
+                        const struct view *other, const bool *keep) {
     static const union {
         uint64_t u;
         double d;
         float f;
     } one_f = {.f = 1}, one_d = {.d = 1}, one_u = {.u = 1};
-    struct view one = {.data = j->dtype == OX_FLOAT    ? &one_f
-                               : j->dtype == OX_DOUBLE ? &one_d
-                                                       : &one_u};
+    struct view one = {.data = &one_u};
+    if (j->dtype == OX_FLOAT) one.data = &one_f;
+    if (j->dtype == OX_DOUBLE) one.data = &one_d;
+    bool both[OX_EINSUM_LABELS], any = false;
+    for (int l = 0; l < OX_EINSUM_LABELS; l++) {
+        both[l] = keep[l] || (other && other->has[l]);
+        any = any || (view->has[l] && !both[l]);
+    }
+    return any ? contract(j, view, owned, &one, both) : OX_OK;
+}
+
+/* Contracts all operands into views[0]. owned has an entry for each view. */
+static ox_status contract_all(const struct job *j, struct view *views, ox_tensor **owned,
+                              const struct equation *e) {
     for (size_t i = 0; i < e->n; i++) {
         bool keep[OX_EINSUM_LABELS] = {false};
-        if (i == 0 && e->n > 1) continue;
         for (int k = 0; k < e->out.rank; k++)
             keep[e->out.labels[k]] = true;
         for (size_t later = i + 1; later < e->n; later++)
             for (int k = 0; k < e->in[later].rank; k++)
                 keep[e->in[later].labels[k]] = true;
-        OX_TRY(contract(j, &views[0], owned, i == 0 ? &one : &views[i], keep));
+        OX_TRY(reduce(j, &views[0], &owned[0], i > 0 ? &views[i] : NULL, keep));
+        if (i == 0) continue;
+        OX_TRY(reduce(j, &views[i], &owned[i], &views[0], keep));
+        OX_TRY(contract(j, &views[0], &owned[0], &views[i], keep));
     }
     return OX_OK;
 }
@@ -392,7 +406,7 @@ ox_status ox_eval_einsum(const struct ox_call *call, const void *params, const o
     struct job j = {
         .call = call, .dtype = in[0]->dtype, .size = (size_t)ox_dtype_bits(in[0]->dtype) / 8};
     struct view *views;
-    ox_tensor *owned = NULL;
+    ox_tensor *owned[OX_EINSUM_MAX_IN] = {NULL};
     OX_TRY(ox_alloc(call->ctx, &views, e.n, sizeof *views));
     ox_status status = make_views(&j, views, &e, in);
     struct axes order = {.count = 1};
@@ -407,10 +421,11 @@ ox_status ox_eval_einsum(const struct ox_call *call, const void *params, const o
         status = ox_tensor_new(&out[0], &y, call->ctx, j.dtype, e.out.rank, dims);
     }
     if (status == OX_OK && out[0]->count > 0) {
-        status = contract_all(&j, views, &owned, &e);
+        status = contract_all(&j, views, owned, &e);
         if (status == OX_OK) gather(y, &views[0], &j, lists, 1);
     }
-    ox_tensor_unref(owned);
+    for (size_t i = 0; i < e.n; i++)
+        ox_tensor_unref(owned[i]);
     ox_free(call->ctx, views);
     return status;
 }

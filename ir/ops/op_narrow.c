@@ -46,7 +46,9 @@ ox_status ox_eval_wide(ox_eval_fn eval, const struct ox_call *call, const void *
                        const ox_tensor *const *in, ox_tensor **out, unsigned narrow) {
     ox_tensor *wide[OX_WIDE_MAX_IN] = {0};
     ox_status status = OX_OK;
-    for (size_t i = 0; status == OX_OK && i < call->n_in && i < OX_WIDE_MAX_IN; i++) {
+    if (call->n_in > OX_WIDE_MAX_IN)
+        return ox_no_kernel(call, "%s of %zu 16-bit inputs", call->op->name, call->n_in);
+    for (size_t i = 0; status == OX_OK && i < call->n_in; i++) {
         if (!in[i]) continue;
         if (ox_is_narrow(in[i]->dtype))
             status = ox_tensor_to(&wide[i], call->ctx, in[i], OX_FLOAT);

@@ -13,7 +13,7 @@ static inline bool ox_is_narrow(ox_dtype dtype) {
 OX_MUST_USE ox_status ox_tensor_to(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tensor,
                                    ox_dtype dtype);
 
-#define OX_WIDE_MAX_IN 8 /* most inputs */
+#define OX_WIDE_MAX_IN 16 /* most inputs */
 /* Calls eval with all 16-bit float inputs widened, and rounds those outputs whose bit is set in
  * `narrow` to in[0]'s type. */
 OX_MUST_USE ox_status ox_eval_wide(ox_eval_fn eval, const struct ox_call *call, const void *params,

@@ -58,7 +58,7 @@ ox_status ox_infer_pool(const struct ox_call *call, const void *params, struct o
         dims[1] = io->in[0]->dims[1];
         OX_TRY(ox_window_infer(&w, call, io, io->in[0]->dims + 2, dims + 2));
     }
-    OX_TRY(ox_infer_tensor(io, 0, dtype, rank, dims));
+    OX_TRY(ox_window_output(call, io, dtype, rank, dims));
     return call->n_out > 1 ? ox_infer_tensor(io, 1, OX_INT64, rank, dims) : OX_OK;
 }
 

@@ -134,6 +134,9 @@ ox_status ox_decode_resize(const struct ox_call *call, void *params) {
     if (!scales && !sizes)
         return ox_fail(call->ctx, OX_INVALID, "missing-input", NULL,
                        "%s has neither scales nor sizes", call->op->name);
+    if (p->coords == OX_COORDS_TF_CROP_AND_RESIZE && !is_given(call, p->roi_at))
+        return ox_fail(call->ctx, OX_INVALID, "missing-input", NULL,
+                       "tf_crop_and_resize needs the input roi");
     bool sure = (p->scales || const_input(call, p->scales_at)) && const_input(call, p->sizes_at);
     if (scales && sizes && sure) return ox_bad_shape(call, "both scales and sizes are given");
     return check_constants(call, p);
@@ -245,10 +248,17 @@ ox_status ox_resize_plan(struct ox_resize_plan *plan, const struct ox_call *call
     if (sizes && sizes->count == 0 && n > 0) sizes = NULL;
     if ((scales || p->scales) && sizes)
         return ox_bad_shape(call, "both scales and sizes are given");
-    if (scales || p->scales) return set_scales(plan, call, p, list, n, scales);
-    if (sizes) return set_sizes(plan, call, p, list, n, sizes);
-    return ox_fail(call->ctx, OX_INVALID, "missing-input", NULL, "%s has neither scales nor sizes",
-                   call->op->name);
+    if (!scales && !p->scales && !sizes)
+        return ox_fail(call->ctx, OX_INVALID, "missing-input", NULL,
+                       "%s has neither scales nor sizes", call->op->name);
+    if (sizes)
+        OX_TRY(set_sizes(plan, call, p, list, n, sizes));
+    else
+        OX_TRY(set_scales(plan, call, p, list, n, scales));
+    size_t count, bytes;
+    if (ox_shape_size(&count, &bytes, OX_UINT8, rank, plan->out))
+        return ox_bad_shape(call, "the output %s is too large", ox_dims_text(rank, plan->out).text);
+    return OX_OK;
 }
 
 /* ---- infer ----------------------------------------------------------------------------------- */
@@ -325,9 +335,6 @@ ox_status ox_infer_resize(const struct ox_call *call, const void *params, struct
     }
     struct ox_resize_plan plan;
     OX_TRY(ox_resize_plan(&plan, call, p, rank, numbers, roi, scales, sizes));
-    size_t count, bytes;
-    if (ox_shape_size(&count, &bytes, dtype == OX_UNDEFINED ? OX_UINT8 : dtype, rank, plan.out))
-        return ox_bad_shape(call, "the output %s is too large", ox_dims_text(rank, plan.out).text);
     for (int d = 0; d < rank; d++)
         dims[d] = ox_dim_const(plan.out[d]);
     return ox_infer_tensor(io, 0, dtype, rank, dims);

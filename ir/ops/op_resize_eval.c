@@ -249,7 +249,7 @@ static ox_status run_all(const struct ox_call *call, const struct ox_resize_para
         ox_tensor *next;
         status = ox_tensor_new(&next, &pass.y, call->ctx, x->dtype, plan->rank, dims);
         if (status != OX_OK) break;
-        if (next->count > 0) run_pass(call->ctx, plan, &pass, d, x->dtype, copies);
+        run_pass(call->ctx, plan, &pass, d, x->dtype, copies);
         ox_tensor_unref(now);
         now = next;
     }
@@ -265,12 +265,15 @@ static ox_status resize(const struct ox_call *call, const struct ox_resize_param
                         const struct ox_resize_plan *plan, const ox_tensor *x, ox_tensor **out) {
     struct table *tables;
     ox_status status = OX_OK;
+    for (int d = 0; d < plan->rank; d++)
+        if (plan->out[d] == 0)
+            return ox_tensor_new(out, NULL, call->ctx, x->dtype, plan->rank, plan->out);
     OX_TRY(ox_alloc(call->ctx, &tables, (size_t)plan->rank + 1, sizeof *tables));
     bool crop = p->coords == OX_COORDS_TF_CROP_AND_RESIZE;
     for (int d = 0; status == OX_OK && d < plan->rank; d++) {
         bool moves = plan->in[d] != plan->out[d] || plan->scale[d] != 1 ||
                      (crop && (plan->roi_start[d] != 0 || plan->roi_end[d] != 1));
-        if (moves && plan->out[d] > 0 && plan->in[d] > 0)
+        if (moves) /* in is not 0 where out is not */
             status = make_table(&tables[d], call, p, plan, d);
     }
     if (status == OX_OK) status = run_all(call, p, plan, tables, x, out);

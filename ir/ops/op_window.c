@@ -173,3 +173,17 @@ ox_status ox_window_infer(const struct ox_window *w, const struct ox_call *call,
     }
     return OX_OK;
 }
+
+ox_status ox_window_output(const struct ox_call *call, struct ox_infer *io, ox_dtype dtype,
+                           int rank, const ox_dim *dims) {
+    int64_t numbers[OX_MAX_RANK];
+    size_t count, bytes;
+    bool known = rank >= 0;
+    for (int i = 0; i < rank; i++) {
+        known = known && ox_dim_is_const(dims[i]);
+        numbers[i] = dims[i].k;
+    }
+    if (known && ox_shape_size(&count, &bytes, dtype, rank, numbers))
+        return ox_bad_shape(call, "the output %s is too large", ox_dims_text(rank, numbers).text);
+    return ox_infer_tensor(io, 0, dtype, rank, dims);
+}

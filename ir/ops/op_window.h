@@ -36,6 +36,11 @@ OX_MUST_USE ox_status ox_window_infer(const struct ox_window *w, const struct ox
 OX_MUST_USE ox_status ox_window_resolve(const struct ox_window *w, const struct ox_call *call,
                                         const int64_t *in, int64_t *out, int64_t *begin);
 
+/* Stores the type of output 0 after a look at its size: OX_INVALID for dims that no memory can
+ * hold. */
+OX_MUST_USE ox_status ox_window_output(const struct ox_call *call, struct ox_infer *io,
+                                       ox_dtype dtype, int rank, const ox_dim *dims);
+
 /* Positions of a window: taps t with 0 <= at + t * dilation < dim, as [*first, *last) within [0,
  * kernel). */
 static inline void ox_window_clip(int64_t at, int64_t dilation, int64_t kernel, int64_t dim,
