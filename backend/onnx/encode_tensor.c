@@ -70,6 +70,8 @@ void ox_encode_type(struct ox_encoder *e, enum ox_wire_field field, const struct
 {
     uint64_t mark = e->out->size;
     if (!type || type->kind == OX_TYPE_UNKNOWN) return;
+    /* A tensor of unknown elements is not a type that readers accept; no type at all is. */
+    if ((type->kind == OX_TYPE_TENSOR || type->kind == OX_TYPE_SPARSE) && type->dtype == OX_UNDEFINED) return;
     put_kind(e, type);
     ox_put_message(e->out, field, mark);
 }
