@@ -31,7 +31,8 @@ static void expect_element(const struct oh *h, size_t out, size_t i, uint64_t v)
 {
     const ox_tensor *t = h->out[out];
     uint64_t got = oe_get(t, i), want = oe_trim(t->dtype, v);
-    ck_assert_msg(got == want, "%s of %s: element %zu is %llu, expected %llu", h->op->name,
+    if (got != want)
+        ck_abort_msg("%s of %s: element %zu is %llu, expected %llu", h->op->name,
                   ox_dtype_name(t->dtype), i, (unsigned long long)got, (unsigned long long)want);
 }
 
