@@ -26,6 +26,7 @@ struct ox_pass_run {
     uint64_t *counts;                          /* one per counter of the row */
     uint64_t rewrites;                         /* made by this run of the pass */
     uint64_t *rewrites_left;                   /* of the whole pipeline */
+    int64_t *growth_left;                      /* bytes by which the file may still grow, in the whole pipeline */
 };
 
 struct ox_pass_arg { ox_name key, value; };

@@ -234,12 +234,14 @@ ox_status ox_optimize(ox_model *model, const struct ox_optimize_options *options
     if (!o.pipeline) o.pipeline = "default";
     if (!o.fold_budget) o.fold_budget = 65536;
     uint64_t left = o.max_rewrites ? o.max_rewrites : UINT64_MAX;
+    int64_t growth = o.fold_budget > INT64_MAX ? INT64_MAX : (int64_t)o.fold_budget;
     struct pipeline p = {.ctx = model->ctx};
     ox_outcome *outcome = NULL;
     ox_names_init(&p.names, model->ctx);
     ox_status s = parse(&p, o.pipeline);
     if (s == OX_OK) s = ox_outcome_new(&outcome, model->ctx);
-    struct ox_pass_run run = {.model = model, .ctx = model->ctx, .options = &o, .outcome = outcome, .rewrites_left = &left};
+    struct ox_pass_run run = {.model = model, .ctx = model->ctx, .options = &o, .outcome = outcome, .rewrites_left = &left,
+                              .growth_left = &growth};
     if (s == OX_OK) s = run_steps(&p, &run, outcome);
     ox_free(model->ctx, p.steps);
     ox_names_fini(&p.names);

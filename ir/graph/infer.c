@@ -4,6 +4,7 @@
  * other, the operators win and a warning says so. Results of a walk live in an arena of their own; only a
  * type that says more than before is copied to the model. */
 #include "ir/graph/graph.h"
+#include "ir/graph/infer_control.h"
 
 struct ox_shapes {
     ox_ctx *ctx;
@@ -201,11 +202,32 @@ static ox_status check_default(struct ox_shapes *s, struct ox_value *input)
                    "input is declared %s and its initializer is %s", declared, given);
 }
 
+static ox_status infer_graph(void *arg, struct ox_graph *graph);
+
+/* Recursion is bounded by limits.max_subgraph_depth, which holds for every graph that is made. */
+static ox_status infer_with_bodies(struct ox_shapes *s, struct ox_node *n)
+{
+    bool control = n->op && n->op->traits & OX_CONTROL;
+    if (control) OX_TRY(ox_infer_enter(n, &s->model->arena));
+    OX_TRY(ox_node_each_graph(n, infer_graph, s));
+    if (!control) return OX_OK;
+    for (size_t i = 0; i < n->n_out; i++) {
+        const struct ox_type *type;
+        if (!n->out[i]) continue;
+        OX_TRY(ox_infer_leave(&type, n, i, &s->arena, &s->model->dims));
+        OX_TRY(learn(s, n->out[i], type));
+    }
+    return OX_OK;
+}
+
 static ox_status infer_graph(void *arg, struct ox_graph *graph)
 {
     struct ox_shapes *s = arg;
     for (size_t i = 0; i < graph->n_inputs; i++) OX_TRY(check_default(s, graph->inputs[i]));
-    for (struct ox_node *n = ox_graph_begin(graph); n; n = ox_node_next(n)) OX_TRY(infer_node(s, n));
+    for (struct ox_node *n = ox_graph_begin(graph); n; n = ox_node_next(n)) {
+        OX_TRY(infer_node(s, n));
+        if (n->n_attrs) OX_TRY(infer_with_bodies(s, n));
+    }
     return OX_OK;
 }
 
@@ -213,7 +235,8 @@ ox_status ox_model_infer(struct ox_model *model, struct ox_shapes **out)
 {
     struct ox_shapes *s;
     OX_TRY(shapes_new(&s, model));
-    ox_status status = ox_model_each_graph(model, infer_graph, s);
+    ox_status status = infer_graph(s, model->graph);
+    for (size_t i = 0; i < model->n_functions && status == OX_OK; i++) status = infer_graph(s, model->functions[i]->body);
     if (status == OX_OK && out)
         *out = s;
     else

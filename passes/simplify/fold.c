@@ -16,7 +16,6 @@ enum { NODES_FOLDED, VALUES_KNOWN };
 
 struct folder {
     struct ox_pass_run *run;
-    int64_t budget; /* bytes by which the file may still grow */
     const ox_tensor **in;
     ox_tensor **out;
     size_t cap;
@@ -88,9 +87,9 @@ static bool worth_trying(struct folder *f, const struct ox_node *n, uint64_t *fr
         return false;
     }
     if (!result_bytes(n, &bytes)) return true;
-    if (bytes > *limit || (int64_t)(bytes - *freed) - NODE_COST > f->budget) {
+    if (bytes > *limit || (int64_t)(bytes - *freed) - NODE_COST > *f->run->growth_left) {
         ox_rewrite_missed(f->run, n, "the result has %llu bytes and the budget for growth is %lld", (unsigned long long)bytes,
-                          (long long)f->budget);
+                          (long long)*f->run->growth_left);
         return false;
     }
     return true;
@@ -147,7 +146,7 @@ static ox_status fold_node(struct folder *f, struct ox_node *n)
     for (size_t i = 0; i < n->n_out; i++)
         if (f->out[i]) bytes += f->out[i]->size;
     int64_t growth = (int64_t)bytes - (int64_t)freed - NODE_COST;
-    if (growth > f->budget) {
+    if (growth > *f->run->growth_left) {
         ox_rewrite_missed(f->run, n, "the file would grow by %lld bytes", (long long)growth);
         for (size_t i = 0; i < n->n_out; i++) {
             ox_tensor_unref(f->out[i]);
@@ -155,7 +154,7 @@ static ox_status fold_node(struct folder *f, struct ox_node *n)
         }
         return OX_OK;
     }
-    if (growth > 0) f->budget -= growth;
+    if (growth > 0) *f->run->growth_left -= growth;
     return settle(f, n);
 }
 
@@ -212,7 +211,7 @@ static ox_status fold_graph(struct folder *f, const struct ox_shapes *shapes, st
 
 ox_status ox_pass_fold(struct ox_pass_run *run)
 {
-    struct folder f = {.run = run, .budget = (int64_t)run->options->fold_budget};
+    struct folder f = {.run = run};
     struct ox_graph_list graphs;
     struct ox_shapes *shapes;
     OX_TRY(ox_model_infer(run->model, &shapes));
