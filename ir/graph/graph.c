@@ -354,23 +354,44 @@ ox_status ox_graph_add_input(struct ox_value **out, struct ox_graph *graph, ox_n
     return OX_OK;
 }
 
+/* Room for one more initializer. */
+static ox_status reserve_init(struct ox_graph *graph)
+{
+    if (graph->n_inits < graph->cap_inits) return OX_OK;
+    size_t cap = graph->cap_inits ? graph->cap_inits * 2 : 16;
+    struct ox_value **list;
+    OX_TRY(ox_arena_alloc(&graph->model->arena, &list, cap, sizeof(struct ox_value *)));
+    if (graph->n_inits) memcpy(list, graph->inits, graph->n_inits * sizeof(struct ox_value *));
+    graph->inits = list;
+    graph->cap_inits = cap;
+    return OX_OK;
+}
+
 ox_status ox_graph_add_init(struct ox_value **out, struct ox_graph *graph, ox_name name, ox_tensor *tensor)
 {
     struct ox_value *v;
-    if (graph->n_inits == graph->cap_inits) {
-        size_t cap = graph->cap_inits ? graph->cap_inits * 2 : 16;
-        struct ox_value **list;
-        OX_TRY(ox_arena_alloc(&graph->model->arena, &list, cap, sizeof(struct ox_value *)));
-        if (graph->n_inits) memcpy(list, graph->inits, graph->n_inits * sizeof(struct ox_value *));
-        graph->inits = list;
-        graph->cap_inits = cap;
-    }
+    OX_TRY(reserve_init(graph));
     OX_TRY(value_new(&v, graph, name));
     if (tensor) OX_TRY(ox_type_of(&v->type, &graph->model->arena, tensor));
     v->def_index = graph->n_inits;
     v->init = tensor;
     graph->inits[graph->n_inits++] = v;
     *out = v;
+    return OX_OK;
+}
+
+ox_status ox_graph_fix_input(struct ox_value *input)
+{
+    struct ox_graph *g = input->graph;
+    OX_TRY(reserve_init(g));
+    for (size_t i = input->def_index; i + 1 < g->n_inputs; i++) {
+        g->inputs[i] = g->inputs[i + 1];
+        g->inputs[i]->def_index = i;
+    }
+    g->n_inputs--;
+    input->is_input = false;
+    input->def_index = g->n_inits;
+    g->inits[g->n_inits++] = input;
     return OX_OK;
 }
 

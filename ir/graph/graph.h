@@ -172,6 +172,9 @@ OX_MUST_USE ox_status ox_graph_add_input(struct ox_value **out, struct ox_graph 
 OX_MUST_USE ox_status ox_graph_add_init(struct ox_value **out, struct ox_graph *graph, ox_name name, ox_tensor *tensor);
 OX_MUST_USE ox_status ox_graph_add_output(struct ox_graph *graph, struct ox_value *value, ox_name name, const struct ox_type *type);
 
+/* An input with a default stops being an input: its default becomes a plain initializer. */
+OX_MUST_USE ox_status ox_graph_fix_input(struct ox_value *input);
+
 /* A node with n_in absent operands and n_out unnamed wanted outputs of unknown type, linked before `before` (NULL: before ret).
  * `type` is looked up in the operator table under `domain`. */
 OX_MUST_USE ox_status ox_node_new(struct ox_node **out, struct ox_graph *graph, struct ox_node *before, ox_name domain, ox_name type, size_t n_in, size_t n_out);
