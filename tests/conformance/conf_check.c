@@ -71,6 +71,7 @@ static int64_t element(const ox_tensor *t, size_t i)
 {
     int64_t v;
     int32_t w;
+    if (t->dtype == OX_BOOL) return ((const unsigned char *)t->data)[i];
     if (t->dtype == OX_INT64) {
         memcpy(&v, (const char *)t->data + 8 * i, 8);
         return v;
@@ -81,7 +82,7 @@ static int64_t element(const ox_tensor *t, size_t i)
 
 static bool admits_values(struct conf_watch *w, const struct ox_partial *p, const ox_tensor *t)
 {
-    if (t->dtype != OX_INT64 && t->dtype != OX_INT32) return false;
+    if (t->dtype != OX_INT64 && t->dtype != OX_INT32 && t->dtype != OX_BOOL) return false;
     if (p->rank != t->rank || p->count != t->count) return false;
     for (size_t i = 0; i < p->count; i++)
         if (!dim_admits(w, p->elems[i], element(t, i))) return false;
