@@ -9,6 +9,13 @@
 #include "ir/ops/simd.h"
 #include <math.h>
 
+/* The standard's length_resized where the corners are aligned: scale times length, before it is rounded down to the number of
+ * outputs, as the standard's reference has it; with scales made from sizes the two are the same. */
+static float aligned_length(const struct ox_resize_plan *plan, int d) {
+    double length = (double)plan->scale[d] * (double)plan->in[d], out = (double)plan->out[d];
+    return (float)(fabs(length - out) <= 1e-5 * out ? out : length);
+}
+
 /* Where output x lies in the input. */
 static float original(const struct ox_resize_params *p, const struct ox_resize_plan *plan, int d,
                       int64_t i) {
@@ -24,7 +31,7 @@ static float original(const struct ox_resize_params *p, const struct ox_resize_p
     case OX_COORDS_PYTORCH_HALF_PIXEL:
         return plan->out[d] > 1 ? (x + 0.5f) / scale - 0.5f : 0;
     case OX_COORDS_ALIGN_CORNERS:
-        return plan->out[d] > 1 ? x * (in - 1) / (out - 1) : 0;
+        return plan->out[d] > 1 ? x * (in - 1) / (aligned_length(plan, d) - 1) : 0;
     case OX_COORDS_TF_HALF_PIXEL_FOR_NN:
         return (x + 0.5f) / scale;
     case OX_COORDS_TF_CROP_AND_RESIZE:

@@ -30,6 +30,20 @@ static void verdict(struct conf_case *c, enum conf_verdict v, const char *format
     va_end(args);
 }
 
+/* Recorded outputs that contradict the standard and were corrected in later releases of the same case. */
+static const struct {
+    const char *name, *why;
+} errata[] = {
+    {"node/test_averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_True",
+     "recorded output counts cells beyond the padding; corrected in ONNX 1.18"},
+};
+
+static void excuse(struct conf_case *c)
+{
+    for (size_t i = 0; i < sizeof errata / sizeof errata[0]; i++)
+        if (c->verdict == CONF_FAIL && strcmp(c->name, errata[i].name) == 0) verdict(c, CONF_SKIP, "%s", errata[i].why);
+}
+
 /* ---- what is in the model -------------------------------------------------------------------- */
 
 static void note_op(struct conf_case *c, const struct ox_node *n)
@@ -229,13 +243,12 @@ void conf_run(struct conf_case *c, int threads)
     } else {
         (void)!ox_model_each_graph(model, look_at_graph, c);
         conf_check_text(c, model);
-#ifdef CONF_WRITER
         conf_check_write(c, model);
-#endif
         if (!lacks(c, model)) {
             struct ox_model *optimized = optimize(c, &ctx_optimized, &errors_optimized, threads);
             run_sets(c, model, optimized, &errors);
             ox_model_free(optimized);
+            excuse(c);
         }
         ox_model_free(model);
     }

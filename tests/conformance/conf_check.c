@@ -118,7 +118,6 @@ ox_status conf_watch_value(void *user, const struct ox_value *value, const ox_te
     return OX_OK;
 }
 
-#ifdef CONF_WRITER
 /* ---- bytes of a model ------------------------------------------------------------------------ */
 
 /* What the writer makes of a model, in memory; the caller frees. */
@@ -142,7 +141,6 @@ static ox_status model_bytes(char **out, size_t *size, struct ox_model *model)
     return s;
 }
 
-#endif
 
 static bool same_bytes(const char *a, size_t n, const char *b, size_t m, size_t *at)
 {
@@ -189,7 +187,6 @@ void conf_check_text(struct conf_case *c, struct ox_model *model)
     ox_free(ox_model_ctx(model), text);
 }
 
-#ifdef CONF_WRITER
 /* ---- write ----------------------------------------------------------------------------------- */
 
 static ox_status write_again(struct conf_case *c, ox_ctx *ctx, const char *bytes, size_t size)
@@ -222,4 +219,3 @@ void conf_check_write(struct conf_case *c, struct ox_model *model)
     }
     if (s != OX_OK) breaks(c, "write: %s", ox_status_text(s));
 }
-#endif
