@@ -36,10 +36,11 @@ static ox_status not_runnable(struct ox_exec *e, const struct ox_node *n)
                    n->domain ? "::" : "", ox_name_text(n->type), n->callee ? " (a model-local function: inline it first)" : "");
 }
 
-/* Constants that the kernels can use as they lie are used in place; the few others are copied once. */
+/* Constants that the kernels can use as they lie are used in place; the few others are copied, sparse ones expanded, once. */
 static ox_status align_constant(struct ox_exec *e, const struct ox_value *v)
 {
     ox_tensor *t = ox_value_const(v);
+    if (v && v->sparse && !e->aligned[v->id]) return ox_sparse_expand(&e->aligned[v->id], e->ctx, v->sparse);
     if (!t || e->aligned[v->id]) return OX_OK;
     return ox_tensor_aligned(&e->aligned[v->id], e->ctx, t);
 }

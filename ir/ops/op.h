@@ -48,13 +48,14 @@ struct ox_attr {
     struct ox_str unknown; /* unknown fields of the message, raw wire bytes, kept for writing */
 };
 
-/* A sparse tensor: carried, not computed with. */
+/* A sparse tensor: carried as it is, expanded to be computed with. */
 struct ox_sparse {
     ox_name name;
     ox_tensor *values, *indices;
     int rank;
     const int64_t *dims;
 };
+OX_MUST_USE ox_status ox_sparse_expand(ox_tensor **out, ox_ctx *ctx, const struct ox_sparse *sparse);
 
 /* Traits of a row. */
 enum {

@@ -98,38 +98,41 @@ static int64_t sparse_position(const struct ox_sparse *s, const int64_t *strides
     return at;
 }
 
-static ox_status spread(const struct ox_call *call, const struct ox_sparse *s,
-                        const struct ox_view *values, struct ox_sink *sink)
+static ox_status sparse_bad(ox_ctx *ctx, const char *what)
+{
+    return ox_fail(ctx, OX_INVALID, "bad-tensor", NULL, "a sparse tensor %s", what);
+}
+
+static ox_status spread(ox_ctx *ctx, const struct ox_sparse *s, const struct ox_view *values,
+                        struct ox_sink *sink)
 {
     int64_t strides[OX_MAX_RANK];
     ox_row_major(strides, s->rank, s->dims);
     for (size_t i = 0; i < s->values->count; i++) {
         int64_t at = sparse_position(s, strides, i, sink->count);
-        if (at < 0)
-            return ox_bad_attr(call, "index %zu of attribute 'sparse_value' is out of range", i);
+        if (at < 0) return sparse_bad(ctx, "has an index out of range");
         memcpy(sink->data + (size_t)at * sink->size, values->data + i * sink->size, sink->size);
     }
     return OX_OK;
 }
 
-static ox_status eval_sparse(const struct ox_call *call, const struct ox_sparse *s, ox_tensor **out)
+ox_status ox_sparse_expand(ox_tensor **out, ox_ctx *ctx, const struct ox_sparse *s)
 {
     if (!s || !s->values || !s->indices || s->indices->dtype != OX_INT64 || s->values->rank != 1 ||
         s->rank < 0 || s->rank > OX_MAX_RANK)
-        return ox_bad_attr(call, "attribute 'sparse_value' is incomplete");
+        return sparse_bad(ctx, "is incomplete");
     const ox_tensor *at = s->indices;
     size_t n = s->values->count;
     bool linear = at->rank == 1 && at->count == n;
     bool tuples = at->rank == 2 && at->dims[0] == (int64_t)n && at->dims[1] == s->rank;
     if (!linear && !tuples)
-        return ox_bad_attr(call, "indices and values of attribute 'sparse_value' do not fit");
+        return sparse_bad(ctx, "has indices and values that do not fit each other");
     struct ox_view values;
     struct ox_sink sink;
-    OX_TRY(ox_view_open(&values, call->ctx, s->values));
-    ox_status status = ox_sink_open(&sink, call->ctx, s->values->dtype, s->rank, s->dims);
-    if (status == OX_OK)
-        status = ox_sink_close(&sink, call->ctx, spread(call, s, &values, &sink), out);
-    ox_view_close(&values, call->ctx);
+    OX_TRY(ox_view_open(&values, ctx, s->values));
+    ox_status status = ox_sink_open(&sink, ctx, s->values->dtype, s->rank, s->dims);
+    if (status == OX_OK) status = ox_sink_close(&sink, ctx, spread(ctx, s, &values, &sink), out);
+    ox_view_close(&values, ctx);
     return status;
 }
 
@@ -149,7 +152,7 @@ ox_status ox_eval_constant(const struct ox_call *call, const void *params,
         return ox_tensor_copy(out, ctx, OX_INT64, 1, &count, a->v.ints, a->count * sizeof(int64_t));
     case OX_ATTR_STRING: return ox_tensor_strings(out, ctx, 0, NULL, &a->v.s);
     case OX_ATTR_STRINGS: return ox_tensor_strings(out, ctx, 1, &count, a->v.strings);
-    case OX_ATTR_SPARSE_TENSOR: return eval_sparse(call, a->v.sparse ? a->v.sparse[0] : NULL, out);
+    case OX_ATTR_SPARSE_TENSOR: return ox_sparse_expand(out, call->ctx, a->v.sparse ? a->v.sparse[0] : NULL);
     default: out[0] = ox_tensor_ref(a->v.t); return OX_OK;
     }
 }
