@@ -89,7 +89,7 @@ static bool lacks(struct conf_case *c, const struct ox_model *model)
     }
     for (const struct ox_node *n = ox_graph_begin(g); n; n = ox_node_next(n)) {
         const char *domain = ox_name_text(n->domain), *dot = *domain ? "." : "";
-        if (n->op && n->op->eval) continue;
+        if (n->op && (n->op->eval || (n->op->traits & OX_CONTROL))) continue;
         if (n->callee)
             verdict(c, CONF_SKIP, "function %s%s%s", domain, dot, ox_name_text(n->type));
         else
