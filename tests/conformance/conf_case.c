@@ -74,9 +74,11 @@ static ox_status look_at_graph(void *arg, struct ox_graph *graph)
     return OX_OK;
 }
 
+/* A tensor, a sequence or an optional: what data can be read and compared for. */
 static bool is_plain(const struct ox_type *t)
 {
-    return t->kind == OX_TYPE_UNKNOWN || t->kind == OX_TYPE_TENSOR;
+    while (t && (t->kind == OX_TYPE_SEQUENCE || t->kind == OX_TYPE_OPTIONAL)) t = t->elem;
+    return !t || t->kind == OX_TYPE_UNKNOWN || t->kind == OX_TYPE_TENSOR;
 }
 
 /* What the executor lacks, named by the first thing that needs it; NULL: nothing. */
@@ -99,7 +101,7 @@ static bool lacks(struct conf_case *c, const struct ox_model *model)
     for (size_t i = 0; i < g->n_inputs + g->ret->n_in; i++) {
         const struct ox_type *t = i < g->n_inputs ? g->inputs[i]->type : g->outputs[i - g->n_inputs].type;
         if (is_plain(t)) continue;
-        verdict(c, CONF_SKIP, "input or output that is not a tensor");
+        verdict(c, CONF_SKIP, "input or output that is a map or a sparse tensor");
         return true;
     }
     return false;

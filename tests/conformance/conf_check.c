@@ -33,7 +33,7 @@ static bool bound(void *user, ox_name name, int64_t *out)
     return false;
 }
 
-/* The inputs say what numbers the symbols stand for. */
+/* The inputs of the main graph say what numbers the symbols stand for. (Those of a loop body change from round to round.) */
 static void bind(struct conf_watch *w, const struct ox_type *type, const ox_tensor *t)
 {
     int64_t known;
@@ -54,10 +54,21 @@ static bool dim_admits(struct conf_watch *w, ox_dim dim, int64_t actual)
     return !ox_dim_eval(&v, dim, bound, w) || v == actual;
 }
 
+static bool admits(struct conf_watch *w, const struct ox_type *type, const ox_tensor *t);
+
+static bool admits_list(struct conf_watch *w, const struct ox_type *type, const ox_tensor *t)
+{
+    if (t->dtype != (type->kind == OX_TYPE_SEQUENCE ? OX_SEQUENCE : OX_OPTIONAL)) return false;
+    for (size_t i = 0; type->elem && i < t->count; i++)
+        if (!admits(w, type->elem, ox_tensor_item(t, i))) return false;
+    return true;
+}
+
 /* Does the type that was inferred admit this tensor? */
 static bool admits(struct conf_watch *w, const struct ox_type *type, const ox_tensor *t)
 {
     if (type->kind == OX_TYPE_UNKNOWN) return true;
+    if (type->kind == OX_TYPE_SEQUENCE || type->kind == OX_TYPE_OPTIONAL) return admits_list(w, type, t);
     if (type->kind != OX_TYPE_TENSOR) return false;
     if (type->dtype != OX_UNDEFINED && type->dtype != t->dtype) return false;
     if (type->rank < 0) return true;
@@ -104,7 +115,7 @@ ox_status conf_watch_value(void *user, const struct ox_value *value, const ox_te
 {
     struct conf_watch *w = user;
     w->c->values++;
-    if (!value->def) bind(w, value->type, tensor);
+    if (value->is_input && value->graph->depth == 0) bind(w, value->type, tensor);
     if (value->type->kind == OX_TYPE_UNKNOWN || (value->type->kind == OX_TYPE_TENSOR && value->type->rank < 0)) w->c->vague++;
     if (!admits(w, value->type, tensor)) {
         w->agrees = false;

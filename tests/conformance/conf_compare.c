@@ -136,8 +136,29 @@ static void shape_text(char *buf, size_t size, const ox_tensor *t)
     snprintf(buf + n, size - n, "]");
 }
 
+static bool is_list(const ox_tensor *t)
+{
+    return t->dtype == OX_SEQUENCE || t->dtype == OX_OPTIONAL || t->dtype == OX_MAP;
+}
+
+static bool lists(char *why, size_t size, const ox_tensor *a, const ox_tensor *e, double rtol, double atol, bool values)
+{
+    if (a->dtype != e->dtype || a->count != e->count) {
+        snprintf(why, size, "%s of %zu, expected %s of %zu", ox_dtype_name(a->dtype), a->count, ox_dtype_name(e->dtype), e->count);
+        return false;
+    }
+    for (size_t i = 0; i < e->count; i++) {
+        char text[260];
+        if (conf_compare(text, sizeof text, ox_tensor_item(a, i), ox_tensor_item(e, i), rtol, atol, values)) continue;
+        snprintf(why, size, "item %zu: %s", i, text);
+        return false;
+    }
+    return true;
+}
+
 bool conf_compare(char *why, size_t size, const ox_tensor *a, const ox_tensor *e, double rtol, double atol, bool values)
 {
+    if (is_list(a) || is_list(e)) return lists(why, size, a, e, rtol, atol, values);
     bool as_bits = a->dtype == OX_BFLOAT16 && e->dtype == OX_UINT16;
     bool same = (a->dtype == e->dtype || as_bits) && a->rank == e->rank;
     for (int i = 0; same && i < e->rank; i++) same = a->dims[i] == e->dims[i];
