@@ -102,7 +102,8 @@ static ox_status count_graph(void *arg, struct ox_graph *graph)
 
 ox_status ox_model_stats(struct ox_model_stats *out, ox_model *model)
 {
-    struct ox_model_stats s = {.ir_version = model->ir_version, .opset = ox_model_opset(model, NULL), .functions = model->n_functions};
+    struct ox_model_stats s = {.ir_version = model->ir_version, .opset = ox_model_opset(model, NULL), .functions = model->n_functions,
+                               .file_bytes = model->file_bytes};
     OX_TRY(ox_model_each_graph(model, count_graph, &s));
     *out = s;
     return OX_OK;

@@ -69,6 +69,7 @@ enum {
     OX_HAS_WEIGHTS = 1 << 7, /* input 1 is a weight, input 2 a bias where present (Conv, ConvTranspose, Gemm, MatMul) */
     OX_TRAINING = 1 << 9,    /* pure unless input 2, the training mode, is or may be true (Dropout) */
     OX_LISTS = 1 << 10,      /* takes or makes sequences, optionals or maps; other kernels never see one */
+    OX_UNPACKS = 1 << 11,    /* makes a larger form of a constant (DequantizeLinear): never folded, or compression would be undone */
     OX_ANY_OPTIONAL = 1 << 8 /* inputs beyond min_in may be absent anywhere, also in the middle */
 };
 

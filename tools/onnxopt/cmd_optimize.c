@@ -3,7 +3,6 @@
 #include "report.h"
 
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -72,6 +71,7 @@ static ox_status transform(struct cli *cli, ox_model *model, struct ox_optimize_
     }
     if (s == OX_OK) s = ox_model_stats(&report->after, model);
     if (s == OX_OK) s = write_model(cli, model, &report->bytes_out);
+    report->bytes_in = report->before.file_bytes;
     report->outcome = outcome;
     if (data.free) data.free(data.self);
     return s;
@@ -82,7 +82,6 @@ int cmd_optimize(struct cli *cli)
     char pipeline[4096];
     int64_t seed, max_rewrites;
     double begin = now();
-    struct stat st;
     ox_model *model;
     if (!cli->flag.output) return cli_usage_error(cli, "no output given: -o FILE");
     if (cli->flag.output[0] == 0) return cli_usage_error(cli, "the output's name is empty");
@@ -106,7 +105,6 @@ int cmd_optimize(struct cli *cli)
         .explain = cli->flag.explain != NULL,
     };
     struct report report = {.in = cli->args[0], .out = cli->flag.output};
-    if (stat(cli->args[0], &st) == 0) report.bytes_in = (uint64_t)st.st_size;
     s = transform(cli, model, &o, &report);
     cli_progress_clear(cli);
     report.seconds = now() - begin;

@@ -42,6 +42,7 @@ struct ox_model_stats {
     size_t macs_unknown;        /* such nodes whose shapes are not known */
     size_t subgraphs, functions;
     size_t opaque_nodes;        /* nodes of operators that are not in the table */
+    uint64_t file_bytes;        /* of the file the model was read from, and its external data; 0: from memory or text */
 };
 OX_MUST_USE ox_status ox_model_stats(struct ox_model_stats *out, ox_model *model);
 /* Operators used: the i-th distinct (domain, type) in alphabetical order, with how often. False when index is past the end. */
