@@ -140,11 +140,9 @@ static ox_status learn(struct ox_shapes *s, struct ox_value *value, const struct
     const struct ox_type *merged;
     bool conflict = false;
     if (!inferred || inferred->kind == OX_TYPE_UNKNOWN) return OX_OK;
-    OX_TRY(ox_type_merge(&merged, &conflict, &s->arena, value->type, inferred));
-    if (conflict) {
-        warn_conflict(s, value, inferred);
-        merged = inferred;
-    }
+    /* What follows from the operators stands first: of two names for a dim it is the one that others can be compared with. */
+    OX_TRY(ox_type_merge(&merged, &conflict, &s->arena, inferred, value->type));
+    if (conflict) warn_conflict(s, value, inferred);
     return keep_type(value, merged);
 }
 

@@ -56,6 +56,11 @@ static ox_status broadcast_dim(const struct ox_call *call, struct ox_infer *io, 
         *a = b;
         return OX_OK;
     }
+    /* Dims that are 0 together, such as n and min(n, 512): a 1 gives way to the other, so the greater one it is. */
+    ox_dim some_a, some_b;
+    OX_TRY(ox_dim_min(&some_a, io->dims, *a, ox_dim_const(1)));
+    OX_TRY(ox_dim_min(&some_b, io->dims, b, ox_dim_const(1)));
+    if (ox_dim_same(some_a, some_b)) return ox_dim_max(a, io->dims, *a, b);
     return ox_dim_unknown(a, io->dims);
 }
 
