@@ -8,10 +8,10 @@
 
 /* clang-format off */
 const struct ox_variadic_kind ox_variadic_kinds[OX_VARIADIC_COUNT] = {
-    [OX_VA_Max]  = {OX_NUMBERS, ox_bi_max_f32, ox_bi_max_f64, .ints = ox_bi_max_ints, .partial = ox_dim_max},
-    [OX_VA_Mean] = {OX_FLOATS, ox_bi_add_f32, ox_bi_add_f64, .mean = true},
-    [OX_VA_Min]  = {OX_NUMBERS, ox_bi_min_f32, ox_bi_min_f64, .ints = ox_bi_min_ints, .partial = ox_dim_min},
-    [OX_VA_Sum]  = {OX_FLOATS, ox_bi_add_f32, ox_bi_add_f64},
+    [OX_VA_Max]  = {OX_NUMBERS, .f32 = ox_bi_max_f32, .f64 = ox_bi_max_f64, .ints = ox_bi_max_ints, .partial = ox_dim_max},
+    [OX_VA_Mean] = {OX_FLOATS, .f32 = ox_bi_add_f32, .f64 = ox_bi_add_f64, .mean = true},
+    [OX_VA_Min]  = {OX_NUMBERS, .f32 = ox_bi_min_f32, .f64 = ox_bi_min_f64, .ints = ox_bi_min_ints, .partial = ox_dim_min},
+    [OX_VA_Sum]  = {OX_FLOATS, .f32 = ox_bi_add_f32, .f64 = ox_bi_add_f64},
 };
 /* clang-format on */
 

@@ -5,21 +5,13 @@
 #ifndef OX_IR_OPS_SIMD_H
 #define OX_IR_OPS_SIMD_H
 
-/* The choice is made by an indirect function, which runs before a sanitizer is ready. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define OX_NO_CLONES 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define OX_NO_CLONES 1
-#endif
-#endif
+#include <stdint.h> /* tells whether the C library is glibc, which can choose functions at start */
 
-#if !defined(OX_NO_CLONES) && defined(__x86_64__) && defined(__gnu_linux__) && defined(__GLIBC__)
-#if defined(__has_attribute)
-#if __has_attribute(target_clones)
+/* The choice is made by an indirect function, which runs before a sanitizer is ready. clang 14 makes
+ * clones that other files cannot call: there, loops are compiled once, for the plain instruction set. */
+#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GLIBC__) && defined(__GNUC__) &&    \
+    !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define OX_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#endif
-#endif
 #endif
 #ifndef OX_CLONES
 #define OX_CLONES

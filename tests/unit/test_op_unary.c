@@ -1,5 +1,6 @@
 /* tests/unit/test_op_unary.c - the unary family against plain double formulas, in every type. */
 #include "ir/base/bytes.h"
+#include "ir/ops/vmath.h"
 #include "op_harness.h"
 
 #include <math.h>
@@ -342,6 +343,34 @@ START_TEST(old_selu_has_rounded_constants)
 }
 END_TEST
 
+/* The kernels are compiled for several instruction sets, this file for the plain one. */
+START_TEST(bits_do_not_depend_on_the_instruction_set)
+{
+    static const struct {
+        const char *name;
+        float (*plain)(float);
+    } cases[] = {{"Exp", ox_vexp},         {"Log", ox_vlog},   {"Sigmoid", ox_vsigmoid},
+                 {"Tanh", ox_vtanh},       {"Erf", ox_verf},   {"Softplus", ox_vsoftplus}};
+    const int64_t dims[] = {50021};
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        struct oh h;
+        oh_init(&h, cases[k].name, 13, 1);
+        float *x = oh_input(&h, OX_FLOAT, 1, dims);
+        for (uint32_t i = 0; i < 50021; i++)
+            x[i] = ox_float_of(i * 85861u);
+        ck_assert_int_eq(oh_eval(&h, 1), OX_OK);
+        const float *y = h.out[0]->data;
+        for (int i = 0; i < 50021; i++) {
+            float want = cases[k].plain(x[i]);
+            ck_assert_msg(ox_bits_of(y[i]) == ox_bits_of(want) || (isnan(y[i]) && isnan(want)),
+                          "%s(%a) is %a, expected %a", cases[k].name, (double)x[i], (double)y[i],
+                          (double)want);
+        }
+        oh_fini(&h);
+    }
+}
+END_TEST
+
 /* ---- integers -------------------------------------------------------------------------------- */
 
 #define EXPECT_INTS(op, opset, T, type, ...)                                                      \
@@ -414,6 +443,7 @@ int main(void)
     tcase_add_test(tests, isinf_can_look_at_one_sign);
     tcase_add_test(tests, isnan_and_isinf_of_float8);
     tcase_add_test(tests, old_selu_has_rounded_constants);
+    tcase_add_test(tests, bits_do_not_depend_on_the_instruction_set);
     tcase_add_test(tests, integers);
     tcase_add_test(tests, signed_only_rows_refuse_unsigned);
     suite_add_tcase(suite, tests);
