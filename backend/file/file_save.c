@@ -3,8 +3,7 @@
 
 #include <onnxopt/save.h>
 
-ox_status ox_file_save(ox_ctx *ctx, const char *path, const void *data, size_t size)
-{
+ox_status ox_file_save(ox_ctx *ctx, const char *path, const void *data, size_t size) {
     struct ox_file_out out;
     OX_TRY(ox_file_out_open(&out, ctx, path));
     out.total = size;

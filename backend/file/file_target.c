@@ -1,8 +1,8 @@
 /* backend/file/file_target.c - see file_target.h.
  *
- * The last part of a path is resolved by hand, link by link, and each link is looked at through a descriptor, so that what was
- * checked is what is followed: a link that another user has put there is refused, because writing through it would
- * put our file where he wants it. */
+ * The last part of a path is resolved by hand, link by link, and each link is looked at through a
+ * descriptor, so that what was checked is what is followed: a link that another user has put there
+ * is refused, because writing through it would put our file where he wants it. */
 #if !defined(_GNU_SOURCE)
 #define _GNU_SOURCE /* O_PATH */
 #endif
@@ -15,20 +15,19 @@
 
 enum { LINKS_MAX = 40 };
 
-ox_status ox_file_error(ox_ctx *ctx, const char *path, const char *what, int error)
-{
-    return ox_fail(ctx, error == ENOMEM ? OX_NOMEM : OX_IO, "file", &(struct ox_place){.file = path}, "%s '%s': %s", what, path,
-                   strerror(error));
+ox_status ox_file_error(ox_ctx *ctx, const char *path, const char *what, int error) {
+    return ox_fail(ctx, error == ENOMEM ? OX_NOMEM : OX_IO, "file",
+                   &(struct ox_place){.file = path}, "%s '%s': %s", what, path, strerror(error));
 }
 
-static ox_status refuse(ox_ctx *ctx, const char *path, const char *why)
-{
-    return ox_fail(ctx, OX_IO, "file", &(struct ox_place){.file = path}, "cannot write '%s': %s", path, why);
+static ox_status refuse(ox_ctx *ctx, const char *path, const char *why) {
+    return ox_fail(ctx, OX_IO, "file", &(struct ox_place){.file = path}, "cannot write '%s': %s",
+                   path, why);
 }
 
 /* Replaces the target's path, `base` pointing behind its last slash. */
-static ox_status set_path(struct ox_file_target *t, ox_ctx *ctx, const char *folder, size_t folder_len, const char *rest)
-{
+static ox_status set_path(struct ox_file_target *t, ox_ctx *ctx, const char *folder,
+                          size_t folder_len, const char *rest) {
     char *path;
     size_t len = strlen(rest);
     OX_TRY(ox_alloc(ctx, &path, folder_len + len + 1, 1));
@@ -41,8 +40,7 @@ static ox_status set_path(struct ox_file_target *t, ox_ctx *ctx, const char *fol
     return OX_OK;
 }
 
-static ox_status open_folder(struct ox_file_target *t, ox_ctx *ctx)
-{
+static ox_status open_folder(struct ox_file_target *t, ox_ctx *ctx) {
     char *folder;
     size_t len = (size_t)(t->base - t->path);
     if (t->dir >= 0) close(t->dir);
@@ -54,13 +52,14 @@ static ox_status open_folder(struct ox_file_target *t, ox_ctx *ctx)
     return t->dir < 0 ? ox_file_error(ctx, t->path, "cannot open the folder of", error) : OX_OK;
 }
 
-/* The link `fd` (opened with O_PATH) is the target so far: goes where it points. Of a link to a device or pipe (such as
- * /dev/stdout, whose last link names no path at all) t->exists is set and the system follows it. */
-static ox_status follow(struct ox_file_target *t, ox_ctx *ctx, int fd)
-{
+/* The link `fd` (opened with O_PATH) is the target so far: goes where it points. Of a link to a
+ * device or pipe (such as /dev/stdout, whose last link names no path at all) t->exists is set and
+ * the system follows it. */
+static ox_status follow(struct ox_file_target *t, ox_ctx *ctx, int fd) {
     char to[PATH_MAX + 1];
     struct stat end;
-    if (t->old.st_uid != geteuid() && t->old.st_uid != 0) return refuse(ctx, t->path, "it is a symbolic link that belongs to another user");
+    if (t->old.st_uid != geteuid() && t->old.st_uid != 0)
+        return refuse(ctx, t->path, "it is a symbolic link that belongs to another user");
     if (fstatat(t->dir, t->base, &end, 0) == 0 && (S_ISFIFO(end.st_mode) || S_ISCHR(end.st_mode))) {
         t->old = end;
         t->exists = true;
@@ -74,14 +73,16 @@ static ox_status follow(struct ox_file_target *t, ox_ctx *ctx, int fd)
 }
 
 /* Looks at what is there. *link: it was a link, and t is now where it points. */
-static ox_status look(struct ox_file_target *t, ox_ctx *ctx, bool *link)
-{
+static ox_status look(struct ox_file_target *t, ox_ctx *ctx, bool *link) {
     *link = false;
-    if (strlen(t->base) > OX_FILE_NAME_MAX) return ox_file_error(ctx, t->path, "cannot write", ENAMETOOLONG);
-    if (!t->base[0] || strcmp(t->base, ".") == 0 || strcmp(t->base, "..") == 0) return refuse(ctx, t->path, "it is a folder");
+    if (strlen(t->base) > OX_FILE_NAME_MAX)
+        return ox_file_error(ctx, t->path, "cannot write", ENAMETOOLONG);
+    if (!t->base[0] || strcmp(t->base, ".") == 0 || strcmp(t->base, "..") == 0)
+        return refuse(ctx, t->path, "it is a folder");
     OX_TRY(open_folder(t, ctx));
     int fd = openat(t->dir, t->base, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) return errno == ENOENT ? OX_OK : ox_file_error(ctx, t->path, "cannot look at", errno);
+    if (fd < 0)
+        return errno == ENOENT ? OX_OK : ox_file_error(ctx, t->path, "cannot look at", errno);
     ox_status status = OX_OK;
     if (fstat(fd, &t->old) != 0)
         status = ox_file_error(ctx, t->path, "cannot look at", errno);
@@ -95,27 +96,26 @@ static ox_status look(struct ox_file_target *t, ox_ctx *ctx, bool *link)
 }
 
 /* A terminal, /dev/null, a named pipe: opened as any program would. */
-static ox_status open_stream(struct ox_file_target *t, ox_ctx *ctx)
-{
+static ox_status open_stream(struct ox_file_target *t, ox_ctx *ctx) {
     t->stream = openat(t->dir, t->base, O_WRONLY | O_NOCTTY | O_CLOEXEC);
     return t->stream < 0 ? ox_file_error(ctx, t->path, "cannot open", errno) : OX_OK;
 }
 
-static ox_status judge(struct ox_file_target *t, ox_ctx *ctx)
-{
+static ox_status judge(struct ox_file_target *t, ox_ctx *ctx) {
     mode_t mode = t->old.st_mode;
     if (!t->exists) return OX_OK;
     if (S_ISDIR(mode)) return refuse(ctx, t->path, "it is a folder");
     if (S_ISFIFO(mode) || S_ISCHR(mode)) return open_stream(t, ctx);
     if (!S_ISREG(mode)) return refuse(ctx, t->path, "it is neither a file nor a pipe");
-    if (faccessat(t->dir, t->base, W_OK, AT_EACCESS) != 0) return refuse(ctx, t->path, "the file is write-protected");
+    if (faccessat(t->dir, t->base, W_OK, AT_EACCESS) != 0)
+        return refuse(ctx, t->path, "the file is write-protected");
     return OX_OK;
 }
 
-static ox_status find(struct ox_file_target *t, ox_ctx *ctx, const char *path)
-{
+static ox_status find(struct ox_file_target *t, ox_ctx *ctx, const char *path) {
     bool link = true;
-    if (!path[0]) return ox_fail(ctx, OX_USAGE, "file", NULL, "the name of the file to write is empty");
+    if (!path[0])
+        return ox_fail(ctx, OX_USAGE, "file", NULL, "the name of the file to write is empty");
     OX_TRY(set_path(t, ctx, "", 0, path));
     for (int i = 0; link; i++) {
         if (i == LINKS_MAX) return ox_file_error(ctx, t->path, "cannot write", ELOOP);
@@ -124,8 +124,7 @@ static ox_status find(struct ox_file_target *t, ox_ctx *ctx, const char *path)
     return judge(t, ctx);
 }
 
-ox_status ox_file_target_find(struct ox_file_target *out, ox_ctx *ctx, const char *path)
-{
+ox_status ox_file_target_find(struct ox_file_target *out, ox_ctx *ctx, const char *path) {
     struct ox_file_target t = {.dir = -1, .stream = -1};
     ox_status status = find(&t, ctx, path);
     if (status == OX_OK) {

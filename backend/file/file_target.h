@@ -10,10 +10,11 @@ struct ox_file_target {
     int dir;           /* open folder of the target, or -1 */
     int stream;        /* a device or pipe opened for writing, or -1 */
     bool exists;
-    struct stat old;   /* of the regular file that is there */
+    struct stat old; /* of the regular file that is there */
 };
 
-OX_MUST_USE ox_status ox_file_target_find(struct ox_file_target *out, ox_ctx *ctx, const char *path);
+OX_MUST_USE ox_status ox_file_target_find(struct ox_file_target *out, ox_ctx *ctx,
+                                          const char *path);
 /* "<what> '<path>': <reason>"; OX_IO, or OX_NOMEM where errno says so. */
 ox_status ox_file_error(ox_ctx *ctx, const char *path, const char *what, int error);
 

@@ -1,4 +1,5 @@
-/* backend/file/hash64.c - XXH64 as its public specification describes it, for little-endian machines. */
+/* backend/file/hash64.c - XXH64 as its public specification describes it, for little-endian
+ * machines. */
 #include "backend/file/hash64.h"
 
 #include <string.h>
@@ -9,35 +10,30 @@
 #define P4 0x85EBCA77C2B2AE63u
 #define P5 0x27D4EB2F165667C5u
 
-static uint64_t rotl(uint64_t x, int r)
-{
+static uint64_t rotl(uint64_t x, int r) {
     return x << r | x >> (64 - r);
 }
 
-static uint64_t round64(uint64_t lane, uint64_t word)
-{
+static uint64_t round64(uint64_t lane, uint64_t word) {
     return rotl(lane + word * P2, 31) * P1;
 }
 
-static uint64_t merge(uint64_t h, uint64_t lane)
-{
+static uint64_t merge(uint64_t h, uint64_t lane) {
     return (h ^ round64(0, lane)) * P1 + P4;
 }
 
-static void stripe(uint64_t lane[4], const unsigned char *p)
-{
+static void stripe(uint64_t lane[4], const unsigned char *p) {
     uint64_t w[4];
     memcpy(w, p, sizeof w);
-    for (int i = 0; i < 4; i++) lane[i] = round64(lane[i], w[i]);
+    for (int i = 0; i < 4; i++)
+        lane[i] = round64(lane[i], w[i]);
 }
 
-void ox_hash64_init(struct ox_hash64 *h)
-{
+void ox_hash64_init(struct ox_hash64 *h) {
     *h = (struct ox_hash64){.lane = {P1 + P2, P2, 0, 0 - P1}};
 }
 
-void ox_hash64_add(struct ox_hash64 *h, const void *data, size_t size)
-{
+void ox_hash64_add(struct ox_hash64 *h, const void *data, size_t size) {
     const unsigned char *p = data;
     size_t waiting = h->total % 32;
     h->total += size;
@@ -48,19 +44,20 @@ void ox_hash64_add(struct ox_hash64 *h, const void *data, size_t size)
         size -= 32 - waiting;
         waiting = 0;
     }
-    for (; size >= 32; p += 32, size -= 32) stripe(h->lane, p);
+    for (; size >= 32; p += 32, size -= 32)
+        stripe(h->lane, p);
     if (size) memcpy(h->rest + waiting, p, size);
 }
 
-uint64_t ox_hash64_end(const struct ox_hash64 *h)
-{
+uint64_t ox_hash64_end(const struct ox_hash64 *h) {
     const uint64_t *l = h->lane;
     const unsigned char *p = h->rest;
     size_t left = h->total % 32;
     uint64_t x = P5;
     if (h->total >= 32) {
         x = rotl(l[0], 1) + rotl(l[1], 7) + rotl(l[2], 12) + rotl(l[3], 18);
-        for (int i = 0; i < 4; i++) x = merge(x, l[i]);
+        for (int i = 0; i < 4; i++)
+            x = merge(x, l[i]);
     }
     x += h->total;
     for (; left >= 8; p += 8, left -= 8) {
@@ -73,7 +70,8 @@ uint64_t ox_hash64_end(const struct ox_hash64 *h)
         memcpy(&w, p, 4);
         x = rotl(x ^ w * P1, 23) * P2 + P3;
     }
-    for (; left; p++, left--) x = rotl(x ^ *p * P5, 11) * P1;
+    for (; left; p++, left--)
+        x = rotl(x ^ *p * P5, 11) * P1;
     x = (x ^ x >> 33) * P2;
     x = (x ^ x >> 29) * P3;
     return x ^ x >> 32;

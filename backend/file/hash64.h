@@ -1,4 +1,5 @@
-/* backend/file/hash64.h - XXH64 of a stream of bytes: tells contents apart, says nothing about who wrote them. */
+/* backend/file/hash64.h - XXH64 of a stream of bytes: tells contents apart, says nothing about who
+ * wrote them. */
 #ifndef OX_BACKEND_FILE_HASH64_H
 #define OX_BACKEND_FILE_HASH64_H
 

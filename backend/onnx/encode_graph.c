@@ -1,66 +1,91 @@
 /* backend/onnx/encode_graph.c - attributes, nodes and graphs. */
 #include "backend/onnx/encode_priv.h"
 
-/* ---- attributes ---------------------------------------------------------------------------------- */
+/* ---- attributes
+ * ---------------------------------------------------------------------------------- */
 
-static void put_tensor(struct ox_encoder *e, enum ox_wire_field field, const ox_tensor *t)
-{
+static void put_tensor(struct ox_encoder *e, enum ox_wire_field field, const ox_tensor *t) {
     ox_encode_tensor(e, field, t, &(struct ox_tensor_label){0});
 }
 
-/* A TypeProto is there even if nothing is known of the type. */
-static void put_type(struct ox_encoder *e, enum ox_wire_field field, const struct ox_type *t)
-{
-    if (t && t->kind != OX_TYPE_UNKNOWN)
-        ox_encode_type(e, field, t);
-    else
-        ox_put_string(e->out, field, "", 0);
+/* As the value of an attribute a TypeProto is there even if nothing is known of the type. */
+static void put_type(struct ox_encoder *e, enum ox_wire_field field, const struct ox_type *t) {
+    uint64_t before = e->out->size;
+    ox_encode_type(e, field, t);
+    if (e->out->size == before) ox_put_string(e->out, field, "", 0);
 }
 
-static void put_singular(struct ox_encoder *e, const struct ox_attr *a)
-{
+static void put_singular(struct ox_encoder *e, const struct ox_attr *a) {
     switch (a->type) {
-    case OX_ATTR_FLOAT: ox_put_float(e->out, OX_F_ATTR_F, a->v.f); break;
-    case OX_ATTR_INT: ox_put_int(e->out, OX_F_ATTR_I, a->v.i); break;
-    case OX_ATTR_STRING: ox_put_string(e->out, OX_F_ATTR_S, a->v.s.ptr, a->v.s.len); break;
-    case OX_ATTR_TENSOR: put_tensor(e, OX_F_ATTR_T, a->v.t); break;
-    case OX_ATTR_GRAPH: ox_encode_graph(e, OX_F_ATTR_G, a->v.g); break;
-    case OX_ATTR_TYPE_PROTO: put_type(e, OX_F_ATTR_TP, a->v.tp); break;
-    default: break;
+    case OX_ATTR_FLOAT:
+        ox_put_float(e->out, OX_F_ATTR_F, a->v.f);
+        break;
+    case OX_ATTR_INT:
+        ox_put_int(e->out, OX_F_ATTR_I, a->v.i);
+        break;
+    case OX_ATTR_STRING:
+        ox_put_string(e->out, OX_F_ATTR_S, a->v.s.ptr, a->v.s.len);
+        break;
+    case OX_ATTR_TENSOR:
+        put_tensor(e, OX_F_ATTR_T, a->v.t);
+        break;
+    case OX_ATTR_GRAPH:
+        ox_encode_graph(e, OX_F_ATTR_G, a->v.g);
+        break;
+    case OX_ATTR_TYPE_PROTO:
+        put_type(e, OX_F_ATTR_TP, a->v.tp);
+        break;
+    default:
+        break;
     }
 }
 
-static void put_element(struct ox_encoder *e, const struct ox_attr *a, size_t i)
-{
+static void put_element(struct ox_encoder *e, const struct ox_attr *a, size_t i) {
     switch (a->type) {
-    case OX_ATTR_FLOATS: ox_put_float(e->out, OX_F_ATTR_FLOATS, a->v.floats[i]); break;
-    case OX_ATTR_INTS: ox_put_int(e->out, OX_F_ATTR_INTS, a->v.ints[i]); break;
-    case OX_ATTR_STRINGS: ox_put_string(e->out, OX_F_ATTR_STRINGS, a->v.strings[i].ptr, a->v.strings[i].len); break;
-    case OX_ATTR_TENSORS: put_tensor(e, OX_F_ATTR_TENSORS, a->v.tensors[i]); break;
-    case OX_ATTR_GRAPHS: ox_encode_graph(e, OX_F_ATTR_GRAPHS, a->v.graphs[i]); break;
-    case OX_ATTR_TYPE_PROTOS: put_type(e, OX_F_ATTR_TYPE_PROTOS, a->v.tps[i]); break;
-    default: break;
+    case OX_ATTR_FLOATS:
+        ox_put_float(e->out, OX_F_ATTR_FLOATS, a->v.floats[i]);
+        break;
+    case OX_ATTR_INTS:
+        ox_put_int(e->out, OX_F_ATTR_INTS, a->v.ints[i]);
+        break;
+    case OX_ATTR_STRINGS:
+        ox_put_string(e->out, OX_F_ATTR_STRINGS, a->v.strings[i].ptr, a->v.strings[i].len);
+        break;
+    case OX_ATTR_TENSORS:
+        put_tensor(e, OX_F_ATTR_TENSORS, a->v.tensors[i]);
+        break;
+    case OX_ATTR_GRAPHS:
+        ox_encode_graph(e, OX_F_ATTR_GRAPHS, a->v.graphs[i]);
+        break;
+    case OX_ATTR_TYPE_PROTOS:
+        put_type(e, OX_F_ATTR_TYPE_PROTOS, a->v.tps[i]);
+        break;
+    default:
+        break;
     }
 }
 
-/* The value in the one field that its type uses; that field's number may lie before or behind the others'. */
-static void put_value(struct ox_encoder *e, const struct ox_attr *a, bool behind)
-{
+/* The value in the one field that its type uses; that field's number may lie before or behind the
+ * others'. */
+static void put_value(struct ox_encoder *e, const struct ox_attr *a, bool behind) {
     bool is_type = a->type == OX_ATTR_TYPE_PROTO || a->type == OX_ATTR_TYPE_PROTOS;
-    if (a->ref || a->type == OX_ATTR_SPARSE_TENSOR || a->type == OX_ATTR_SPARSE_TENSORS || is_type != behind) return;
+    if (a->ref || a->type == OX_ATTR_SPARSE_TENSOR || a->type == OX_ATTR_SPARSE_TENSORS ||
+        is_type != behind)
+        return;
     put_singular(e, a);
-    for (size_t i = a->count; i-- > 0;) put_element(e, a, i);
+    for (size_t i = a->count; i-- > 0;)
+        put_element(e, a, i);
 }
 
-static void put_sparse(struct ox_encoder *e, const struct ox_attr *a)
-{
-    enum ox_wire_field field = a->type == OX_ATTR_SPARSE_TENSOR ? OX_F_ATTR_SPARSE : OX_F_ATTR_SPARSES;
+static void put_sparse(struct ox_encoder *e, const struct ox_attr *a) {
+    enum ox_wire_field field =
+        a->type == OX_ATTR_SPARSE_TENSOR ? OX_F_ATTR_SPARSE : OX_F_ATTR_SPARSES;
     if (a->ref || (a->type != OX_ATTR_SPARSE_TENSOR && a->type != OX_ATTR_SPARSE_TENSORS)) return;
-    for (size_t i = a->count; i-- > 0;) ox_encode_sparse(e, field, a->v.sparse[i], a->v.sparse[i]->name);
+    for (size_t i = a->count; i-- > 0;)
+        ox_encode_sparse(e, field, a->v.sparse[i], a->v.sparse[i]->name);
 }
 
-void ox_encode_attr(struct ox_encoder *e, enum ox_wire_field field, const struct ox_attr *a)
-{
+void ox_encode_attr(struct ox_encoder *e, enum ox_wire_field field, const struct ox_attr *a) {
     uint64_t mark = e->out->size;
     ox_encode_raw(e, a->unknown);
     put_sparse(e, a);
@@ -73,36 +98,42 @@ void ox_encode_attr(struct ox_encoder *e, enum ox_wire_field field, const struct
     ox_put_message(e->out, field, mark);
 }
 
-/* ---- nodes --------------------------------------------------------------------------------------- */
+/* ---- nodes
+ * --------------------------------------------------------------------------------------- */
 
-static void put_value_name(struct ox_encoder *e, enum ox_wire_field field, const struct ox_value *value)
-{
+static void put_value_name(struct ox_encoder *e, enum ox_wire_field field,
+                           const struct ox_value *value) {
     ox_name name = value ? ox_naming_value(e->naming, value) : NULL;
-    ox_put_string(e->out, field, ox_name_text(name), name ? name->len : 0); /* absent: the empty name */
+    ox_put_string(e->out, field, ox_name_text(name),
+                  name ? name->len : 0); /* absent: the empty name */
 }
 
-static void put_node(struct ox_encoder *e, enum ox_wire_field field, const struct ox_node *n)
-{
+static void put_node(struct ox_encoder *e, enum ox_wire_field field, const struct ox_node *n) {
     uint64_t mark = e->out->size;
     size_t n_in = n->n_in, n_out = n->n_out;
-    while (n_in && !n->in[n_in - 1].value) n_in--;
-    while (n_out && !n->out[n_out - 1]) n_out--;
+    while (n_in && !n->in[n_in - 1].value)
+        n_in--;
+    while (n_out && !n->out[n_out - 1])
+        n_out--;
     ox_encode_raw(e, n->unknown);
     ox_encode_pairs(e, OX_F_NODE_META, n->meta);
     ox_encode_name(e, OX_F_NODE_OVERLOAD, n->overload);
     ox_encode_name(e, OX_F_NODE_DOMAIN, n->domain);
     ox_encode_name(e, OX_F_NODE_DOC, n->doc);
-    for (size_t i = n->n_attrs; i-- > 0;) ox_encode_attr(e, OX_F_NODE_ATTRIBUTE, &n->attrs[i]);
+    for (size_t i = n->n_attrs; i-- > 0;)
+        ox_encode_attr(e, OX_F_NODE_ATTRIBUTE, &n->attrs[i]);
     ox_encode_name(e, OX_F_NODE_OP_TYPE, n->type);
     ox_encode_name(e, OX_F_NODE_NAME, n->name);
-    for (size_t i = n_out; i-- > 0;) put_value_name(e, OX_F_NODE_OUTPUT, n->out[i]);
-    for (size_t i = n_in; i-- > 0;) put_value_name(e, OX_F_NODE_INPUT, n->in[i].value);
+    for (size_t i = n_out; i-- > 0;)
+        put_value_name(e, OX_F_NODE_OUTPUT, n->out[i]);
+    for (size_t i = n_in; i-- > 0;)
+        put_value_name(e, OX_F_NODE_INPUT, n->in[i].value);
     ox_put_message(e->out, field, mark);
 }
 
 /* y = Identity(x) behind the nodes, where an output cannot be the value itself. */
-static void put_alias(struct ox_encoder *e, enum ox_wire_field field, const struct ox_graph *g, size_t i)
-{
+static void put_alias(struct ox_encoder *e, enum ox_wire_field field, const struct ox_graph *g,
+                      size_t i) {
     uint64_t mark = e->out->size;
     ox_put_string(e->out, OX_F_NODE_OP_TYPE, "Identity", 8);
     ox_encode_name(e, OX_F_NODE_OUTPUT, ox_naming_output(e->naming, g, i));
@@ -111,8 +142,7 @@ static void put_alias(struct ox_encoder *e, enum ox_wire_field field, const stru
 }
 
 /* An initializer of a function's body, which has no place for one. */
-static void put_constant(struct ox_encoder *e, enum ox_wire_field field, const struct ox_value *v)
-{
+static void put_constant(struct ox_encoder *e, enum ox_wire_field field, const struct ox_value *v) {
     ox_name none = NULL;
     uint64_t mark = e->out->size;
     uint64_t attr = e->out->size;
@@ -128,8 +158,7 @@ static void put_constant(struct ox_encoder *e, enum ox_wire_field field, const s
     ox_put_message(e->out, field, mark);
 }
 
-void ox_encode_nodes(struct ox_encoder *e, enum ox_wire_field field, const struct ox_graph *g)
-{
+void ox_encode_nodes(struct ox_encoder *e, enum ox_wire_field field, const struct ox_graph *g) {
     for (size_t i = g->ret->n_in; i-- > 0;)
         if (ox_naming_is_alias(e->naming, g, i)) put_alias(e, field, g, i);
     for (const struct ox_node *n = g->ret->prev; n && e->out->status == OX_OK; n = n->prev)
@@ -138,11 +167,12 @@ void ox_encode_nodes(struct ox_encoder *e, enum ox_wire_field field, const struc
         if (g->inits[i]) put_constant(e, field, g->inits[i]);
 }
 
-/* ---- values -------------------------------------------------------------------------------------- */
+/* ---- values
+ * -------------------------------------------------------------------------------------- */
 
-static void put_info(struct ox_encoder *e, enum ox_wire_field field, ox_name name, const struct ox_type *type, ox_name doc,
-                     const struct ox_pairs *meta, struct ox_str unknown)
-{
+static void put_info(struct ox_encoder *e, enum ox_wire_field field, ox_name name,
+                     const struct ox_type *type, ox_name doc, const struct ox_pairs *meta,
+                     struct ox_str unknown) {
     uint64_t mark = e->out->size;
     ox_encode_raw(e, unknown);
     ox_encode_pairs(e, OX_F_INFO_META, meta);
@@ -153,69 +183,72 @@ static void put_info(struct ox_encoder *e, enum ox_wire_field field, ox_name nam
 }
 
 /* A value that is written under the name of an output of its graph: its type stands there. */
-static bool is_output(struct ox_encoder *e, const struct ox_value *v)
-{
+static bool is_output(struct ox_encoder *e, const struct ox_value *v) {
     for (const struct ox_use *u = v->uses; u; u = u->next)
-        if (u->user == v->graph->ret && !ox_naming_is_alias(e->naming, v->graph, u->index)) return true;
+        if (u->user == v->graph->ret && !ox_naming_is_alias(e->naming, v->graph, u->index))
+            return true;
     return false;
 }
 
-static void put_value_infos(struct ox_encoder *e, const struct ox_graph *g)
-{
+static void put_value_infos(struct ox_encoder *e, const struct ox_graph *g) {
     for (const struct ox_node *n = g->ret->prev; n; n = n->prev)
         for (size_t i = n->n_out; i-- > 0;) {
             const struct ox_value *v = n->out[i];
             if (!v || !v->declared || is_output(e, v) || ox_external_constant(e->plan, n)) continue;
-            put_info(e, OX_F_GRAPH_VALUE_INFO, ox_naming_value(e->naming, v), v->type, v->doc, v->meta, v->unknown);
+            put_info(e, OX_F_GRAPH_VALUE_INFO, ox_naming_value(e->naming, v), v->type, v->doc,
+                     v->meta, v->unknown);
         }
 }
 
-static void put_outputs(struct ox_encoder *e, const struct ox_graph *g)
-{
+static void put_outputs(struct ox_encoder *e, const struct ox_graph *g) {
     for (size_t i = g->ret->n_in; i-- > 0;) {
         const struct ox_output *o = &g->outputs[i];
-        bool known = o->type && o->type->kind != OX_TYPE_UNKNOWN;
+        bool known = o->type && o->type->kind != OX_TYPE_UNKNOWN &&
+                     !(o->type->kind == OX_TYPE_TENSOR && !o->type->dtype);
         const struct ox_type *type = known ? o->type : g->ret->in[i].value->type;
-        put_info(e, OX_F_GRAPH_OUTPUT, ox_naming_output(e->naming, g, i), type, o->doc, o->meta, o->unknown);
+        put_info(e, OX_F_GRAPH_OUTPUT, ox_naming_output(e->naming, g, i), type, o->doc, o->meta,
+                 o->unknown);
     }
 }
 
 /* Before IR version 4 every initializer is listed as an input, too, also those that a pass made. */
-static void put_listed_initializers(struct ox_encoder *e, const struct ox_graph *g)
-{
+static void put_listed_initializers(struct ox_encoder *e, const struct ox_graph *g) {
     if (e->model->ir_version >= 4) return;
     const struct ox_str none = {NULL, 0};
     for (const struct ox_node *n = g->ret->prev; n; n = n->prev)
         if (ox_external_constant(e->plan, n))
-            put_info(e, OX_F_GRAPH_INPUT, ox_naming_value(e->naming, n->out[0]), n->out[0]->type, NULL, NULL, none);
+            put_info(e, OX_F_GRAPH_INPUT, ox_naming_value(e->naming, n->out[0]), n->out[0]->type,
+                     NULL, NULL, none);
     for (size_t i = g->n_inits; i-- > 0;) {
         const struct ox_value *v = g->inits[i];
-        if (v && v->init) put_info(e, OX_F_GRAPH_INPUT, ox_naming_value(e->naming, v), v->type, NULL, NULL, none);
+        if (v && v->init)
+            put_info(e, OX_F_GRAPH_INPUT, ox_naming_value(e->naming, v), v->type, NULL, NULL, none);
     }
 }
 
-static void put_inputs(struct ox_encoder *e, const struct ox_graph *g)
-{
+static void put_inputs(struct ox_encoder *e, const struct ox_graph *g) {
     put_listed_initializers(e, g);
     for (size_t i = g->n_inputs; i-- > 0;) {
         const struct ox_value *v = g->inputs[i];
-        put_info(e, OX_F_GRAPH_INPUT, ox_naming_value(e->naming, v), v->type, v->doc, v->meta, v->unknown);
+        put_info(e, OX_F_GRAPH_INPUT, ox_naming_value(e->naming, v), v->type, v->doc, v->meta,
+                 v->unknown);
     }
 }
 
-/* In the order of the inputs, for those models that list all initializers there: defaults of inputs, initializers,
- * constants that became one. */
-static void put_initializers(struct ox_encoder *e, const struct ox_graph *g)
-{
+/* In the order of the inputs, for those models that list all initializers there: defaults of
+ * inputs, initializers, constants that became one. */
+static void put_initializers(struct ox_encoder *e, const struct ox_graph *g) {
     for (const struct ox_node *n = e->plan ? g->ret->prev : NULL; n; n = n->prev) {
         const ox_tensor *t = ox_external_constant(e->plan, n);
-        const struct ox_tensor_label label = {.name = t ? ox_naming_value(e->naming, n->out[0]) : NULL};
+        const struct ox_tensor_label label = {.name =
+                                                  t ? ox_naming_value(e->naming, n->out[0]) : NULL};
         if (t) ox_encode_tensor(e, OX_F_GRAPH_INITIALIZER, t, &label);
     }
     for (size_t i = g->n_inits; i-- > 0;) {
         const struct ox_value *v = g->inits[i];
         if (!v || !v->init) continue;
-        const struct ox_tensor_label label = {ox_naming_value(e->naming, v), v->doc, v->meta, v->unknown};
+        const struct ox_tensor_label label = {ox_naming_value(e->naming, v), v->doc, v->meta,
+                                              v->unknown};
         ox_encode_tensor(e, OX_F_GRAPH_INITIALIZER, v->init, &label);
     }
     for (size_t i = g->n_inputs; i-- > 0;) {
@@ -225,18 +258,18 @@ static void put_initializers(struct ox_encoder *e, const struct ox_graph *g)
     }
 }
 
-static void put_sparse_initializers(struct ox_encoder *e, const struct ox_graph *g)
-{
+static void put_sparse_initializers(struct ox_encoder *e, const struct ox_graph *g) {
     for (size_t i = g->n_inits; i-- > 0;)
         if (g->inits[i] && g->inits[i]->sparse)
-            ox_encode_sparse(e, OX_F_GRAPH_SPARSE, g->inits[i]->sparse, ox_naming_value(e->naming, g->inits[i]));
+            ox_encode_sparse(e, OX_F_GRAPH_SPARSE, g->inits[i]->sparse,
+                             ox_naming_value(e->naming, g->inits[i]));
 }
 
-/* ---- graphs -------------------------------------------------------------------------------------- */
+/* ---- graphs
+ * -------------------------------------------------------------------------------------- */
 
 /* Recursion is bounded: naming has refused graphs that are nested too deeply. */
-void ox_encode_graph(struct ox_encoder *e, enum ox_wire_field field, const struct ox_graph *g)
-{
+void ox_encode_graph(struct ox_encoder *e, enum ox_wire_field field, const struct ox_graph *g) {
     uint64_t mark = e->out->size;
     ox_encode_raw(e, g->unknown);
     ox_encode_pairs(e, OX_F_GRAPH_META, g->meta);

@@ -1,4 +1,5 @@
-/* backend/onnx/encode_priv.h - what the encoders share. Each puts one message, its fields from the last to the first. */
+/* backend/onnx/encode_priv.h - what the encoders share. Each puts one message, its fields from the
+ * last to the first. */
 #ifndef OX_BACKEND_ONNX_ENCODE_PRIV_H
 #define OX_BACKEND_ONNX_ENCODE_PRIV_H
 
@@ -17,7 +18,7 @@ void ox_encode_pairs(struct ox_encoder *e, enum ox_wire_field field, const struc
 /* Fields kept as they were read, tags included. */
 void ox_encode_raw(struct ox_encoder *e, struct ox_str raw);
 
-/* Nothing where the type is unknown. */
+/* Nothing where the type, or the type of its elements, is unknown. */
 void ox_encode_type(struct ox_encoder *e, enum ox_wire_field field, const struct ox_type *type);
 
 /* What a tensor carries besides its elements. */
@@ -26,8 +27,10 @@ struct ox_tensor_label {
     const struct ox_pairs *meta;
     struct ox_str unknown;
 };
-void ox_encode_tensor(struct ox_encoder *e, enum ox_wire_field field, const ox_tensor *tensor, const struct ox_tensor_label *label);
-void ox_encode_sparse(struct ox_encoder *e, enum ox_wire_field field, const struct ox_sparse *sparse, ox_name name);
+void ox_encode_tensor(struct ox_encoder *e, enum ox_wire_field field, const ox_tensor *tensor,
+                      const struct ox_tensor_label *label);
+void ox_encode_sparse(struct ox_encoder *e, enum ox_wire_field field,
+                      const struct ox_sparse *sparse, ox_name name);
 
 void ox_encode_attr(struct ox_encoder *e, enum ox_wire_field field, const struct ox_attr *attr);
 /* All nodes of a graph, with the Constant and Identity nodes that its form needs. */

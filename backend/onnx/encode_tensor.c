@@ -7,10 +7,10 @@
 #error "raw_data and floats are written as they lie in memory, which needs a little-endian machine"
 #endif
 
-/* ---- types ------------------------------------------------------------------------------------- */
+/* ---- types -------------------------------------------------------------------------------------
+ */
 
-static void put_dim(struct ox_encoder *e, ox_dim d)
-{
+static void put_dim(struct ox_encoder *e, ox_dim d) {
     char buf[512];
     uint64_t mark = e->out->size;
     size_t len = 0;
@@ -20,28 +20,30 @@ static void put_dim(struct ox_encoder *e, ox_dim d)
     } else if (name) {
         ox_encode_name(e, OX_F_DIM_PARAM, name);
     } else if (ox_dim_is_known(d) && (len = ox_dim_print(buf, sizeof buf, d)) < sizeof buf) {
-        ox_put_string(e->out, OX_F_DIM_PARAM, buf, len); /* an expression; readers take it for one symbol */
+        ox_put_string(e->out, OX_F_DIM_PARAM, buf,
+                      len); /* an expression; readers take it for one symbol */
     }
     ox_put_message(e->out, OX_F_SHAPE_DIM, mark);
 }
 
 /* Tensor and SparseTensor have the same two fields. */
-static void put_dense(struct ox_encoder *e, const struct ox_type *t, enum ox_wire_field elem, enum ox_wire_field shape)
-{
+static void put_dense(struct ox_encoder *e, const struct ox_type *t, enum ox_wire_field elem,
+                      enum ox_wire_field shape) {
     if (t->rank >= 0) {
         uint64_t mark = e->out->size;
-        for (int i = t->rank; i-- > 0;) put_dim(e, t->dims[i]);
+        for (int i = t->rank; i-- > 0;)
+            put_dim(e, t->dims[i]);
         ox_put_message(e->out, shape, mark);
     }
-    if (t->dtype != OX_UNDEFINED) ox_put_int(e->out, elem, t->dtype);
+    ox_put_int(e->out, elem, t->dtype);
 }
 
 /* The one field of a TypeProto. Recursion is bounded by how deep readers let types nest. */
-static void put_kind(struct ox_encoder *e, const struct ox_type *t)
-{
+static void put_kind(struct ox_encoder *e, const struct ox_type *t) {
     uint64_t mark = e->out->size;
     switch (t->kind) {
-    case OX_TYPE_UNKNOWN: break;
+    case OX_TYPE_UNKNOWN:
+        break;
     case OX_TYPE_TENSOR:
         put_dense(e, t, OX_F_TYPE_TENSOR_ELEM, OX_F_TYPE_TENSOR_SHAPE);
         ox_put_message(e->out, OX_F_TYPE_TENSOR, mark);
@@ -60,34 +62,46 @@ static void put_kind(struct ox_encoder *e, const struct ox_type *t)
         break;
     case OX_TYPE_MAP:
         ox_encode_type(e, OX_F_TYPE_MAP_VALUE, t->elem);
-        if (t->dtype != OX_UNDEFINED) ox_put_int(e->out, OX_F_TYPE_MAP_KEY, t->dtype);
+        ox_put_int(e->out, OX_F_TYPE_MAP_KEY, t->dtype);
         ox_put_message(e->out, OX_F_TYPE_MAP, mark);
         break;
     }
 }
 
-void ox_encode_type(struct ox_encoder *e, enum ox_wire_field field, const struct ox_type *type)
-{
+/* Readers refuse a tensor type without an element type, so a type that is known in part only is
+ * better left out. */
+static bool is_complete(const struct ox_type *t) {
+    bool complete = t != NULL;
+    for (; t && complete; t = t->elem) {
+        bool elements =
+            t->kind == OX_TYPE_SEQUENCE || t->kind == OX_TYPE_OPTIONAL || t->kind == OX_TYPE_MAP;
+        bool dtype =
+            t->kind == OX_TYPE_TENSOR || t->kind == OX_TYPE_SPARSE || t->kind == OX_TYPE_MAP;
+        complete = t->kind != OX_TYPE_UNKNOWN && !(elements && !t->elem) &&
+                   !(dtype && t->dtype == OX_UNDEFINED);
+    }
+    return complete;
+}
+
+void ox_encode_type(struct ox_encoder *e, enum ox_wire_field field, const struct ox_type *type) {
     uint64_t mark = e->out->size;
-    if (!type || type->kind == OX_TYPE_UNKNOWN) return;
-    /* A tensor of unknown elements is not a type that readers accept; no type at all is. */
-    if ((type->kind == OX_TYPE_TENSOR || type->kind == OX_TYPE_SPARSE) && type->dtype == OX_UNDEFINED) return;
+    if (!is_complete(type)) return;
     put_kind(e, type);
     ox_put_message(e->out, field, mark);
 }
 
-/* ---- tensors ------------------------------------------------------------------------------------ */
+/* ---- tensors ------------------------------------------------------------------------------------
+ */
 
-static void put_pair(struct ox_encoder *e, enum ox_wire_field field, const char *key, const char *value)
-{
+static void put_pair(struct ox_encoder *e, enum ox_wire_field field, const char *key,
+                     const char *value) {
     uint64_t mark = e->out->size;
     ox_put_string(e->out, OX_F_PAIR_VALUE, value, strlen(value));
     ox_put_string(e->out, OX_F_PAIR_KEY, key, strlen(key));
     ox_put_message(e->out, field, mark);
 }
 
-static void put_place(struct ox_encoder *e, const struct ox_external_place *place)
-{
+static void put_place(struct ox_encoder *e, const struct ox_external_place *place) {
     enum { EXTERNAL = 1 };
     char number[24];
     ox_put_int(e->out, OX_F_TENSOR_LOCATION, EXTERNAL);
@@ -98,8 +112,8 @@ static void put_place(struct ox_encoder *e, const struct ox_external_place *plac
     put_pair(e, OX_F_TENSOR_EXTERNAL_DATA, "location", e->plan->location);
 }
 
-void ox_encode_tensor(struct ox_encoder *e, enum ox_wire_field field, const ox_tensor *tensor, const struct ox_tensor_label *label)
-{
+void ox_encode_tensor(struct ox_encoder *e, enum ox_wire_field field, const ox_tensor *tensor,
+                      const struct ox_tensor_label *label) {
     const struct ox_external_place *place = ox_external_place(e->plan, tensor);
     uint64_t mark = e->out->size;
     ox_encode_raw(e, label->unknown);
@@ -110,18 +124,22 @@ void ox_encode_tensor(struct ox_encoder *e, enum ox_wire_field field, const ox_t
     ox_encode_name(e, OX_F_TENSOR_NAME, label->name);
     if (tensor->dtype == OX_STRING) {
         const struct ox_str *strings = tensor->data;
-        for (size_t i = tensor->count; i-- > 0;) ox_put_string(e->out, OX_F_TENSOR_STRING_DATA, strings[i].ptr, strings[i].len);
+        for (size_t i = tensor->count; i-- > 0;)
+            ox_put_string(e->out, OX_F_TENSOR_STRING_DATA, strings[i].ptr, strings[i].len);
     }
     ox_put_int(e->out, OX_F_TENSOR_DATA_TYPE, tensor->dtype);
-    for (int i = tensor->rank; i-- > 0;) ox_put_int(e->out, OX_F_TENSOR_DIMS, tensor->dims[i]);
+    for (int i = tensor->rank; i-- > 0;)
+        ox_put_int(e->out, OX_F_TENSOR_DIMS, tensor->dims[i]);
     ox_put_message(e->out, field, mark);
 }
 
-void ox_encode_sparse(struct ox_encoder *e, enum ox_wire_field field, const struct ox_sparse *sparse, ox_name name)
-{
+void ox_encode_sparse(struct ox_encoder *e, enum ox_wire_field field,
+                      const struct ox_sparse *sparse, ox_name name) {
     uint64_t mark = e->out->size;
-    for (int i = sparse->rank; i-- > 0;) ox_put_int(e->out, OX_F_SPARSE_DIMS, sparse->dims[i]);
+    for (int i = sparse->rank; i-- > 0;)
+        ox_put_int(e->out, OX_F_SPARSE_DIMS, sparse->dims[i]);
     ox_encode_tensor(e, OX_F_SPARSE_INDICES, sparse->indices, &(struct ox_tensor_label){0});
-    ox_encode_tensor(e, OX_F_SPARSE_VALUES, sparse->values, &(struct ox_tensor_label){.name = name});
+    ox_encode_tensor(e, OX_F_SPARSE_VALUES, sparse->values,
+                     &(struct ox_tensor_label){.name = name});
     ox_put_message(e->out, field, mark);
 }

@@ -1,8 +1,9 @@
 /* backend/onnx/onnx_save.c - models into files: ox_model_save and ox_model_write.
  *
- * With external data there are two files. The data file is written first, because the model names it by its content;
- * both are on disk before either gets its name; the data file gets its name first. So the old model with its old data
- * stays whole until the new model replaces it, and a data file is never changed, only replaced by its equal. */
+ * With external data there are two files. The data file is written first, because the model names
+ * it by its content; both are on disk before either gets its name; the data file gets its name
+ * first. So the old model with its old data stays whole until the new model replaces it, and a data
+ * file is never changed, only replaced by its equal. */
 #include "backend/onnx/onnx_save.h"
 
 #include "backend/file/file_out.h"
@@ -24,14 +25,12 @@ struct saver {
     size_t external_min;
 };
 
-static ox_status encode(struct saver *s, const struct ox_external_plan *plan)
-{
+static ox_status encode(struct saver *s, const struct ox_external_plan *plan) {
     ox_wire_out_fini(&s->wire);
     return ox_encode_model(&s->wire, s->model, &s->naming, plan);
 }
 
-static ox_status write_message(struct saver *s)
-{
+static ox_status write_message(struct saver *s) {
     for (size_t i = s->wire.n_pieces; i-- > 0;) {
         const struct ox_piece *p = &s->wire.pieces[i];
         if (p->tensor)
@@ -42,22 +41,22 @@ static ox_status write_message(struct saver *s)
     return OX_OK;
 }
 
-/* ---- external data --------------------------------------------------------------------------------- */
+/* ---- external data
+ * --------------------------------------------------------------------------------- */
 
-/* BASE.<hash>.data. The name is ours to choose, so it is plain ASCII that any system and any reader takes; it never
- * comes from the input model. */
-static ox_status name_data(struct saver *s, uint64_t hash)
-{
+/* BASE.<hash>.data. The name is ours to choose, so it is plain ASCII that any system and any reader
+ * takes; it never comes from the input model. */
+static ox_status name_data(struct saver *s, uint64_t hash) {
     size_t size = OX_FILE_NAME_MAX + 1;
     OX_TRY(ox_alloc(s->model->ctx, &s->plan.location, size, 1));
     snprintf(s->plan.location, size, "%.200s.%016" PRIx64 ".data", s->file.base, hash);
     for (char *c = s->plan.location; *c; c++)
-        if (*c < 0x20 || *c == 0x7f || *c == '\\' || *c == ':' || (unsigned char)*c >= 0x80) *c = '_';
+        if (*c < 0x20 || *c == 0x7f || *c == '\\' || *c == ':' || (unsigned char)*c >= 0x80)
+            *c = '_';
     return OX_OK;
 }
 
-static ox_status write_data(struct saver *s)
-{
+static ox_status write_data(struct saver *s) {
     struct ox_hash64 hash;
     OX_TRY(ox_file_out_beside(&s->data, &s->file));
     ox_hash64_init(&hash);
@@ -71,9 +70,9 @@ static ox_status write_data(struct saver *s)
     return name_data(s, ox_hash64_end(&hash));
 }
 
-/* Names both files, data first. A data file that was not there before is taken away again if the model fails. */
-static ox_status commit_both(struct saver *s)
-{
+/* Names both files, data first. A data file that was not there before is taken away again if the
+ * model fails. */
+static ox_status commit_both(struct saver *s) {
     struct stat st;
     int dir = fcntl(s->file.dir, F_DUPFD_CLOEXEC, 0);
     if (dir < 0) return ox_fail(s->model->ctx, OX_IO, "file", NULL, "no descriptor is free");
@@ -81,23 +80,22 @@ static ox_status commit_both(struct saver *s)
     ox_status status = ox_file_out_sync(&s->data);
     if (status == OX_OK) status = ox_file_out_sync(&s->file);
     if (status == OX_OK) status = ox_file_out_commit(&s->data, s->plan.location);
-    if (status == OX_OK) {
-        status = ox_file_out_commit(&s->file, NULL);
-        if (status != OX_OK && is_new) (void)unlinkat(dir, s->plan.location, 0);
-    }
+    if (status == OX_OK) status = ox_file_out_commit(&s->file, NULL);
+    if (is_new && s->data.named && !s->file.named) (void)unlinkat(dir, s->plan.location, 0);
     close(dir);
     return status;
 }
 
-static ox_status save_external(struct saver *s, uint64_t *bytes)
-{
+static ox_status save_external(struct saver *s, uint64_t *bytes) {
     if (s->file.stream)
         return ox_fail(s->model->ctx, OX_UNSUPPORTED, "external-data", NULL,
                        "'%s' is a pipe or device, which cannot carry external data", s->file.path);
     OX_TRY(write_data(s));
     OX_TRY(encode(s, &s->plan));
     if (s->wire.size > s->limit)
-        return ox_fail(s->model->ctx, OX_UNSUPPORTED, "too-large", NULL, "the model has %" PRIu64 " bytes without its weights, which is too much for protobuf",
+        return ox_fail(s->model->ctx, OX_UNSUPPORTED, "too-large", NULL,
+                       "the model has %" PRIu64
+                       " bytes without its weights, which is too much for protobuf",
                        s->wire.size);
     s->file.total = s->wire.size;
     OX_TRY(write_message(s));
@@ -105,40 +103,44 @@ static ox_status save_external(struct saver *s, uint64_t *bytes)
     return commit_both(s);
 }
 
-static ox_status save_inline(struct saver *s, uint64_t *bytes)
-{
+static ox_status save_inline(struct saver *s, uint64_t *bytes) {
     s->file.total = *bytes = s->wire.size;
     OX_TRY(write_message(s));
     return ox_file_out_commit(&s->file, NULL);
 }
 
-/* ---- saving ------------------------------------------------------------------------------------------ */
+/* ---- saving
+ * ------------------------------------------------------------------------------------------ */
 
-static ox_status save(struct saver *s, bool external, uint64_t *bytes)
-{
+static ox_status save(struct saver *s, bool external, uint64_t *bytes) {
     if (!external) {
         OX_TRY(encode(s, NULL));
         if (s->wire.size <= s->limit) return save_inline(s, bytes);
-        ox_report(s->model->ctx, OX_NOTE, "external-data", NULL, "the model has %" PRIu64 " bytes, so its weights go to a second file", s->wire.size);
+        ox_report(s->model->ctx, OX_NOTE, "external-data", NULL,
+                  "the model has %" PRIu64 " bytes, so its weights go to a second file",
+                  s->wire.size);
     }
     OX_TRY(ox_external_plan_init(&s->plan, s->model, s->external_min));
     if (s->plan.n_places) return save_external(s, bytes);
     OX_TRY(encode(s, NULL)); /* no tensor is large enough */
     if (s->wire.size <= s->limit) return save_inline(s, bytes);
-    return ox_fail(s->model->ctx, OX_UNSUPPORTED, "too-large", NULL, "the model has %" PRIu64 " bytes, which is too much for protobuf", s->wire.size);
+    return ox_fail(s->model->ctx, OX_UNSUPPORTED, "too-large", NULL,
+                   "the model has %" PRIu64 " bytes, which is too much for protobuf", s->wire.size);
 }
 
-static ox_status saver_init(struct saver *s, struct ox_model *model, uint64_t limit, size_t external_min)
-{
-    *s = (struct saver){.model = model, .limit = limit, .external_min = external_min, .data = {.ctx = model->ctx, .dir = -1, .fd = -1}};
+static ox_status saver_init(struct saver *s, struct ox_model *model, uint64_t limit,
+                            size_t external_min) {
+    *s = (struct saver){.model = model,
+                        .limit = limit,
+                        .external_min = external_min,
+                        .data = {.ctx = model->ctx, .dir = -1, .fd = -1}};
     s->plan.ctx = model->ctx;
     ox_wire_out_init(&s->wire, model->ctx);
     ox_ptr_map_init(&s->plan.by_data, model->ctx);
     return ox_naming_init(&s->naming, model);
 }
 
-static void saver_fini(struct saver *s)
-{
+static void saver_fini(struct saver *s) {
     ox_naming_fini(&s->naming);
     ox_wire_out_fini(&s->wire);
     ox_external_plan_fini(&s->plan);
@@ -146,8 +148,8 @@ static void saver_fini(struct saver *s)
     ox_file_out_abort(&s->file);
 }
 
-ox_status ox_onnx_save(ox_model *model, const char *path, const struct ox_save_options *options, uint64_t limit, uint64_t *bytes)
-{
+ox_status ox_onnx_save(ox_model *model, const char *path, const struct ox_save_options *options,
+                       uint64_t limit, uint64_t *bytes) {
     struct ox_save_options o = {0};
     struct saver s;
     uint64_t total = 0;
@@ -160,13 +162,12 @@ ox_status ox_onnx_save(ox_model *model, const char *path, const struct ox_save_o
     return status;
 }
 
-ox_status ox_model_save(ox_model *model, const char *path, const struct ox_save_options *options, uint64_t *bytes)
-{
+ox_status ox_model_save(ox_model *model, const char *path, const struct ox_save_options *options,
+                        uint64_t *bytes) {
     return ox_onnx_save(model, path, options, OX_ONNX_SIZE_MAX, bytes);
 }
 
-ox_status ox_model_write(ox_model *model, int fd, uint64_t *bytes)
-{
+ox_status ox_model_write(ox_model *model, int fd, uint64_t *bytes) {
     struct saver s;
     uint64_t total = 0;
     OX_TRY(saver_init(&s, model, OX_ONNX_SIZE_MAX, EXTERNAL_MIN));

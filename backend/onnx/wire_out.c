@@ -6,29 +6,27 @@ enum {
     COPY_MAX = 4096 /* smaller payloads are copied: a piece of its own costs more */
 };
 
-void ox_wire_out_init(struct ox_wire_out *out, ox_ctx *ctx)
-{
+void ox_wire_out_init(struct ox_wire_out *out, ox_ctx *ctx) {
     *out = (struct ox_wire_out){.ctx = ctx};
 }
 
-void ox_wire_out_fini(struct ox_wire_out *out)
-{
-    for (size_t i = 0; i < out->n_chunks; i++) ox_free(out->ctx, out->chunks[i]);
+void ox_wire_out_fini(struct ox_wire_out *out) {
+    for (size_t i = 0; i < out->n_chunks; i++)
+        ox_free(out->ctx, out->chunks[i]);
     ox_free(out->ctx, out->chunks);
     ox_free(out->ctx, out->pieces);
     ox_wire_out_init(out, out->ctx);
 }
 
-static ox_status add_piece(struct ox_wire_out *out, const void *data, size_t size, const ox_tensor *tensor)
-{
+static ox_status add_piece(struct ox_wire_out *out, const void *data, size_t size,
+                           const ox_tensor *tensor) {
     OX_TRY(OX_GROW(out->ctx, out->pieces, out->n_pieces, out->cap_pieces));
     out->pieces[out->n_pieces++] = (struct ox_piece){data, size, tensor};
     return OX_OK;
 }
 
 /* Room for `size` bytes directly in front of what was put last, if that was our own. */
-static ox_status take_room(unsigned char **at, struct ox_wire_out *out, size_t size)
-{
+static ox_status take_room(unsigned char **at, struct ox_wire_out *out, size_t size) {
     if (size > out->room) {
         size_t want = size > CHUNK ? size : CHUNK;
         OX_TRY(OX_GROW(out->ctx, out->chunks, out->n_chunks, out->cap_chunks));
@@ -45,8 +43,7 @@ static ox_status take_room(unsigned char **at, struct ox_wire_out *out, size_t s
     return OX_OK;
 }
 
-void ox_put_bytes(struct ox_wire_out *out, const void *data, size_t size)
-{
+void ox_put_bytes(struct ox_wire_out *out, const void *data, size_t size) {
     unsigned char *at;
     if (out->status != OX_OK || size == 0) return;
     out->status = take_room(&at, out, size);
@@ -55,8 +52,7 @@ void ox_put_bytes(struct ox_wire_out *out, const void *data, size_t size)
     out->size += size;
 }
 
-static void put_varint(struct ox_wire_out *out, uint64_t value)
-{
+static void put_varint(struct ox_wire_out *out, uint64_t value) {
     unsigned char buf[10];
     size_t n = 0;
     do {
@@ -66,33 +62,29 @@ static void put_varint(struct ox_wire_out *out, uint64_t value)
     ox_put_bytes(out, buf, n);
 }
 
-void ox_put_int(struct ox_wire_out *out, enum ox_wire_field field, int64_t value)
-{
+void ox_put_int(struct ox_wire_out *out, enum ox_wire_field field, int64_t value) {
     put_varint(out, (uint64_t)value);
     put_varint(out, field);
 }
 
-void ox_put_float(struct ox_wire_out *out, enum ox_wire_field field, float value)
-{
+void ox_put_float(struct ox_wire_out *out, enum ox_wire_field field, float value) {
     ox_put_bytes(out, &value, 4); /* little-endian, as is the machine */
     put_varint(out, field);
 }
 
-void ox_put_message(struct ox_wire_out *out, enum ox_wire_field field, uint64_t mark)
-{
+void ox_put_message(struct ox_wire_out *out, enum ox_wire_field field, uint64_t mark) {
     put_varint(out, out->size - mark);
     put_varint(out, field);
 }
 
-void ox_put_string(struct ox_wire_out *out, enum ox_wire_field field, const void *data, size_t size)
-{
+void ox_put_string(struct ox_wire_out *out, enum ox_wire_field field, const void *data,
+                   size_t size) {
     uint64_t mark = out->size;
     ox_put_bytes(out, data, size);
     ox_put_message(out, field, mark);
 }
 
-void ox_put_payload(struct ox_wire_out *out, enum ox_wire_field field, const ox_tensor *tensor)
-{
+void ox_put_payload(struct ox_wire_out *out, enum ox_wire_field field, const ox_tensor *tensor) {
     uint64_t mark = out->size;
     if (tensor->size <= COPY_MAX) {
         ox_put_bytes(out, tensor->data, tensor->size);

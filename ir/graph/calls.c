@@ -8,14 +8,15 @@ struct linker {
     uint32_t *next;            /* by index: index + 1 of the next function of the same name */
 };
 
-static ox_status link_graph(void *arg, struct ox_graph *graph)
-{
+static ox_status link_graph(void *arg, struct ox_graph *graph) {
     struct linker *l = arg;
     for (struct ox_node *n = ox_graph_begin(graph); n; n = ox_node_next(n)) {
         n->callee = NULL;
-        for (uint32_t i = ox_ptr_map_get(&l->by_name, n->type); i && !n->callee; i = l->next[i - 1]) {
+        for (uint32_t i = ox_ptr_map_get(&l->by_name, n->type); i && !n->callee;
+             i = l->next[i - 1]) {
             struct ox_function *f = l->model->functions[i - 1];
-            bool overload = n->overload == f->overload || (!ox_name_text(n->overload)[0] && !ox_name_text(f->overload)[0]);
+            bool overload = n->overload == f->overload ||
+                            (!ox_name_text(n->overload)[0] && !ox_name_text(f->overload)[0]);
             if (overload && ox_domain_norm(f->domain) == n->domain) n->callee = f;
         }
         if (n->callee) n->op = NULL; /* a model's own function comes before the table's operator */
@@ -23,8 +24,7 @@ static ox_status link_graph(void *arg, struct ox_graph *graph)
     return OX_OK;
 }
 
-static ox_status index_functions(struct linker *l)
-{
+static ox_status index_functions(struct linker *l) {
     struct ox_model *m = l->model;
     OX_TRY(ox_alloc(m->ctx, &l->next, m->n_functions, sizeof *l->next));
     for (size_t i = m->n_functions; i-- > 0;) {
@@ -35,8 +35,7 @@ static ox_status index_functions(struct linker *l)
     return OX_OK;
 }
 
-ox_status ox_model_link_calls(struct ox_model *model)
-{
+ox_status ox_model_link_calls(struct ox_model *model) {
     if (model->n_functions == 0) return OX_OK;
     struct linker l = {.model = model};
     ox_ptr_map_init(&l.by_name, model->ctx);

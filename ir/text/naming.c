@@ -1,4 +1,5 @@
-/* ir/text/naming.c - see naming.h. Outer graphs are named before inner ones, so an inner name gives way. */
+/* ir/text/naming.c - see naming.h. Outer graphs are named before inner ones, so an inner name gives
+ * way. */
 #include "ir/text/naming.h"
 
 #include <stdio.h>
@@ -6,8 +7,7 @@
 enum { STEM_MAX = 1000 }; /* bytes; keeps invented names below any limit on the length of names */
 
 /* Takes a name in the scope at hand. False: it is taken already, or NULL. */
-static ox_status claim(bool *ok, struct ox_naming *n, ox_name name)
-{
+static ox_status claim(bool *ok, struct ox_naming *n, ox_name name) {
     *ok = name && name->len && !ox_ptr_map_get(&n->taken, name);
     if (!*ok) return OX_OK;
     OX_TRY(OX_GROW(n->ctx, n->stack, n->n_stack, n->cap_stack));
@@ -17,17 +17,16 @@ static ox_status claim(bool *ok, struct ox_naming *n, ox_name name)
 }
 
 /* Cuts between two characters of UTF-8. */
-static size_t stem_length(const char *text)
-{
+static size_t stem_length(const char *text) {
     size_t len = strlen(text);
     if (len <= STEM_MAX) return len;
     len = STEM_MAX;
-    while (len > 1 && ((unsigned char)text[len] & 0xc0) == 0x80) len--;
+    while (len > 1 && ((unsigned char)text[len] & 0xc0) == 0x80)
+        len--;
     return len;
 }
 
-static ox_status invent(ox_name *out, struct ox_naming *n, const char *text)
-{
+static ox_status invent(ox_name *out, struct ox_naming *n, const char *text) {
     ox_name stem;
     bool ok = false;
     if (!text[0]) text = "value";
@@ -43,15 +42,13 @@ static ox_status invent(ox_name *out, struct ox_naming *n, const char *text)
     return ox_ptr_map_set(&n->counters, stem, number);
 }
 
-static const char *stem_of(const struct ox_value *v)
-{
+static const char *stem_of(const struct ox_value *v) {
     if (v->name && v->name->len) return v->name->text;
     return v->def ? ox_name_text(v->def->type) : "constant";
 }
 
 /* Gives a value its own name, or an invented one. */
-static ox_status name_value(struct ox_naming *n, const struct ox_value *v)
-{
+static ox_status name_value(struct ox_naming *n, const struct ox_value *v) {
     bool ok;
     ox_name *name = &n->of_value[v->id];
     if (*name) return OX_OK;
@@ -61,27 +58,29 @@ static ox_status name_value(struct ox_naming *n, const struct ox_value *v)
     return OX_OK;
 }
 
-static ox_status name_inputs(struct ox_naming *n, const struct ox_graph *g)
-{
+static ox_status name_inputs(struct ox_naming *n, const struct ox_graph *g) {
     for (size_t i = 0; i < g->n_inputs; i++) {
         OX_TRY(name_value(n, g->inputs[i]));
         if (g == n->model->graph && n->of_value[g->inputs[i]->id] != g->inputs[i]->name)
-            return ox_fail(n->ctx, OX_INVALID, "name-clash", NULL, "graph input %zu '%s' cannot have its name", i,
+            return ox_fail(n->ctx, OX_INVALID, "name-clash", NULL,
+                           "graph input %zu '%s' cannot have its name", i,
                            ox_name_text(g->inputs[i]->name));
     }
     return OX_OK;
 }
 
-/* May take the name of the output it feeds: a node's output, or an initializer that has that name anyway. */
-static bool can_take(const struct ox_naming *n, const struct ox_graph *g, const struct ox_value *v, ox_name name, bool own)
-{
+/* May take the name of the output it feeds: a node's output, or an initializer that has that name
+ * anyway. */
+static bool can_take(const struct ox_naming *n, const struct ox_graph *g, const struct ox_value *v,
+                     ox_name name, bool own) {
     if (v->graph != g || v->is_input || n->of_value[v->id]) return false;
     return own ? v->name == name : v->def != NULL;
 }
 
-/* First those values that have the name of an output they feed, so that a value that feeds two outputs keeps its own. */
-static ox_status name_fed_outputs(struct ox_naming *n, const struct ox_graph *g, ox_name *names, bool own)
-{
+/* First those values that have the name of an output they feed, so that a value that feeds two
+ * outputs keeps its own. */
+static ox_status name_fed_outputs(struct ox_naming *n, const struct ox_graph *g, ox_name *names,
+                                  bool own) {
     for (size_t i = 0; i < g->ret->n_in; i++) {
         const struct ox_value *v = g->ret->in[i].value;
         bool ok;
@@ -93,8 +92,7 @@ static ox_status name_fed_outputs(struct ox_naming *n, const struct ox_graph *g,
 }
 
 /* Outputs that are an input of the same name, or need an alias. */
-static ox_status name_other_outputs(struct ox_naming *n, const struct ox_graph *g, ox_name *names)
-{
+static ox_status name_other_outputs(struct ox_naming *n, const struct ox_graph *g, ox_name *names) {
     for (size_t i = 0; i < g->ret->n_in; i++) {
         const struct ox_value *v = g->ret->in[i].value;
         ox_name wanted = g->outputs[i].name;
@@ -108,9 +106,11 @@ static ox_status name_other_outputs(struct ox_naming *n, const struct ox_graph *
         names[i] = wanted;
         if (ok) continue;
         if (g == n->model->graph && wanted)
-            return ox_fail(n->ctx, OX_INVALID, "name-clash", NULL, "graph output %zu '%s' cannot have its name", i, wanted->text);
+            return ox_fail(n->ctx, OX_INVALID, "name-clash", NULL,
+                           "graph output %zu '%s' cannot have its name", i, wanted->text);
         if (can_take(n, g, v, NULL, false)) {
-            OX_TRY(name_value(n, v)); /* the names of a subgraph's outputs are free: take the value's */
+            OX_TRY(name_value(
+                n, v)); /* the names of a subgraph's outputs are free: take the value's */
             names[i] = n->of_value[v->id];
         } else {
             OX_TRY(invent(&names[i], n, ox_name_text(wanted)));
@@ -119,14 +119,14 @@ static ox_status name_other_outputs(struct ox_naming *n, const struct ox_graph *
     return OX_OK;
 }
 
-static ox_status name_outputs(struct ox_naming *n, const struct ox_graph *g)
-{
+static ox_status name_outputs(struct ox_naming *n, const struct ox_graph *g) {
     ox_name *names;
     OX_TRY(ox_arena_alloc(&n->arena, &names, g->ret->n_in, sizeof(ox_name)));
     n->of_ret[g->ret->id] = names;
     for (size_t i = 0; i < g->ret->n_in; i++)
         if (!g->ret->in[i].value)
-            return ox_fail(n->ctx, OX_INVALID, "no-output", NULL, "graph output '%s' is never produced", ox_name_text(g->outputs[i].name));
+            return ox_fail(n->ctx, OX_INVALID, "no-output", NULL,
+                           "graph output '%s' is never produced", ox_name_text(g->outputs[i].name));
     OX_TRY(name_fed_outputs(n, g, names, true));
     OX_TRY(name_fed_outputs(n, g, names, false));
     return name_other_outputs(n, g, names);
@@ -134,22 +134,22 @@ static ox_status name_outputs(struct ox_naming *n, const struct ox_graph *g)
 
 static ox_status name_graph(struct ox_naming *n, const struct ox_graph *g, int depth);
 
-static ox_status name_subgraphs(struct ox_naming *n, const struct ox_node *node, int depth)
-{
+static ox_status name_subgraphs(struct ox_naming *n, const struct ox_node *node, int depth) {
     for (size_t i = 0; i < node->n_attrs; i++) {
         const struct ox_attr *a = &node->attrs[i];
         if (a->ref) continue;
         if (a->type == OX_ATTR_GRAPH && a->v.g) OX_TRY(name_graph(n, a->v.g, depth + 1));
-        for (size_t j = 0; a->type == OX_ATTR_GRAPHS && j < a->count; j++) OX_TRY(name_graph(n, a->v.graphs[j], depth + 1));
+        for (size_t j = 0; a->type == OX_ATTR_GRAPHS && j < a->count; j++)
+            OX_TRY(name_graph(n, a->v.graphs[j], depth + 1));
     }
     return OX_OK;
 }
 
-static ox_status name_graph(struct ox_naming *n, const struct ox_graph *g, int depth)
-{
+static ox_status name_graph(struct ox_naming *n, const struct ox_graph *g, int depth) {
     size_t mark = n->n_stack;
     if (depth > ox_ctx_limits(n->ctx)->max_subgraph_depth)
-        return ox_fail(n->ctx, OX_INVALID, "too-deep", NULL, "subgraphs are nested deeper than %d (limit max_subgraph_depth)",
+        return ox_fail(n->ctx, OX_INVALID, "too-deep", NULL,
+                       "subgraphs are nested deeper than %d (limit max_subgraph_depth)",
                        ox_ctx_limits(n->ctx)->max_subgraph_depth);
     OX_TRY(name_inputs(n, g));
     OX_TRY(name_outputs(n, g));
@@ -160,21 +160,23 @@ static ox_status name_graph(struct ox_naming *n, const struct ox_graph *g, int d
             if (node->out[i]) OX_TRY(name_value(n, node->out[i]));
     for (const struct ox_node *node = ox_graph_begin(g); node; node = ox_node_next(node))
         if (node->n_attrs) OX_TRY(name_subgraphs(n, node, depth));
-    while (n->n_stack > mark) OX_TRY(ox_ptr_map_set(&n->taken, n->stack[--n->n_stack], 0));
+    while (n->n_stack > mark)
+        OX_TRY(ox_ptr_map_set(&n->taken, n->stack[--n->n_stack], 0));
     return OX_OK;
 }
 
-ox_status ox_naming_init(struct ox_naming *naming, const struct ox_model *model)
-{
+ox_status ox_naming_init(struct ox_naming *naming, const struct ox_model *model) {
     *naming = (struct ox_naming){.ctx = model->ctx, .model = model};
     ox_names_init(&naming->own, model->ctx);
     ox_arena_init(&naming->arena, model->ctx);
     ox_ptr_map_init(&naming->taken, model->ctx);
     ox_ptr_map_init(&naming->counters, model->ctx);
     ox_status status = ox_alloc(model->ctx, &naming->of_value, model->n_values, sizeof(ox_name));
-    if (status == OX_OK) status = ox_alloc(model->ctx, &naming->of_ret, model->n_nodes, sizeof(ox_name *));
+    if (status == OX_OK)
+        status = ox_alloc(model->ctx, &naming->of_ret, model->n_nodes, sizeof(ox_name *));
     if (status == OX_OK) status = name_graph(naming, model->graph, 0);
-    for (size_t i = 0; i < model->n_functions && status == OX_OK; i++) status = name_graph(naming, model->functions[i]->body, 0);
+    for (size_t i = 0; i < model->n_functions && status == OX_OK; i++)
+        status = name_graph(naming, model->functions[i]->body, 0);
     ox_ptr_map_fini(&naming->taken);
     ox_ptr_map_fini(&naming->counters);
     ox_free(model->ctx, naming->stack);
@@ -183,8 +185,7 @@ ox_status ox_naming_init(struct ox_naming *naming, const struct ox_model *model)
     return status;
 }
 
-void ox_naming_fini(struct ox_naming *naming)
-{
+void ox_naming_fini(struct ox_naming *naming) {
     ox_free(naming->ctx, naming->of_value);
     ox_free(naming->ctx, naming->of_ret);
     ox_arena_fini(&naming->arena);

@@ -1,7 +1,8 @@
 /* ir/text/text_model.c - headers, functions and whole models: the entry points of the parser. */
 #include "ir/text/text_priv.h"
 
-/* ---- headers of models and functions --------------------------------------------------------------- */
+/* ---- headers of models and functions
+ * --------------------------------------------------------------- */
 
 struct opsets {
     struct ox_opset *at;
@@ -9,8 +10,7 @@ struct opsets {
 };
 
 /* ["domain" : version, ...] */
-static ox_status parse_opsets(struct opsets *list, struct ox_parser *p)
-{
+static ox_status parse_opsets(struct opsets *list, struct ox_parser *p) {
     bool more;
     OX_TRY(ox_tok_take(p, '['));
     for (more = !ox_tok_is(p, ']'); more;) {
@@ -21,7 +21,9 @@ static ox_status parse_opsets(struct opsets *list, struct ox_parser *p)
         OX_TRY(ox_parse_int(&o.version, p));
         if (o.version < 1) return ox_text_error(p, "an opset version is at least 1");
         for (size_t i = 0; i < list->len; i++)
-            if (list->at[i].domain == o.domain) return ox_text_error(p, "the domain '%s' is imported twice", ox_name_text(o.domain));
+            if (list->at[i].domain == o.domain)
+                return ox_text_error(p, "the domain '%s' is imported twice",
+                                     ox_name_text(o.domain));
         OX_TRY(OX_GROW(p->ctx, list->at, list->len, list->cap));
         list->at[list->len++] = o;
         OX_TRY(ox_tok_accept(&more, p, ','));
@@ -29,8 +31,7 @@ static ox_status parse_opsets(struct opsets *list, struct ox_parser *p)
     return ox_tok_take(p, ']');
 }
 
-static ox_status keep_opsets(struct ox_opset **out, size_t *n, struct ox_parser *p)
-{
+static ox_status keep_opsets(struct ox_opset **out, size_t *n, struct ox_parser *p) {
     struct opsets list = {0};
     ox_status status = parse_opsets(&list, p);
     if (status == OX_OK) status = ox_arena_alloc(&p->model->arena, out, list.len, sizeof **out);
@@ -43,13 +44,14 @@ static ox_status keep_opsets(struct ox_opset **out, size_t *n, struct ox_parser 
 }
 
 struct pairs {
-    struct { ox_name key, value; } *at;
+    struct {
+        ox_name key, value;
+    } * at;
     size_t len, cap;
 };
 
 /* ["key" : "value", ...] */
-static ox_status parse_pairs(struct pairs *list, struct ox_parser *p)
-{
+static ox_status parse_pairs(struct pairs *list, struct ox_parser *p) {
     bool more;
     OX_TRY(ox_tok_take(p, '['));
     for (more = !ox_tok_is(p, ']'); more;) {
@@ -63,12 +65,13 @@ static ox_status parse_pairs(struct pairs *list, struct ox_parser *p)
     return ox_tok_take(p, ']');
 }
 
-static ox_status keep_pairs(const struct ox_pairs **out, struct ox_parser *p)
-{
+static ox_status keep_pairs(const struct ox_pairs **out, struct ox_parser *p) {
     struct pairs list = {0};
     struct ox_pairs *pairs = NULL;
     ox_status status = parse_pairs(&list, p);
-    if (status == OX_OK) status = ox_arena_alloc(&p->model->arena, &pairs, 1, sizeof *pairs + list.len * sizeof pairs->at[0]);
+    if (status == OX_OK)
+        status = ox_arena_alloc(&p->model->arena, &pairs, 1,
+                                sizeof *pairs + list.len * sizeof pairs->at[0]);
     for (size_t i = 0; i < list.len && status == OX_OK; i++) {
         pairs->at[i].key = list.at[i].key;
         pairs->at[i].value = list.at[i].value;
@@ -80,11 +83,16 @@ static ox_status keep_pairs(const struct ox_pairs **out, struct ox_parser *p)
 }
 
 /* The value of `key : value` in a model's header. */
-static ox_status parse_model_key(struct ox_parser *p, const struct ox_token *key)
-{
+static ox_status parse_model_key(struct ox_parser *p, const struct ox_token *key) {
     struct ox_model *m = p->model;
-    const struct { const char *key; ox_name *to; } strings[] = {
-        {"producer_name", &m->producer}, {"producer_version", &m->producer_version}, {"domain", &m->domain}, {"doc_string", &m->doc},
+    const struct {
+        const char *key;
+        ox_name *to;
+    } strings[] = {
+        {"producer_name", &m->producer},
+        {"producer_version", &m->producer_version},
+        {"domain", &m->domain},
+        {"doc_string", &m->doc},
     };
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (ox_tok_is_word(key, strings[i].key)) return ox_parse_string_name(strings[i].to, p);
@@ -93,25 +101,26 @@ static ox_status parse_model_key(struct ox_parser *p, const struct ox_token *key
     if (ox_tok_is_word(key, "metadata_props")) return keep_pairs(&m->meta, p);
     if (!ox_tok_is_word(key, "model_version")) {
         p->lex.tok = *key;
-        return ox_text_expected(p, "a field of a model (ir_version, opset_import, producer_name, ...)");
+        return ox_text_expected(
+            p, "a field of a model (ir_version, opset_import, producer_name, ...)");
     }
     m->has_model_version = true;
     return ox_parse_int(&m->model_version, p);
 }
 
-static ox_status parse_function_key(struct ox_parser *p, struct ox_function *f, const struct ox_token *key)
-{
+static ox_status parse_function_key(struct ox_parser *p, struct ox_function *f,
+                                    const struct ox_token *key) {
     if (ox_tok_is_word(key, "opset_import")) return keep_opsets(&f->opsets, &f->n_opsets, p);
     if (ox_tok_is_word(key, "domain")) return ox_parse_string_name(&f->domain, p);
     if (ox_tok_is_word(key, "overload")) return ox_parse_string_name(&f->overload, p);
     if (ox_tok_is_word(key, "doc_string")) return ox_parse_string_name(&f->doc, p);
     p->lex.tok = *key;
-    return ox_text_expected(p, "a field of a function (domain, overload, opset_import, doc_string)");
+    return ox_text_expected(p,
+                            "a field of a function (domain, overload, opset_import, doc_string)");
 }
 
 /* <key : value, ...>; function NULL: of the model. *there tells if it was there at all. */
-static ox_status parse_header(bool *there, struct ox_parser *p, struct ox_function *function)
-{
+static ox_status parse_header(bool *there, struct ox_parser *p, struct ox_function *function) {
     bool more;
     OX_TRY(ox_tok_accept(&more, p, '<'));
     *there = more;
@@ -129,7 +138,8 @@ static ox_status parse_header(bool *there, struct ox_parser *p, struct ox_functi
     return *there ? ox_tok_take(p, '>') : OX_OK;
 }
 
-/* ---- functions ---------------------------------------------------------------------------------- */
+/* ---- functions ----------------------------------------------------------------------------------
+ */
 
 struct function_attrs {
     ox_name *plain;
@@ -139,8 +149,7 @@ struct function_attrs {
 };
 
 /* <name, name : type = default, ...> */
-static ox_status parse_function_attrs(struct function_attrs *a, struct ox_parser *p)
-{
+static ox_status parse_function_attrs(struct function_attrs *a, struct ox_parser *p) {
     bool more;
     OX_TRY(ox_tok_accept(&more, p, '<'));
     if (!more) return OX_OK;
@@ -160,8 +169,8 @@ static ox_status parse_function_attrs(struct function_attrs *a, struct ox_parser
     return ox_tok_take(p, '>');
 }
 
-static ox_status keep_function_attrs(struct ox_function *f, struct ox_parser *p, struct function_attrs *a)
-{
+static ox_status keep_function_attrs(struct ox_function *f, struct ox_parser *p,
+                                     struct function_attrs *a) {
     struct ox_attr *dflt;
     OX_TRY(ox_arena_alloc(&p->model->arena, &f->attrs, a->n_plain, sizeof *f->attrs));
     OX_TRY(ox_arena_alloc(&p->model->arena, &dflt, a->len, sizeof *dflt));
@@ -174,8 +183,7 @@ static ox_status keep_function_attrs(struct ox_function *f, struct ox_parser *p,
     return OX_OK;
 }
 
-static ox_status parse_function(struct ox_parser *p, struct ox_function *f)
-{
+static ox_status parse_function(struct ox_parser *p, struct ox_function *f) {
     struct function_attrs attrs = {0};
     bool there;
     OX_TRY(parse_header(&there, p, f));
@@ -184,7 +192,8 @@ static ox_status parse_function(struct ox_parser *p, struct ox_function *f)
     OX_TRY(ox_parse_id(&f->name, p, "the name of a function"));
     ox_status status = parse_function_attrs(&attrs, p);
     if (status == OX_OK) status = keep_function_attrs(f, p, &attrs);
-    for (size_t i = 0; i < attrs.len; i++) ox_attr_release(&attrs.dflt[i]);
+    for (size_t i = 0; i < attrs.len; i++)
+        ox_attr_release(&attrs.dflt[i]);
     ox_free(p->ctx, attrs.dflt);
     ox_free(p->ctx, attrs.plain);
     OX_TRY(status);
@@ -196,8 +205,7 @@ static ox_status parse_function(struct ox_parser *p, struct ox_function *f)
 }
 
 /* The model's list grows by doubling inside its arena. */
-static ox_status add_function(struct ox_function **out, struct ox_parser *p)
-{
+static ox_status add_function(struct ox_function **out, struct ox_parser *p) {
     struct ox_model *m = p->model;
     size_t n = m->n_functions;
     if (n >= ox_ctx_limits(p->ctx)->max_functions)
@@ -213,17 +221,17 @@ static ox_status add_function(struct ox_function **out, struct ox_parser *p)
     return OX_OK;
 }
 
-/* ---- models ---------------------------------------------------------------------------------------- */
+/* ---- models
+ * ---------------------------------------------------------------------------------------- */
 
-/* Without a header the text means the newest that is known, so that a test or a rule can be short. */
-static ox_status set_newest(struct ox_model *m, int64_t opset)
-{
+/* Without a header the text means the newest that is known, so that a test or a rule can be short.
+ */
+static ox_status set_newest(struct ox_model *m, int64_t opset) {
     m->ir_version = 10;
     return ox_model_set_opset(m, NULL, opset);
 }
 
-static ox_status parse_model(struct ox_parser *p)
-{
+static ox_status parse_model(struct ox_parser *p) {
     struct ox_model *m = p->model;
     bool there;
     OX_TRY(parse_header(&there, p, NULL));
@@ -238,29 +246,32 @@ static ox_status parse_model(struct ox_parser *p)
     return ox_model_link_calls(m);
 }
 
-static ox_status parse_rule_body(struct ox_parser *p)
-{
+static ox_status parse_rule_body(struct ox_parser *p) {
     struct ox_graph *graph = p->model->graph;
     struct ox_node *last;
     p->free_names = graph;
     p->scope = p->n_scopes = 1;
-    while (p->lex.tok.kind != OX_TOK_END) OX_TRY(ox_parse_node(p, graph));
+    while (p->lex.tok.kind != OX_TOK_END)
+        OX_TRY(ox_parse_node(p, graph));
     last = graph->ret->prev;
     if (!last) return ox_text_expected(p, "a node");
     for (size_t i = 0; i < last->n_out; i++)
-        if (last->out[i]) OX_TRY(ox_graph_add_output(graph, last->out[i], last->out[i]->name, NULL));
+        if (last->out[i])
+            OX_TRY(ox_graph_add_output(graph, last->out[i], last->out[i]->name, NULL));
     return OX_OK;
 }
 
 /* Runs `parse` on a new model. */
-static ox_status parse_text(struct ox_model **out, ox_ctx *ctx, const char *text, size_t len, int64_t opset, const char *name,
-                            ox_status (*parse)(struct ox_parser *))
-{
-    struct ox_parser p = {.ctx = ctx, .name = name, .lex = {.p = text, .end = text + len, .line = 1}};
+static ox_status parse_text(struct ox_model **out, ox_ctx *ctx, const char *text, size_t len,
+                            int64_t opset, const char *name,
+                            ox_status (*parse)(struct ox_parser *)) {
+    struct ox_parser p = {
+        .ctx = ctx, .name = name, .lex = {.p = text, .end = text + len, .line = 1}};
     OX_TRY(ox_model_new(&p.model, ctx));
     ox_ptr_map_init(&p.newest, ctx);
     ox_status status = ox_text_locale_new(&p.locale, ctx);
-    if (status == OX_OK && name) status = ox_model_name(&p.model->file, p.model, name, strlen(name));
+    if (status == OX_OK && name)
+        status = ox_model_name(&p.model->file, p.model, name, strlen(name));
     if (status == OX_OK && opset) status = set_newest(p.model, opset);
     if (status == OX_OK) status = ox_lex_next(&p);
     if (status == OX_OK) status = parse(&p);
@@ -276,12 +287,12 @@ static ox_status parse_text(struct ox_model **out, ox_ctx *ctx, const char *text
     return status;
 }
 
-ox_status ox_text_parse(struct ox_model **out, ox_ctx *ctx, const char *text, size_t len, const char *name)
-{
+ox_status ox_text_parse(struct ox_model **out, ox_ctx *ctx, const char *text, size_t len,
+                        const char *name) {
     return parse_text(out, ctx, text, len, 0, name, parse_model);
 }
 
-ox_status ox_text_parse_body(struct ox_model **out, ox_ctx *ctx, const char *text, size_t len, int64_t opset, const char *name)
-{
+ox_status ox_text_parse_body(struct ox_model **out, ox_ctx *ctx, const char *text, size_t len,
+                             int64_t opset, const char *name) {
     return parse_text(out, ctx, text, len, opset, name, parse_rule_body);
 }

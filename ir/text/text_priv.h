@@ -1,7 +1,9 @@
 /* ir/text/text_priv.h - what the files of the text form share.
  *
- * Text flows: lexer (text_lex.c) -> types, literals, attributes (text_type.c, text_literal.c, text_attr.c)
- * -> nodes and graphs (text_graph.c) -> functions, models (text_model.c). Numbers go both ways in text_number.c; printing is text_print.c. */
+ * Text flows: lexer (text_lex.c) -> types, literals, attributes (text_type.c, text_literal.c,
+ * text_attr.c)
+ * -> nodes and graphs (text_graph.c) -> functions, models (text_model.c). Numbers go both ways in
+ * text_number.c; printing is text_print.c. */
 #ifndef OX_IR_TEXT_TEXT_PRIV_H
 #define OX_IR_TEXT_TEXT_PRIV_H
 
@@ -17,7 +19,8 @@ OX_MUST_USE ox_status ox_text_locale_new(ox_text_locale *out, ox_ctx *ctx);
 void ox_text_locale_free(ox_text_locale locale);
 
 enum { OX_TEXT_NUMBER_MAX = 40 }; /* room for any number printed, with its NUL */
-/* The shortest text that reads back to the same bits (NaN payloads included). Returns its length. */
+/* The shortest text that reads back to the same bits (NaN payloads included). Returns its length.
+ */
 size_t ox_text_print_float(char *buf, ox_text_locale locale, float value);
 size_t ox_text_print_double(char *buf, ox_text_locale locale, double value);
 /* False: not a number as a whole, or finite text beyond the type's range. */
@@ -41,9 +44,9 @@ enum ox_token_kind {
     OX_TOK_ID,     /* identifier, keywords and inf/nan included */
     OX_TOK_STRING, /* text is what stands between the quotes */
     OX_TOK_INT,
-    OX_TOK_FLOAT,  /* has a point or an exponent, or is -inf, -nan, nan(0x...) */
-    OX_TOK_ARROW,  /* => */
-    OX_TOK_PUNCT   /* any other single character */
+    OX_TOK_FLOAT, /* has a point or an exponent, or is -inf, -nan, nan(0x...) */
+    OX_TOK_ARROW, /* => */
+    OX_TOK_PUNCT  /* any other single character */
 };
 
 struct ox_token {
@@ -64,10 +67,10 @@ struct ox_lexer {
 /* A name in scope. Bindings are a stack; a graph pops its own when it ends. */
 struct ox_binding {
     ox_name name;
-    struct ox_value *value;       /* NULL: only declared so far (value_info) */
-    const struct ox_type *type;   /* declared type, or NULL */
-    uint32_t shadowed;            /* index + 1 of the binding that this one hides */
-    size_t scope;                 /* number of the graph it belongs to */
+    struct ox_value *value;     /* NULL: only declared so far (value_info) */
+    const struct ox_type *type; /* declared type, or NULL */
+    uint32_t shadowed;          /* index + 1 of the binding that this one hides */
+    size_t scope;               /* number of the graph it belongs to */
 };
 
 struct ox_parser {
@@ -78,26 +81,28 @@ struct ox_parser {
     struct ox_model *model;
     struct ox_binding *bindings;
     size_t n_bindings, cap_bindings;
-    struct ox_ptr_map newest;     /* name -> index + 1 of its newest binding */
+    struct ox_ptr_map newest; /* name -> index + 1 of its newest binding */
     size_t scope, n_scopes;
-    struct ox_graph *free_names;  /* graph that gets an input for each name nothing defines, or NULL: that is an error */
+    struct ox_graph *free_names; /* graph that gets an input for each name nothing defines, or NULL:
+                                    that is an error */
     size_t n_nodes;
     char *scratch; /* for strings without their escapes */
     size_t cap_scratch;
 };
 
-/* All parse functions start with lex.tok as the first token of what they read and leave it on the first behind. */
+/* All parse functions start with lex.tok as the first token of what they read and leave it on the
+ * first behind. */
 OX_MUST_USE ox_status ox_lex_next(struct ox_parser *p);
 /* "expected <what>, found <the token at hand>" */
 ox_status ox_text_expected(struct ox_parser *p, const char *what);
 ox_status ox_text_error(struct ox_parser *p, const char *format, ...) OX_PRINTF(2, 3);
-static inline bool ox_tok_is(const struct ox_parser *p, char punct)
-{
+static inline bool ox_tok_is(const struct ox_parser *p, char punct) {
     return p->lex.tok.kind == OX_TOK_PUNCT && p->lex.tok.punct == punct;
 }
 bool ox_tok_is_word(const struct ox_token *t, const char *word);
-OX_MUST_USE ox_status ox_tok_take(struct ox_parser *p, char punct);                  /* or fail */
-OX_MUST_USE ox_status ox_tok_accept(bool *taken, struct ox_parser *p, char punct);  /* if it is there */
+OX_MUST_USE ox_status ox_tok_take(struct ox_parser *p, char punct); /* or fail */
+OX_MUST_USE ox_status ox_tok_accept(bool *taken, struct ox_parser *p,
+                                    char punct); /* if it is there */
 /* Token after the one at hand, which stays. */
 OX_MUST_USE ox_status ox_tok_peek(struct ox_token *out, const struct ox_parser *p);
 OX_MUST_USE ox_status ox_parse_int(int64_t *out, struct ox_parser *p);
@@ -112,16 +117,20 @@ OX_MUST_USE ox_status ox_parse_id(ox_name *out, struct ox_parser *p, const char 
 
 OX_MUST_USE ox_status ox_parse_type(const struct ox_type **out, struct ox_parser *p);
 /* {1, 2, 3} for a tensor type with numeric dims; the caller owns the result. */
-OX_MUST_USE ox_status ox_parse_elements(ox_tensor **out, struct ox_parser *p, const struct ox_type *type);
+OX_MUST_USE ox_status ox_parse_elements(ox_tensor **out, struct ox_parser *p,
+                                        const struct ox_type *type);
 /* <name = value, ...> of a node. */
 OX_MUST_USE ox_status ox_parse_attrs(struct ox_parser *p, struct ox_node *node);
-/* : type = value, into a zeroed attribute (name set). owner: node for subgraphs; NULL: graphs are not allowed here. */
-OX_MUST_USE ox_status ox_parse_attr_value(struct ox_attr *attr, struct ox_parser *p, struct ox_node *owner);
+/* : type = value, into a zeroed attribute (name set). owner: node for subgraphs; NULL: graphs are
+ * not allowed here. */
+OX_MUST_USE ox_status ox_parse_attr_value(struct ox_attr *attr, struct ox_parser *p,
+                                          struct ox_node *owner);
 /* [label] outputs = op <attributes> (operands), appended to a graph. */
 OX_MUST_USE ox_status ox_parse_node(struct ox_parser *p, struct ox_graph *graph);
 /* (inputs) => (outputs) <infos> { nodes } into an empty graph, in a scope of its own. */
 OX_MUST_USE ox_status ox_parse_body(struct ox_parser *p, struct ox_graph *graph);
 /* name, then a body. */
-OX_MUST_USE ox_status ox_parse_graph(struct ox_graph **out, struct ox_parser *p, struct ox_node *owner);
+OX_MUST_USE ox_status ox_parse_graph(struct ox_graph **out, struct ox_parser *p,
+                                     struct ox_node *owner);
 
 #endif

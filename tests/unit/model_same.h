@@ -4,7 +4,8 @@
 
 #include "ir/graph/graph.h"
 
-/* NULL if they are, else a text (static storage, valid until the next call) that says what differs. */
+/* NULL if they are, else a text (static storage, valid until the next call) that says what differs.
+ */
 const char *model_difference(const struct ox_model *a, const struct ox_model *b);
 
 #endif

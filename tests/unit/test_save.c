@@ -19,23 +19,21 @@ static char folder[64], error_text[700];
 static ox_ctx *ctx;
 static size_t progress_calls, cancel_at;
 
-static void on_diag(void *user, const struct ox_diag *d)
-{
+static void on_diag(void *user, const struct ox_diag *d) {
     (void)user;
     if (d->severity == OX_ERROR) snprintf(error_text, sizeof error_text, "%s", d->text);
 }
 
-static bool on_progress(void *user, const char *what, size_t done, size_t total)
-{
+static bool on_progress(void *user, const char *what, size_t done, size_t total) {
     (void)user;
     ck_assert_str_eq(what, "write");
     ck_assert_uint_le(done, total);
     return ++progress_calls != cancel_at;
 }
 
-static void setup(void)
-{
-    struct ox_ctx_options o = {.size = sizeof o, .on_diag = on_diag, .on_progress = on_progress, .threads = 1};
+static void setup(void) {
+    struct ox_ctx_options o = {
+        .size = sizeof o, .on_diag = on_diag, .on_progress = on_progress, .threads = 1};
     ck_assert_int_eq(ox_ctx_new(&ctx, &o), OX_OK);
     snprintf(folder, sizeof folder, "ox_save_XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
@@ -43,8 +41,7 @@ static void setup(void)
     progress_calls = cancel_at = 0;
 }
 
-static const char *at(const char *name)
-{
+static const char *at(const char *name) {
     static char paths[8][400];
     static int next;
     char *path = paths[next++ % 8];
@@ -52,9 +49,9 @@ static const char *at(const char *name)
     return path;
 }
 
-/* Names in the folder, without the hidden ones when `all` is false; removes them when `remove` is true. */
-static int entries(bool remove_them)
-{
+/* Names in the folder, without the hidden ones when `all` is false; removes them when `remove` is
+ * true. */
+static int entries(bool remove_them) {
     int n = 0;
     DIR *dir = opendir(folder);
     ck_assert_ptr_nonnull(dir);
@@ -67,8 +64,7 @@ static int entries(bool remove_them)
     return n;
 }
 
-static void teardown(void)
-{
+static void teardown(void) {
     ck_assert_int_eq(chmod(folder, 0700), 0);
     entries(true);
     ck_assert_int_eq(rmdir(folder), 0);
@@ -76,16 +72,14 @@ static void teardown(void)
     ox_ctx_free(ctx);
 }
 
-static void put_file(const char *path, const char *text)
-{
+static void put_file(const char *path, const char *text) {
     FILE *f = fopen(path, "wb");
     ck_assert_ptr_nonnull(f);
     ck_assert_uint_eq(fwrite(text, 1, strlen(text), f), strlen(text));
     ck_assert_int_eq(fclose(f), 0);
 }
 
-static void check_file(const char *path, const void *data, size_t size)
-{
+static void check_file(const char *path, const void *data, size_t size) {
     FILE *f = fopen(path, "rb");
     ck_assert_msg(f != NULL, "%s is not there", path);
     char *buf = malloc(size + 2);
@@ -95,22 +89,20 @@ static void check_file(const char *path, const void *data, size_t size)
     fclose(f);
 }
 
-static ox_status save(const char *path, const char *text)
-{
+static ox_status save(const char *path, const char *text) {
     error_text[0] = 0;
     return ox_file_save(ctx, path, text, strlen(text));
 }
 
-static void check_fails(const char *path, ox_status status, const char *what)
-{
+static void check_fails(const char *path, ox_status status, const char *what) {
     ck_assert_int_eq(save(path, "new"), status);
     ck_assert_msg(strstr(error_text, what) != NULL, "expected '%s' in '%s'", what, error_text);
 }
 
-/* ---- one file ---------------------------------------------------------------------------------------- */
+/* ---- one file
+ * ---------------------------------------------------------------------------------------- */
 
-START_TEST(a_file_is_made_and_replaced)
-{
+START_TEST(a_file_is_made_and_replaced) {
     struct stat st;
     mode_t mask = umask(027);
     ck_assert_int_eq(save(at("f"), "one"), OX_OK);
@@ -129,11 +121,11 @@ START_TEST(a_file_is_made_and_replaced)
 }
 END_TEST
 
-START_TEST(large_files_come_whole)
-{
+START_TEST(large_files_come_whole) {
     size_t size = (20 << 20) + 17;
     unsigned char *data = malloc(size);
-    for (size_t i = 0; i < size; i++) data[i] = (unsigned char)(i * 2654435761u >> 24);
+    for (size_t i = 0; i < size; i++)
+        data[i] = (unsigned char)(i * 2654435761u >> 24);
     ck_assert_int_eq(ox_file_save(ctx, at("f"), data, size), OX_OK);
     check_file(at("f"), data, size);
     ck_assert_uint_ge(progress_calls, 3);
@@ -141,8 +133,7 @@ START_TEST(large_files_come_whole)
 }
 END_TEST
 
-START_TEST(links_are_followed)
-{
+START_TEST(links_are_followed) {
     struct stat st;
     ck_assert_int_eq(mkdir(at("sub"), 0700), 0);
     put_file(at("sub/real"), "old");
@@ -170,8 +161,7 @@ START_TEST(links_are_followed)
 }
 END_TEST
 
-START_TEST(what_cannot_be_written_is_refused_and_left_alone)
-{
+START_TEST(what_cannot_be_written_is_refused_and_left_alone) {
     ck_assert_int_eq(mkdir(at("dir"), 0700), 0);
     put_file(at("dir/x"), "x");
     check_fails(at("dir"), OX_IO, "it is a folder");
@@ -191,8 +181,7 @@ START_TEST(what_cannot_be_written_is_refused_and_left_alone)
 END_TEST
 
 /* Root may write anywhere, so it becomes somebody else for this. */
-START_TEST(permissions_are_respected)
-{
+START_TEST(permissions_are_respected) {
     bool root = geteuid() == 0;
     if (root) ck_assert_int_eq(chown(folder, 65534, 65534), 0);
     if (root) ck_assert_int_eq(seteuid(65534), 0);
@@ -210,8 +199,7 @@ START_TEST(permissions_are_respected)
 }
 END_TEST
 
-START_TEST(devices_and_pipes_are_written_to)
-{
+START_TEST(devices_and_pipes_are_written_to) {
     ck_assert_int_eq(save("/dev/null", "x"), OX_OK);
     check_fails("/dev/full", OX_IO, "No space left");
     struct stat st;
@@ -239,8 +227,7 @@ START_TEST(devices_and_pipes_are_written_to)
 }
 END_TEST
 
-START_TEST(a_limit_on_file_size_is_an_error)
-{
+START_TEST(a_limit_on_file_size_is_an_error) {
     struct rlimit old, small = {100000, 100000};
     ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &old), 0);
     small.rlim_max = old.rlim_max;
@@ -257,8 +244,7 @@ START_TEST(a_limit_on_file_size_is_an_error)
 }
 END_TEST
 
-START_TEST(cancelling_leaves_nothing)
-{
+START_TEST(cancelling_leaves_nothing) {
     char *data = calloc(1, 40 << 20);
     put_file(at("f"), "old");
     for (cancel_at = 1; cancel_at <= 3; cancel_at++) {
@@ -271,40 +257,37 @@ START_TEST(cancelling_leaves_nothing)
 }
 END_TEST
 
-/* ---- models ------------------------------------------------------------------------------------------- */
+/* ---- models
+ * ------------------------------------------------------------------------------------------- */
 
-static struct ox_model *parse(const char *text)
-{
+static struct ox_model *parse(const char *text) {
     struct ox_model *m = NULL;
     error_text[0] = 0;
     ck_assert_msg(ox_text_parse(&m, ctx, text, strlen(text), "test") == OX_OK, "%s", error_text);
     return m;
 }
 
-static ox_model *load(const char *path)
-{
+static ox_model *load(const char *path) {
     ox_model *m = NULL;
     struct ox_load_options o = {.size = sizeof o, .no_check = true};
     ck_assert_msg(ox_model_load(&m, ctx, path, &o) == OX_OK, "%s", error_text);
     return m;
 }
 
-static void check_same(const struct ox_model *a, const struct ox_model *b)
-{
+static void check_same(const struct ox_model *a, const struct ox_model *b) {
     const char *d = model_difference(a, b);
     ck_assert_msg(!d, "%s", d);
 }
 
-static uint64_t file_size(const char *path)
-{
+static uint64_t file_size(const char *path) {
     struct stat st;
     ck_assert_int_eq(stat(path, &st), 0);
     return (uint64_t)st.st_size;
 }
 
-START_TEST(a_model_is_saved_and_loaded)
-{
-    struct ox_model *m = parse("g (float[3] x) => (float[3] y) <float[3] w = {1, 2, 3}> { y = Add (x, w) }");
+START_TEST(a_model_is_saved_and_loaded) {
+    struct ox_model *m =
+        parse("g (float[3] x) => (float[3] y) <float[3] w = {1, 2, 3}> { y = Add (x, w) }");
     uint64_t bytes = 0;
     ck_assert_int_eq(ox_model_save(m, at("m.onnx"), NULL, &bytes), OX_OK);
     ck_assert_uint_eq(bytes, file_size(at("m.onnx")));
@@ -324,15 +307,17 @@ START_TEST(a_model_is_saved_and_loaded)
 }
 END_TEST
 
-/* A model with large tensors in all places: initializers (two over the same bytes), an input's default, a Constant node, a
- * Constant in a subgraph, and small ones. */
-static struct ox_model *weighty(void)
-{
-    struct ox_model *m = parse("g (bool c, float[N] x, float[2] d = {1, 2}) => (y) <float[2] small = {1, 2}> {\n"
-                               "k = Constant <value = float {0}> ()\n"
-                               "z = If (c) <then_branch = t () => (r) { q = Constant <value = float {0}> () r = Neg (q) }> \n"
-                               "u = my.f (x, d) y = com.x.Foo (u, k, small, z) }\n"
-                               "<domain: \"my\", opset_import: [\"\" : 20]> f (a, b) => (r) { q = Constant <value = float {5}> () r = Add (a, q) }");
+/* A model with large tensors in all places: initializers (two over the same bytes), an input's
+ * default, a Constant node, a Constant in a subgraph, and small ones. */
+static struct ox_model *weighty(void) {
+    struct ox_model *m =
+        parse("g (bool c, float[N] x, float[2] d = {1, 2}) => (y) <float[2] small = {1, 2}> {\n"
+              "k = Constant <value = float {0}> ()\n"
+              "z = If (c) <then_branch = t () => (r) { q = Constant <value = float {0}> () r = Neg "
+              "(q) }> \n"
+              "u = my.f (x, d) y = com.x.Foo (u, k, small, z) }\n"
+              "<domain: \"my\", opset_import: [\"\" : 20]> f (a, b) => (r) { q = Constant <value = "
+              "float {5}> () r = Add (a, q) }");
     static const int64_t sizes[] = {1000, 300000, 257, 64};
     for (size_t i = 0; i < 4; i++) {
         void *data;
@@ -341,7 +326,8 @@ static struct ox_model *weighty(void)
         char name[8];
         ox_name n;
         ck_assert_int_eq(ox_tensor_new(&t, &data, ctx, OX_FLOAT, 1, &sizes[i]), OX_OK);
-        for (int64_t j = 0; j < sizes[i]; j++) ((float *)data)[j] = (float)(i * 1000 + (size_t)j % 997);
+        for (int64_t j = 0; j < sizes[i]; j++)
+            ((float *)data)[j] = (float)(i * 1000 + (size_t)j % 997);
         snprintf(name, sizeof name, "w%zu", i);
         ck_assert_int_eq(ox_model_name(&n, m, name, strlen(name)), OX_OK);
         if (i == 2) { /* the Constant nodes */
@@ -361,21 +347,20 @@ static struct ox_model *weighty(void)
 }
 
 /* The one data file that belongs to a model in the folder; "" if there is none. */
-static const char *data_file(const char *base)
-{
+static const char *data_file(const char *base) {
     static char name[300];
     name[0] = 0;
     DIR *dir = opendir(folder);
     size_t n = strlen(base);
     for (struct dirent *e; (e = readdir(dir));)
-        if (strncmp(e->d_name, base, n) == 0 && strlen(e->d_name) == n + 22 && strcmp(e->d_name + n + 17, ".data") == 0)
+        if (strncmp(e->d_name, base, n) == 0 && strlen(e->d_name) == n + 22 &&
+            strcmp(e->d_name + n + 17, ".data") == 0)
             snprintf(name, sizeof name, "%s", e->d_name);
     closedir(dir);
     return name;
 }
 
-START_TEST(weights_go_to_a_second_file_on_demand)
-{
+START_TEST(weights_go_to_a_second_file_on_demand) {
     struct ox_model *m = weighty();
     struct ox_save_options o = {.size = sizeof o, .external = true};
     uint64_t bytes, again_bytes;
@@ -421,8 +406,7 @@ START_TEST(weights_go_to_a_second_file_on_demand)
 }
 END_TEST
 
-START_TEST(a_model_too_large_for_protobuf_gets_a_second_file)
-{
+START_TEST(a_model_too_large_for_protobuf_gets_a_second_file) {
     struct ox_model *m = weighty();
     uint64_t bytes;
     ck_assert_int_eq(ox_model_save(m, at("m.onnx"), NULL, &bytes), OX_OK);
@@ -434,7 +418,8 @@ START_TEST(a_model_too_large_for_protobuf_gets_a_second_file)
     /* A message that is too large even so. */
     struct stat st;
     ck_assert_int_eq(stat(at("m.onnx"), &st), 0);
-    ck_assert_int_eq(ox_onnx_save(m, at("m.onnx"), NULL, (uint64_t)st.st_size - 1, NULL), OX_UNSUPPORTED);
+    ck_assert_int_eq(ox_onnx_save(m, at("m.onnx"), NULL, (uint64_t)st.st_size - 1, NULL),
+                     OX_UNSUPPORTED);
     ck_assert_ptr_nonnull(strstr(error_text, "too much for protobuf"));
     ck_assert_int_eq(entries(false), 2);
     ck_assert_int_eq(ox_onnx_save(m, "/dev/null", NULL, bytes - 1, NULL), OX_UNSUPPORTED);
@@ -443,8 +428,7 @@ START_TEST(a_model_too_large_for_protobuf_gets_a_second_file)
 }
 END_TEST
 
-START_TEST(data_files_have_harmless_names)
-{
+START_TEST(data_files_have_harmless_names) {
     struct ox_model *m = weighty();
     struct ox_save_options o = {.size = sizeof o, .external = true};
     ck_assert_int_eq(ox_model_save(m, at("a\n\\\xc3\xa9:b"), &o, NULL), OX_OK);
@@ -457,8 +441,7 @@ START_TEST(data_files_have_harmless_names)
 END_TEST
 
 /* Weights in a mapped file that is all holes: nothing of their size may be held in memory. */
-START_TEST(weights_are_streamed)
-{
+START_TEST(weights_are_streamed) {
     enum { TENSORS = 3 };
     const size_t each = (size_t)64 << 20;
     struct ox_bytes *bytes;
@@ -485,11 +468,13 @@ START_TEST(weights_are_streamed)
 }
 END_TEST
 
-/* ---- .npz ----------------------------------------------------------------------------------------------- */
+/* ---- .npz
+ * -----------------------------------------------------------------------------------------------
+ */
 
-START_TEST(tensors_come_back_from_npz)
-{
-    struct ox_model *m = parse("g () => () <float[2,3] f = {1,2,3,4,5,6}, int64 i = {-7}, bool[3] b = {1,0,1}, float16[1] h = {1.5}, uint8[0,2] e = {},\n"
+START_TEST(tensors_come_back_from_npz) {
+    struct ox_model *m = parse("g () => () <float[2,3] f = {1,2,3,4,5,6}, int64 i = {-7}, bool[3] "
+                               "b = {1,0,1}, float16[1] h = {1.5}, uint8[0,2] e = {},\n"
                                "double[1,1,1,1] d = {0.1}> { }");
     const char *names[6];
     const ox_tensor *tensors[6];
@@ -516,10 +501,14 @@ START_TEST(tensors_come_back_from_npz)
 }
 END_TEST
 
-START_TEST(hashes_are_those_of_the_specification)
-{
-    static const struct { const char *text; uint64_t hash; } known[] = {
-        {"", 0xEF46DB3751D8E999u}, {"a", 0xD24EC4F1A98C6E5Bu}, {"abc", 0x44BC2CF5AD770999u},
+START_TEST(hashes_are_those_of_the_specification) {
+    static const struct {
+        const char *text;
+        uint64_t hash;
+    } known[] = {
+        {"", 0xEF46DB3751D8E999u},
+        {"a", 0xD24EC4F1A98C6E5Bu},
+        {"abc", 0x44BC2CF5AD770999u},
     };
     struct ox_hash64 h, parts;
     for (size_t i = 0; i < 3; i++) {
@@ -528,19 +517,20 @@ START_TEST(hashes_are_those_of_the_specification)
         ck_assert_uint_eq(ox_hash64_end(&h), known[i].hash);
     }
     unsigned char data[1000];
-    for (size_t i = 0; i < sizeof data; i++) data[i] = (unsigned char)(i * 7);
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (unsigned char)(i * 7);
     ox_hash64_init(&h);
     ox_hash64_add(&h, data, sizeof data);
     for (size_t step = 1; step < 70; step++) {
         ox_hash64_init(&parts);
-        for (size_t i = 0; i < sizeof data; i += step) ox_hash64_add(&parts, data + i, sizeof data - i < step ? sizeof data - i : step);
+        for (size_t i = 0; i < sizeof data; i += step)
+            ox_hash64_add(&parts, data + i, sizeof data - i < step ? sizeof data - i : step);
         ck_assert_uint_eq(ox_hash64_end(&parts), ox_hash64_end(&h));
     }
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *s = suite_create("save");
     TCase *c = tcase_create("save");
     tcase_add_checked_fixture(c, setup, teardown);

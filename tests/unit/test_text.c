@@ -1,4 +1,5 @@
-/* tests/unit/test_text.c - the text form: what it accepts, what it says about the rest, and that it prints what it read. */
+/* tests/unit/test_text.c - the text form: what it accepts, what it says about the rest, and that it
+ * prints what it read. */
 #include "ir/text/text.h"
 #include <onnxopt/model.h>
 #include <check.h>
@@ -12,8 +13,7 @@ struct seen {
     char id[64], text[700], file[100];
 };
 
-static void on_diag(void *user, const struct ox_diag *d)
-{
+static void on_diag(void *user, const struct ox_diag *d) {
     struct seen *s = user;
     if (s->count++) return; /* the first is the cause */
     s->line = d->line;
@@ -25,21 +25,19 @@ static void on_diag(void *user, const struct ox_diag *d)
 static struct seen seen;
 static ox_ctx *ctx;
 
-static void setup(void)
-{
-    struct ox_ctx_options o = {.size = sizeof o, .on_diag = on_diag, .diag_user = &seen, .threads = 1};
+static void setup(void) {
+    struct ox_ctx_options o = {
+        .size = sizeof o, .on_diag = on_diag, .diag_user = &seen, .threads = 1};
     memset(&seen, 0, sizeof seen);
     ck_assert_int_eq(ox_ctx_new(&ctx, &o), OX_OK);
 }
 
-static void teardown(void)
-{
+static void teardown(void) {
     ck_assert_uint_eq(ox_ctx_memory(ctx), 0);
     ox_ctx_free(ctx);
 }
 
-static struct ox_model *parse(const char *text)
-{
+static struct ox_model *parse(const char *text) {
     struct ox_model *m = NULL;
     memset(&seen, 0, sizeof seen);
     ox_status status = ox_text_parse(&m, ctx, text, strlen(text), "test");
@@ -47,8 +45,7 @@ static struct ox_model *parse(const char *text)
     return m;
 }
 
-static char *print(const struct ox_model *m)
-{
+static char *print(const struct ox_model *m) {
     char *text;
     size_t len;
     ck_assert_int_eq(ox_text_print(&text, &len, m, NULL), OX_OK);
@@ -57,8 +54,7 @@ static char *print(const struct ox_model *m)
 }
 
 /* print(parse(text)) is `expected` (NULL: anything), and a fixed point. */
-static void check_prints(const char *text, const char *expected)
-{
+static void check_prints(const char *text, const char *expected) {
     struct ox_model *m = parse(text);
     char *once = print(m);
     if (expected) ck_assert_str_eq(once, expected);
@@ -72,8 +68,7 @@ static void check_prints(const char *text, const char *expected)
 }
 
 /* The text is refused at that line with a message that holds `what`. */
-static void check_refused(const char *text, int line, const char *what)
-{
+static void check_refused(const char *text, int line, const char *what) {
     struct ox_model *m = NULL;
     memset(&seen, 0, sizeof seen);
     ck_assert_int_eq(ox_text_parse(&m, ctx, text, strlen(text), "bad.onnxtxt"), OX_INVALID);
@@ -85,17 +80,17 @@ static void check_refused(const char *text, int line, const char *what)
     ck_assert_ptr_null(m);
 }
 
-START_TEST(a_model_becomes_a_graph)
-{
-    struct ox_model *m = parse("<ir_version: 8, opset_import: [\"\" : 17, \"com.x\" : 1], producer_name: \"me\",\n"
-                               " model_version: 3, metadata_props: [\"k\" : \"v\", \"k2\" : \"\"]>\n"
-                               "agraph (float[N, 2] X, float[2, 1] W = {1, 2}) => (float[N, 10] C)\n"
-                               "<float[1] B = {0.5}, float[N,10] T> # comment\n"
-                               "{\n"
-                               "    T = MatMul(X, W)\n"
-                               "    [add] S = Add(T, B)\n"
-                               "    C = com.x.Softmax:fast <axis = -1>(S, , T)\n"
-                               "}\n");
+START_TEST(a_model_becomes_a_graph) {
+    struct ox_model *m =
+        parse("<ir_version: 8, opset_import: [\"\" : 17, \"com.x\" : 1], producer_name: \"me\",\n"
+              " model_version: 3, metadata_props: [\"k\" : \"v\", \"k2\" : \"\"]>\n"
+              "agraph (float[N, 2] X, float[2, 1] W = {1, 2}) => (float[N, 10] C)\n"
+              "<float[1] B = {0.5}, float[N,10] T> # comment\n"
+              "{\n"
+              "    T = MatMul(X, W)\n"
+              "    [add] S = Add(T, B)\n"
+              "    C = com.x.Softmax:fast <axis = -1>(S, , T)\n"
+              "}\n");
     ck_assert_int_eq(m->ir_version, 8);
     ck_assert_int_eq(ox_model_opset(m, NULL), 17);
     ck_assert_str_eq(ox_name_text(m->producer), "me");
@@ -128,43 +123,47 @@ START_TEST(a_model_becomes_a_graph)
 }
 END_TEST
 
-START_TEST(printing_is_canonical)
-{
-    check_prints("<ir_version:8,opset_import:[\"\":17]>g(float[N,2]x,y)=>(float[N,2]z){t=Add(x,y)z=Relu(t)}",
-                 "<\n   ir_version: 8,\n   opset_import: [\"\" : 17]\n>\n"
-                 "g (float[N,2] x, y) => (float[N,2] z)\n"
-                 "{\n"
-                 "   t = Add (x, y)\n"
-                 "   z = Relu (t)\n"
-                 "}\n");
-    check_prints("<ir_version:8,opset_import:[\"\":17]>g(float x)=>(z)<float[2]w={1,-2.5e-8},float[?,a]t>"
-                 "{[n]t,\"\",u=Foo<k=1,f=[1,2.5],e:ints=[],s=\"a\\\"b\\\\c\">(x,\"\",w) z=Bar(t,)}",
-                 "<\n   ir_version: 8,\n   opset_import: [\"\" : 17]\n>\n"
-                 "g (float x) => (z)\n"
-                 "<float[2] w = {1, -2.5e-08},\n"
-                 " float[?,a] t>\n"
-                 "{\n"
-                 "   [n] t, \"\", u = Foo <k = 1, f = [1.0, 2.5], e : ints = [], s = \"a\\\"b\\\\c\"> (x, \"\", w)\n"
-                 "   z = Bar (t)\n"
-                 "}\n");
+START_TEST(printing_is_canonical) {
+    check_prints(
+        "<ir_version:8,opset_import:[\"\":17]>g(float[N,2]x,y)=>(float[N,2]z){t=Add(x,y)z=Relu(t)}",
+        "<\n   ir_version: 8,\n   opset_import: [\"\" : 17]\n>\n"
+        "g (float[N,2] x, y) => (float[N,2] z)\n"
+        "{\n"
+        "   t = Add (x, y)\n"
+        "   z = Relu (t)\n"
+        "}\n");
+    check_prints(
+        "<ir_version:8,opset_import:[\"\":17]>g(float x)=>(z)<float[2]w={1,-2.5e-8},float[?,a]t>"
+        "{[n]t,\"\",u=Foo<k=1,f=[1,2.5],e:ints=[],s=\"a\\\"b\\\\c\">(x,\"\",w) z=Bar(t,)}",
+        "<\n   ir_version: 8,\n   opset_import: [\"\" : 17]\n>\n"
+        "g (float x) => (z)\n"
+        "<float[2] w = {1, -2.5e-08},\n"
+        " float[?,a] t>\n"
+        "{\n"
+        "   [n] t, \"\", u = Foo <k = 1, f = [1.0, 2.5], e : ints = [], s = \"a\\\"b\\\\c\"> (x, "
+        "\"\", w)\n"
+        "   z = Bar (t)\n"
+        "}\n");
 }
 END_TEST
 
-START_TEST(names_that_are_no_identifiers_are_quoted)
-{
-    check_prints("<ir_version:8,opset_import:[\"\":17]>\"a graph\" (float[\"batch size\"] \"serving_default_input:0\", float \"float\")"
-                 " => (\"out/1\") { [\"node;1\"] \"out/1\" = \"my-domain.x\".\"Op-1\":\"o 1\" <\"at-tr\" = 1> (\"serving_default_input:0\", \"float\")}",
+START_TEST(names_that_are_no_identifiers_are_quoted) {
+    check_prints("<ir_version:8,opset_import:[\"\":17]>\"a graph\" (float[\"batch size\"] "
+                 "\"serving_default_input:0\", float \"float\")"
+                 " => (\"out/1\") { [\"node;1\"] \"out/1\" = \"my-domain.x\".\"Op-1\":\"o 1\" "
+                 "<\"at-tr\" = 1> (\"serving_default_input:0\", \"float\")}",
                  "<\n   ir_version: 8,\n   opset_import: [\"\" : 17]\n>\n"
-                 "\"a graph\" (float[\"batch size\"] \"serving_default_input:0\", float \"float\") => (\"out/1\")\n"
+                 "\"a graph\" (float[\"batch size\"] \"serving_default_input:0\", float \"float\") "
+                 "=> (\"out/1\")\n"
                  "{\n"
-                 "   [\"node;1\"] \"out/1\" = \"my-domain.x\".\"Op-1\":\"o 1\" <\"at-tr\" = 1> (\"serving_default_input:0\", \"float\")\n"
+                 "   [\"node;1\"] \"out/1\" = \"my-domain.x\".\"Op-1\":\"o 1\" <\"at-tr\" = 1> "
+                 "(\"serving_default_input:0\", \"float\")\n"
                  "}\n");
 }
 END_TEST
 
 /* One tensor literal as an initializer; the model must be freed by the caller. */
-static struct ox_model *one_tensor(const char *literal, const ox_tensor **t)
-{
+static struct ox_model *one_tensor(const char *literal, const ox_tensor **t) {
     char text[4000];
     snprintf(text, sizeof text, "g () => () <%s> { }", literal);
     struct ox_model *m = parse(text);
@@ -172,8 +171,7 @@ static struct ox_model *one_tensor(const char *literal, const ox_tensor **t)
     return m;
 }
 
-static void check_bytes(const char *literal, ox_dtype dtype, size_t size, const void *bytes)
-{
+static void check_bytes(const char *literal, ox_dtype dtype, size_t size, const void *bytes) {
     const ox_tensor *t;
     struct ox_model *m = one_tensor(literal, &t);
     ck_assert_int_eq(t->dtype, dtype);
@@ -187,20 +185,23 @@ static void check_bytes(const char *literal, ox_dtype dtype, size_t size, const 
     ox_model_free(again);
 }
 
-START_TEST(tensors_of_every_type)
-{
+START_TEST(tensors_of_every_type) {
     check_bytes("float[3] w = {1, -0.0, 3.5e0}", OX_FLOAT, 12, (float[]){1, -0.0f, 3.5f});
     check_bytes("double[2] w = {0.1, -inf}", OX_DOUBLE, 16, (double[]){0.1, -(double)INFINITY});
     check_bytes("uint8[2] w = {0, 255}", OX_UINT8, 2, (uint8_t[]){0, 255});
     check_bytes("int8[2] w = {-128, 127}", OX_INT8, 2, (int8_t[]){-128, 127});
     check_bytes("uint16[2] w = {0, 65535}", OX_UINT16, 4, (uint16_t[]){0, 65535});
     check_bytes("int16[2] w = {-32768, 32767}", OX_INT16, 4, (int16_t[]){-32768, 32767});
-    check_bytes("int32[2] w = {-2147483648, 2147483647}", OX_INT32, 8, (int32_t[]){INT32_MIN, INT32_MAX});
+    check_bytes("int32[2] w = {-2147483648, 2147483647}", OX_INT32, 8,
+                (int32_t[]){INT32_MIN, INT32_MAX});
     check_bytes("uint32[2] w = {0, 4294967295}", OX_UINT32, 8, (uint32_t[]){0, UINT32_MAX});
-    check_bytes("int64[2] w = {-9223372036854775808, 9223372036854775807}", OX_INT64, 16, (int64_t[]){INT64_MIN, INT64_MAX});
-    check_bytes("uint64[2] w = {0, 18446744073709551615}", OX_UINT64, 16, (uint64_t[]){0, UINT64_MAX});
+    check_bytes("int64[2] w = {-9223372036854775808, 9223372036854775807}", OX_INT64, 16,
+                (int64_t[]){INT64_MIN, INT64_MAX});
+    check_bytes("uint64[2] w = {0, 18446744073709551615}", OX_UINT64, 16,
+                (uint64_t[]){0, UINT64_MAX});
     check_bytes("bool[2] w = {0, 1}", OX_BOOL, 2, (uint8_t[]){0, 1});
-    check_bytes("float16[3] w = {15360, 1.5, -inf}", OX_FLOAT16, 6, (uint16_t[]){0x3c00, 0x3e00, 0xfc00});
+    check_bytes("float16[3] w = {15360, 1.5, -inf}", OX_FLOAT16, 6,
+                (uint16_t[]){0x3c00, 0x3e00, 0xfc00});
     check_bytes("bfloat16[2] w = {16256, -2.0}", OX_BFLOAT16, 4, (uint16_t[]){0x3f80, 0xc000});
     check_bytes("complex64[1] w = {1, -2}", OX_COMPLEX64, 8, (float[]){1, -2});
     check_bytes("complex128 w = {1.5, 0}", OX_COMPLEX128, 16, (double[]){1.5, 0});
@@ -216,7 +217,8 @@ START_TEST(tensors_of_every_type)
     check_bytes("int2[4] w = {-2, -1, 0, 1}", OX_INT2, 1, (uint8_t[]){0x4e});
     check_bytes("float[2,0,3] w = {}", OX_FLOAT, 0, "");
     check_bytes("float w = {nan}", OX_FLOAT, 4, (uint32_t[]){0x7fc00000});
-    check_bytes("float[3] w = {-nan, nan(0x1), -nan(0x7fffff)}", OX_FLOAT, 12, (uint32_t[]){0xffc00000, 0x7f800001, 0xffffffff});
+    check_bytes("float[3] w = {-nan, nan(0x1), -nan(0x7fffff)}", OX_FLOAT, 12,
+                (uint32_t[]){0xffc00000, 0x7f800001, 0xffffffff});
     check_bytes("double w = {nan(0xdeadbeef)}", OX_DOUBLE, 8, (uint64_t[]){0x7ff00000deadbeef});
     check_bytes("float[2] w = {Infinity, -INF}", OX_FLOAT, 8, (uint32_t[]){0x7f800000, 0xff800000});
     const ox_tensor *t;
@@ -236,8 +238,7 @@ START_TEST(tensors_of_every_type)
 END_TEST
 
 /* Bit patterns spread over all exponents. */
-START_TEST(floats_read_back_to_the_same_bits)
-{
+START_TEST(floats_read_back_to_the_same_bits) {
     enum { N = 20000 };
     void *data;
     ox_tensor *floats, *doubles;
@@ -271,9 +272,9 @@ START_TEST(floats_read_back_to_the_same_bits)
 }
 END_TEST
 
-/* A locale with a decimal comma must change nothing; skipped silently only where none is installed. */
-START_TEST(the_process_locale_does_not_matter)
-{
+/* A locale with a decimal comma must change nothing; skipped silently only where none is installed.
+ */
+START_TEST(the_process_locale_does_not_matter) {
     locale_t comma = newlocale(LC_ALL_MASK, "de_DE.UTF-8", (locale_t)0);
     locale_t former = comma ? uselocale(comma) : (locale_t)0;
     check_prints("g (x) => (y) <float w = {1.5}> { y = Foo<a = 2.25>(x, w) }",
@@ -286,19 +287,22 @@ START_TEST(the_process_locale_does_not_matter)
 }
 END_TEST
 
-static const struct ox_attr *attr_of(const struct ox_node *node, const char *name, enum ox_attr_type type)
-{
+static const struct ox_attr *attr_of(const struct ox_node *node, const char *name,
+                                     enum ox_attr_type type) {
     const struct ox_attr *a = ox_node_attr(node, name);
     ck_assert_msg(a && a->type == type, "attribute %s", name);
     return a;
 }
 
-START_TEST(attributes_of_every_type)
-{
-    struct ox_model *m = parse("g (x) => (y) { y = Foo<i = 3, f = 0.625, f2 : float = 2, inf = -inf, s = \"str\", is = [1, -2], fs = [1, 2.5],\n"
-                               "ss = [\"a\", \"b\"], es : strings = [], t = float[2] name {1, 2}, t2 = int64 = {7}, ts = [float {1}, int8[1] {2}],\n"
-                               "tp = float[3,N], tps = [seq(float[]), map(int64, optional(sparse_tensor(double[2])))], r : ints = @other, r2 = @\"o p\"\n"
-                               "> (x) }");
+START_TEST(attributes_of_every_type) {
+    struct ox_model *m =
+        parse("g (x) => (y) { y = Foo<i = 3, f = 0.625, f2 : float = 2, inf = -inf, s = \"str\", "
+              "is = [1, -2], fs = [1, 2.5],\n"
+              "ss = [\"a\", \"b\"], es : strings = [], t = float[2] name {1, 2}, t2 = int64 = {7}, "
+              "ts = [float {1}, int8[1] {2}],\n"
+              "tp = float[3,N], tps = [seq(float[]), map(int64, "
+              "optional(sparse_tensor(double[2])))], r : ints = @other, r2 = @\"o p\"\n"
+              "> (x) }");
     const struct ox_node *n = m->graph->first;
     const struct ox_attr *a;
     a = attr_of(n, "i", OX_ATTR_INT);
@@ -344,8 +348,7 @@ START_TEST(attributes_of_every_type)
 }
 END_TEST
 
-START_TEST(subgraphs_capture)
-{
+START_TEST(subgraphs_capture) {
     const char *text = "<\n   ir_version: 10,\n   opset_import: [\"\" : 22]\n>\n"
                        "g (bool b, float[N] x) => (float[N] z)\n"
                        "{\n"
@@ -362,19 +365,20 @@ START_TEST(subgraphs_capture)
     check_prints(text, text);
     struct ox_model *m = parse(text);
     const struct ox_node *neg = m->graph->first, *branch = neg->next;
-    const struct ox_graph *g1 = ox_node_attr(branch, "then_branch")->v.g, *g2 = ox_node_attr(branch, "else_branch")->v.g;
+    const struct ox_graph *g1 = ox_node_attr(branch, "then_branch")->v.g,
+                          *g2 = ox_node_attr(branch, "else_branch")->v.g;
     ck_assert_ptr_eq(g1->owner, branch);
     ck_assert_ptr_eq(g1->first->in[0].value, neg->out[0]);
     ck_assert_ptr_eq(g2->first->in[0].value, m->graph->inputs[1]);
     ck_assert_int_eq(ox_model_verify(m), OX_OK);
     ox_model_free(m);
-    check_refused("g (c, x) => (z) {\n z = If (c) <then_branch = a () => (t) { t = Abs (x) },\n else_branch = b () => (u) { u = Abs (t) }>\n}", 3,
-                  "nothing defines 't'");
+    check_refused("g (c, x) => (z) {\n z = If (c) <then_branch = a () => (t) { t = Abs (x) },\n "
+                  "else_branch = b () => (u) { u = Abs (t) }>\n}",
+                  3, "nothing defines 't'");
 }
 END_TEST
 
-START_TEST(functions_are_linked)
-{
+START_TEST(functions_are_linked) {
     const char *text = "<\n   ir_version: 10,\n   opset_import: [\"\" : 22, \"my\" : 1]\n>\n"
                        "g (float[N] x) => (y)\n"
                        "{\n"
@@ -386,7 +390,8 @@ START_TEST(functions_are_linked)
                        "{\n"
                        "   b = LeakyRelu <alpha : float = @alpha> (a)\n"
                        "}\n\n"
-                       "<\n   domain: \"my\",\n   overload: \"two\",\n   opset_import: [\"\" : 22],\n   doc_string: \"doc\"\n>\n"
+                       "<\n   domain: \"my\",\n   overload: \"two\",\n   opset_import: [\"\" : "
+                       "22],\n   doc_string: \"doc\"\n>\n"
                        "f (a) => (b)\n"
                        "{\n"
                        "   b = Relu (a)\n"
@@ -401,23 +406,25 @@ START_TEST(functions_are_linked)
     ck_assert_float_eq(m->functions[0]->defaults[0].v.f, 2.0f);
     ck_assert_ptr_eq(m->functions[0]->body->function, m->functions[0]);
     ox_model_free(m);
-    check_refused("g (x) => (y) { y = f (x) }\nf (a) => (b) { b = Relu (x) }", 2, "nothing defines 'x'");
+    check_refused("g (x) => (y) { y = f (x) }\nf (a) => (b) { b = Relu (x) }", 2,
+                  "nothing defines 'x'");
 }
 END_TEST
 
-START_TEST(types_of_every_kind)
-{
-    check_prints("g (float a, float[] b, float[1,?,N,\"2*N + 1\"] c, seq(seq(int64)) d, optional(float[N]) e, map(string, seq(float[])) f,"
+START_TEST(types_of_every_kind) {
+    check_prints("g (float a, float[] b, float[1,?,N,\"2*N + 1\"] c, seq(seq(int64)) d, "
+                 "optional(float[N]) e, map(string, seq(float[])) f,"
                  "sparse_tensor(float[3]) h, opaque(a.b, c) i) => () { }",
                  "<\n   ir_version: 10,\n   opset_import: [\"\" : 22]\n>\n"
-                 "g (float a, float[] b, float[1,?,N,\"2*N + 1\"] c, seq(seq(int64)) d, optional(float[N]) e, map(string, seq(float[])) f, "
+                 "g (float a, float[] b, float[1,?,N,\"2*N + 1\"] c, seq(seq(int64)) d, "
+                 "optional(float[N]) e, map(string, seq(float[])) f, "
                  "sparse_tensor(float[3]) h, i) => ()\n{\n}\n");
 }
 END_TEST
 
-START_TEST(bodies_of_rules)
-{
-    const char *text = "y = Add (x, w)  z, u = Foo <g = b () => (r) { r = Relu (outer) }> (y, outer)";
+START_TEST(bodies_of_rules) {
+    const char *text =
+        "y = Add (x, w)  z, u = Foo <g = b () => (r) { r = Relu (outer) }> (y, outer)";
     struct ox_model *m = NULL;
     ck_assert_int_eq(ox_text_parse_body(&m, ctx, text, strlen(text), 17, "rule"), OX_OK);
     ck_assert_int_eq(ox_model_opset(m, NULL), 17);
@@ -435,31 +442,37 @@ START_TEST(bodies_of_rules)
 }
 END_TEST
 
-START_TEST(errors_say_where_and_what)
-{
+START_TEST(errors_say_where_and_what) {
     check_refused("", 1, "found the end of the text");
     check_refused("g (x) => (y)\n{ y = Relu(z)\n}", 2, "nothing defines 'z'");
     check_refused("g (x) => (y)\n{ y = Relu(x) \n y = Relu(x) }", 3, "'y' is defined twice");
     check_refused("g (x, x) => (y) { }", 1, "'x' is defined twice");
     check_refused("g (x) => (y) { }", 1, "nothing defines the output 'y'");
     check_refused("g (x) > (y) { }", 1, "expected '=>' and the outputs, found '>'");
-    check_refused("g (x) => (y) { y Relu(x) }", 1, "expected a node, as in 'y = Relu(x)', found 'Relu'");
+    check_refused("g (x) => (y) { y Relu(x) }", 1,
+                  "expected a node, as in 'y = Relu(x)', found 'Relu'");
     check_refused("g (x) => (y) { y = Relu(x }", 1, "expected ')', found '}'");
     check_refused("g (x) => (y) { y = Relu(\"x) }", 1, "this string has no end");
-    check_refused("g (x) => (y) { y = Foo<a = >(x) }", 1, "expected the value of an attribute, found '>'");
+    check_refused("g (x) => (y) { y = Foo<a = >(x) }", 1,
+                  "expected the value of an attribute, found '>'");
     check_refused("g (x) => (y) { y = Foo<a = 1, a = 2>(x) }", 1, "attribute 'a' is given twice");
-    check_refused("g (x) => (y) { y = Foo<a : int = 1.5>(x) }", 1, "a float where the type says int");
-    check_refused("g (x) => (y) { y = Foo<a : nothing = 1.5>(x) }", 1, "expected the type of an attribute, found 'nothing'");
+    check_refused("g (x) => (y) { y = Foo<a : int = 1.5>(x) }", 1,
+                  "a float where the type says int");
+    check_refused("g (x) => (y) { y = Foo<a : nothing = 1.5>(x) }", 1,
+                  "expected the type of an attribute, found 'nothing'");
     check_refused("g (x) => (y) { y = Foo<a = []>(x) }", 1, "an empty list needs a type");
     check_refused("g (x) => (y) { y = Foo<a = [1, \"x\"]>(x) }", 1, "not of one type");
-    check_refused("g (x) => (y) { y = Foo<a : int = [1]>(x) }", 1, "a list where the type says int");
-    check_refused("g (x) => (y) { y = Foo<a = 99999999999999999999>(x) }", 1, "does not fit in 64 bits");
+    check_refused("g (x) => (y) { y = Foo<a : int = [1]>(x) }", 1,
+                  "a list where the type says int");
+    check_refused("g (x) => (y) { y = Foo<a = 99999999999999999999>(x) }", 1,
+                  "does not fit in 64 bits");
     check_refused("g (x) => (y) { y = Foo<a = 1e99>(x) }", 1, "is no float");
     check_refused("g (x) => (y) { y = Foo<a = -x>(x) }", 1, "a number");
     check_refused("g (float[-1] x) => () { }", 1, "cannot be negative");
     check_refused("g (flat[1] x) => () { }", 1, "expected ')', found '['");
     check_refused("g (seq(float x) => () { }", 1, "expected ')', found 'x'");
-    check_refused("g () => () <float[2] w = {1}> { }", 1, "1 elements where the dimensions ask for 2");
+    check_refused("g () => () <float[2] w = {1}> { }", 1,
+                  "1 elements where the dimensions ask for 2");
     check_refused("g () => () <float[2] w = {1,2,3}> { }", 1, "more than the 2 elements");
     check_refused("g () => () <float[2] w = {...}> { }", 1, "left out when it was printed");
     check_refused("g () => () <float[N] w = {1}> { }", 1, "must be numbers");
@@ -471,23 +484,28 @@ START_TEST(errors_say_where_and_what)
     check_refused("g () => () <bool w = {2}> { }", 1, "2 is no bool");
     check_refused("g () => () <int8 w = {1.5}> { }", 1, "expected an integer");
     check_refused("g () => () <float w = {\"a\"}> { }", 1, "expected a number");
-    check_refused("g () => () <float[9223372036854775807,9223372036854775807] w = {1}> { }", 1, "too large");
-    check_refused("g () => () <float w = [\"location\": \"../x\"]> { }", 1, "external data cannot be given");
+    check_refused("g () => () <float[9223372036854775807,9223372036854775807] w = {1}> { }", 1,
+                  "too large");
+    check_refused("g () => () <float w = [\"location\": \"../x\"]> { }", 1,
+                  "external data cannot be given");
     check_refused("<ir_version: x> g () => () { }", 1, "expected an integer, found 'x'");
     check_refused("<colour: 1> g () => () { }", 1, "expected a field of a model");
-    check_refused("<opset_import: [\"\" : 1, \"ai.onnx\" : 2]> g () => () { }", 1, "imported twice");
-    check_refused("g (x) => (y) { y = Relu(x) } trailing", 1, "expected '(' and the inputs of a function");
-    check_refused("g (x) => (y) { y = Relu(x) } <ir_version: 3> f", 1, "expected a field of a function");
+    check_refused("<opset_import: [\"\" : 1, \"ai.onnx\" : 2]> g () => () { }", 1,
+                  "imported twice");
+    check_refused("g (x) => (y) { y = Relu(x) } trailing", 1,
+                  "expected '(' and the inputs of a function");
+    check_refused("g (x) => (y) { y = Relu(x) } <ir_version: 3> f", 1,
+                  "expected a field of a function");
 }
 END_TEST
 
 /* A text of n copies of `piece`, refused without deep recursion and without much memory. */
-static void check_bomb(const char *head, const char *piece, size_t n, const char *what)
-{
+static void check_bomb(const char *head, const char *piece, size_t n, const char *what) {
     size_t len = strlen(head), step = strlen(piece);
     char *text = malloc(len + n * step + 1);
     memcpy(text, head, len);
-    for (size_t i = 0; i < n; i++) memcpy(text + len + i * step, piece, step);
+    for (size_t i = 0; i < n; i++)
+        memcpy(text + len + i * step, piece, step);
     text[len + n * step] = 0;
     struct ox_model *m = NULL;
     memset(&seen, 0, sizeof seen);
@@ -496,8 +514,7 @@ static void check_bomb(const char *head, const char *piece, size_t n, const char
     free(text);
 }
 
-START_TEST(depth_is_bounded)
-{
+START_TEST(depth_is_bounded) {
     check_bomb("g () => () { ", "y = If <b = g () => () { ", 20000, "nested deeper than 32");
     check_bomb("g (", "seq(", 100000, "nested more than 32 deep");
     check_bomb("g () => () { y = Foo <a = ", "[", 100000, "expected the value of an attribute");
@@ -506,8 +523,7 @@ START_TEST(depth_is_bounded)
 }
 END_TEST
 
-START_TEST(bytes_of_any_value_are_refused_or_read)
-{
+START_TEST(bytes_of_any_value_are_refused_or_read) {
     struct ox_model *m = NULL;
     const char nul[] = "g (x) => (y) { y = Foo<s = \"a\0b\">(x) }";
     ck_assert_int_eq(ox_text_parse(&m, ctx, nul, sizeof nul - 1, "nul"), OX_OK);
@@ -516,8 +532,10 @@ START_TEST(bytes_of_any_value_are_refused_or_read)
     const char name[] = "g (\"a\0b\") => () { }";
     ck_assert_int_eq(ox_text_parse(&m, ctx, name, sizeof name - 1, "nul"), OX_INVALID);
     /* Every prefix of a text, and every single byte changed, ends in a status. */
-    const char text[] = "<ir_version: 8, opset_import: [\"\" : 17]> g (float[N,2] x = {}, y) => (z)\n<int4[3] w = {1,-2,3}>"
-                        "{ [n] z = a.Foo:o <k = [1, 2.5], t = float {nan}> (x, , \"y\") }\n<domain: \"a\"> Foo <q : float = 1> (a) => () { }";
+    const char text[] = "<ir_version: 8, opset_import: [\"\" : 17]> g (float[N,2] x = {}, y) => "
+                        "(z)\n<int4[3] w = {1,-2,3}>"
+                        "{ [n] z = a.Foo:o <k = [1, 2.5], t = float {nan}> (x, , \"y\") "
+                        "}\n<domain: \"a\"> Foo <q : float = 1> (a) => () { }";
     for (size_t i = 0; i < sizeof text; i++)
         if (ox_text_parse(&m, ctx, text, i, "cut") == OX_OK) ox_model_free(m);
     for (size_t i = 0; i < sizeof text - 1; i++) {
@@ -531,9 +549,9 @@ START_TEST(bytes_of_any_value_are_refused_or_read)
 }
 END_TEST
 
-START_TEST(printing_can_leave_out_elements_and_add_types)
-{
-    struct ox_model *m = parse("g (float[2] x) => (float[2] y) <float[2] w = {1, 2}, float v = {3}> { t = Add(x, w) y = Mul(t, v) }");
+START_TEST(printing_can_leave_out_elements_and_add_types) {
+    struct ox_model *m = parse("g (float[2] x) => (float[2] y) <float[2] w = {1, 2}, float v = "
+                               "{3}> { t = Add(x, w) y = Mul(t, v) }");
     char *text;
     ck_assert_int_eq(ox_model_verify(m), OX_OK);
     ck_assert_int_eq(ox_model_infer(m, NULL), OX_OK);
@@ -548,10 +566,10 @@ START_TEST(printing_can_leave_out_elements_and_add_types)
 }
 END_TEST
 
-START_TEST(the_public_functions_check_and_infer)
-{
+START_TEST(the_public_functions_check_and_infer) {
     ox_model *m = NULL;
-    const char *good = "g (float[2,3] x) => (y) { y = Relu (x) }", *bad = "g (x) => (y) { y = Relu (x, x, x) }";
+    const char *good = "g (float[2,3] x) => (y) { y = Relu (x) }",
+               *bad = "g (x) => (y) { y = Relu (x, x, x) }";
     ck_assert_int_eq(ox_model_parse(&m, ctx, good, strlen(good), "good"), OX_OK);
     ck_assert_int_eq(((struct ox_model *)m)->graph->first->out[0]->type->rank, 2);
     char *text;
@@ -566,8 +584,7 @@ START_TEST(the_public_functions_check_and_infer)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *s = suite_create("text");
     TCase *c = tcase_create("text");
     tcase_add_checked_fixture(c, setup, teardown);

@@ -1,12 +1,16 @@
 /* onnxopt/save.h - models and tensors into files, whole or not at all.
  *
- * A file is written beside its target, without a name where the system can do that, and renamed over the target once it
- * is complete and on disk: at any time there is the old file or the new one, and a killed process leaves nothing behind.
- *  - An existing file keeps its permissions; one that may not be written is refused, although it could be replaced.
- *  - A symbolic link is followed, and the file it names is replaced; a link of another user (root excepted) is refused.
+ * A file is written beside its target, without a name where the system can do that, and renamed
+ * over the target once it is complete and on disk: at any time there is the old file or the new
+ * one, and a killed process leaves nothing behind.
+ *  - An existing file keeps its permissions; one that may not be written is refused, although it
+ * could be replaced.
+ *  - A symbolic link is followed, and the file it names is replaced; a link of another user (root
+ * excepted) is refused.
  *  - A pipe, terminal or other character device is written to as it stands.
- *  - To stop a write half-way (a signal, say) let the progress hook return false: the call fails with OX_CANCELLED and
- *    leaves nothing behind. SIGPIPE and SIGXFSZ are held back while writing and become errors.
+ *  - To stop a write half-way (a signal, say) let the progress hook return false: the call fails
+ * with OX_CANCELLED and leaves nothing behind. SIGPIPE and SIGXFSZ are held back while writing and
+ * become errors.
  */
 #ifndef ONNXOPT_SAVE_H
 #define ONNXOPT_SAVE_H
@@ -18,18 +22,22 @@ extern "C" {
 #endif
 
 struct ox_save_options {
-    size_t size;             /* sizeof(struct ox_save_options) */
-    bool external;           /* weights into a second file beside the model, PATH.<hash>.data; done by itself above 2 GiB */
-    size_t external_min;     /* smallest tensor in bytes that goes there (1,024 when 0) */
+    size_t size;   /* sizeof(struct ox_save_options) */
+    bool external; /* weights into a second file beside the model, PATH.<hash>.data; done by itself
+                      above 2 GiB */
+    size_t external_min; /* smallest tensor in bytes that goes there (1,024 when 0) */
 };
 
-/* Writes an ONNX file. Same model and options, same bytes. *bytes (may be NULL) gets the bytes written, external data included. */
-OX_MUST_USE ox_status ox_model_save(ox_model *model, const char *path, const struct ox_save_options *options, uint64_t *bytes);
+/* Writes an ONNX file. Same model and options, same bytes. *bytes (may be NULL) gets the bytes
+ * written, external data included. */
+OX_MUST_USE ox_status ox_model_save(ox_model *model, const char *path,
+                                    const struct ox_save_options *options, uint64_t *bytes);
 /* Writes to an open descriptor (a pipe, say); external data is refused. */
 OX_MUST_USE ox_status ox_model_write(ox_model *model, int fd, uint64_t *bytes);
 
 /* Writes named tensors as an .npz file (stored), with the same promise. */
-OX_MUST_USE ox_status ox_npz_save(ox_ctx *ctx, const char *path, size_t count, const char *const *names, const ox_tensor *const *tensors);
+OX_MUST_USE ox_status ox_npz_save(ox_ctx *ctx, const char *path, size_t count,
+                                  const char *const *names, const ox_tensor *const *tensors);
 /* Writes any bytes with the same promise (reports, tables). */
 OX_MUST_USE ox_status ox_file_save(ox_ctx *ctx, const char *path, const void *data, size_t size);
 
