@@ -20,7 +20,8 @@
  *              y shared        the value y inside the match may have other uses
  *              opset 13        the opset in force is at least this
  * replace  Either nodes, which define the outputs of the match's root by the same names, or `y -> x` for each output: the value x takes
- *          y's place. A node takes over attributes, name and metadata of the match's node of the same [label].
+ *          y's place. A node takes over attributes, name and metadata of the match's node of the same [label], a value the name of the
+ *          match's value of the same name.
  *          Names that neither the match nor the replacement defines are made by `make`. Operands are written in the form of the newest
  *          opset; they become attributes where the model's opset wants that. NULL: `make` makes the change itself.
  * make     Checks the rest and computes new constants and attributes. ox_match_refuse leaves the graph as it is. May be NULL.

@@ -76,6 +76,7 @@ static ox_status drop_empty(struct ox_match *m)
         if (pass == 1) OX_TRY(ox_match_add(&node, m, "Concat", n, 1));
         n = 0;
         for (size_t i = 0; i < root->n_in; i++) {
+            if (!root->in[i].value) return ox_match_refuse(m, "an operand is absent");
             const struct ox_type *t = root->in[i].value->type;
             if (ox_type_is_tensor(t) && t->rank == y->rank && ox_dim_same(t->dims[axis], ox_dim_const(0))) continue;
             kept = root->in[i].value;
