@@ -9,13 +9,24 @@ enum { NEW, OPEN, DONE };
 
 struct sorter {
     struct ox_graph *graph;
-    struct ox_node **nodes; /* in present order; index by position[] */
+    struct ox_node **nodes; /* in present order; index by position() */
     size_t n;
-    uint32_t *position;     /* by node id */
     uint32_t *first, *edges;/* edges[first[i] .. first[i+1]): positions that node i needs */
     unsigned char *state;
     uint32_t *stack, *next; /* positions being visited; next edge of each */
 };
+
+/* Where a node stands, by its order, which sort() has renumbered. A table by node id would make the cost of a small
+ * subgraph that of the whole model. */
+static uint64_t order_at(size_t position)
+{
+    return ((uint64_t)position + 1) << 20;
+}
+
+static uint32_t position(const struct ox_node *node)
+{
+    return (uint32_t)((node->order >> 20) - 1);
+}
 
 /* The node of `graph` in which a use takes place: the user itself or the holder of the subgraph it is in. */
 static struct ox_node *holder(const struct ox_graph *graph, struct ox_node *user)
@@ -35,7 +46,7 @@ static bool each_edge(struct sorter *s, uint32_t *fill)
             for (struct ox_use *u = def->out[o]->uses; u; u = u->next) {
                 struct ox_node *user = holder(s->graph, u->user);
                 if (!user || ox_node_is_ret(user)) continue;
-                uint32_t at = s->position[user->id];
+                uint32_t at = position(user);
                 if (at <= i) sorted = false;
                 if (fill)
                     s->edges[fill[at]++] = (uint32_t)i;
@@ -84,13 +95,13 @@ static ox_status sort(struct sorter *s)
     ox_ctx *ctx = s->graph->model->ctx;
     size_t n = s->n;
     OX_TRY(ox_alloc(ctx, &s->nodes, n, sizeof(struct ox_node *)));
-    OX_TRY(ox_alloc(ctx, &s->position, s->graph->model->n_nodes, sizeof *s->position));
     OX_TRY(ox_alloc(ctx, &s->first, n + 1, sizeof *s->first));
     uint32_t at = 0;
     for (struct ox_node *x = ox_graph_begin(s->graph); x; x = ox_node_next(x)) {
-        s->nodes[at] = x;
-        s->position[x->id] = at++;
+        x->order = order_at(at);
+        s->nodes[at++] = x;
     }
+    s->graph->ret->order = order_at(n);
     if (each_edge(s, NULL)) return OX_OK;
     for (size_t i = 0; i < n; i++) s->first[i + 1] += s->first[i];
     uint32_t *fill;
@@ -112,7 +123,6 @@ ox_status ox_graph_sort(struct ox_graph *graph)
     struct sorter s = {.graph = graph, .n = graph->n_nodes};
     ox_status status = sort(&s);
     ox_free(ctx, s.nodes);
-    ox_free(ctx, s.position);
     ox_free(ctx, s.first);
     ox_free(ctx, s.edges);
     ox_free(ctx, s.state);
