@@ -153,7 +153,8 @@ static ox_status check_counts(const struct ox_call *call, const struct ox_type *
                               const struct ox_type *to)
 {
     int64_t a = ox_type_count(from), b = ox_type_count(to);
-    if (a < 0 || b < 0 || a == b) return OX_OK;
+    bool too_many = a >= 0 && b < 0 && ox_type_is_static(to); /* more than can be counted */
+    if (!too_many && (a < 0 || b < 0 || a == b)) return OX_OK;
     return ox_bad_shape(call, "%s cannot be reshaped to %s",
                         ox_sym_dims_text(from->rank, from->dims).text,
                         ox_sym_dims_text(to->rank, to->dims).text);
