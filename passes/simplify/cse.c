@@ -8,6 +8,10 @@
 
 enum { NODES_MERGED, WEIGHTS_MERGED };
 
+/* Equal items that cannot stand for each other, since they are in graphs beside each other: more of them than this take each
+ * other's place, so that many small graphs do not cost the square of their number. */
+enum { STRANGERS_MAX = 8 };
+
 struct table {
     ox_ctx *ctx;
     struct entry { uint64_t hash; void *item; } *slots;
@@ -132,10 +136,18 @@ static ox_status merge_node(struct ox_pass_run *run, struct table *t, struct ox_
 {
     OX_TRY(table_grow(t));
     uint64_t hash = hash_node(node);
-    size_t at = hash & (t->cap - 1);
+    size_t at = hash & (t->cap - 1), strangers = 0, oldest = 0;
     for (; t->slots[at].item; at = (at + 1) & (t->cap - 1)) {
         struct ox_node *first = t->slots[at].item;
-        if (t->slots[at].hash != hash || !same_node(first, node) || !dominates(first, node)) continue;
+        if (t->slots[at].hash != hash) continue;
+        if (!same_node(first, node) || !dominates(first, node)) {
+            if (strangers++ == 0) oldest = at;
+            if (strangers == STRANGERS_MAX) {
+                t->slots[oldest].item = node;
+                return OX_OK;
+            }
+            continue;
+        }
         for (size_t i = 0; i < node->n_out; i++)
             if (node->out[i]) ox_value_replace(node->out[i], first->out[i]);
         ox_node_remove(node);
@@ -151,10 +163,18 @@ static ox_status merge_weight(struct ox_pass_run *run, struct table *t, struct o
 {
     OX_TRY(table_grow(t));
     uint64_t hash = hash_tensor(v->init);
-    size_t at = hash & (t->cap - 1);
+    size_t at = hash & (t->cap - 1), strangers = 0, oldest = 0;
     for (; t->slots[at].item; at = (at + 1) & (t->cap - 1)) {
         struct ox_value *first = t->slots[at].item;
-        if (t->slots[at].hash != hash || first->graph != v->graph || !ox_tensor_equal(first->init, v->init)) continue;
+        if (t->slots[at].hash != hash) continue;
+        if (first->graph != v->graph || !ox_tensor_equal(first->init, v->init)) {
+            if (strangers++ == 0) oldest = at;
+            if (strangers == STRANGERS_MAX) {
+                t->slots[oldest].item = v;
+                return OX_OK;
+            }
+            continue;
+        }
         ox_value_replace(v, first);
         ox_value_remove_init(v);
         ox_rewrite_done(run, WEIGHTS_MERGED);
