@@ -1,4 +1,5 @@
-/* tests/unit/test_dataset.c - files and folders into samples: counting, cutting, labels, limits, and what does not fit. */
+/* tests/unit/test_dataset.c - files and folders into samples: counting, cutting, labels, limits,
+ * and what does not fit. */
 #include "tests/unit/file_harness.h"
 #include "tests/unit/image_samples.h"
 
@@ -10,8 +11,7 @@ static ox_model *model;
 static struct ox_dataset data;
 
 /* A model with inputs as said ("name:dtype:dims ..."). */
-static void use_model(const char *inputs)
-{
+static void use_model(const char *inputs) {
     struct pb g = {0}, m;
     char text[256], name[32], dims[64];
     snprintf(text, sizeof text, "%s", inputs);
@@ -21,38 +21,41 @@ static void use_model(const char *inputs)
         char *colon = strchr(p, ':');
         snprintf(name, sizeof name, "%.*s", (int)(colon - p), p);
         snprintf(dims, sizeof dims, "%s", strchr(colon + 1, ':') + 1);
-        struct pb v = onnx_value(name, colon[1] == 'f' ? OX_FLOAT : colon[1] == 'b' ? OX_UINT8 : OX_INT64, dims);
+        struct pb v = onnx_value(name,
+                                 colon[1] == 'f'   ? OX_FLOAT
+                                 : colon[1] == 'b' ? OX_UINT8
+                                                   : OX_INT64,
+                                 dims);
         pb_msg(&g, GRAPH_INPUT, &v);
     }
     m = onnx_model(8, 17, &g);
     ck_ok(front_load(&model, &m));
 }
 
-static void begin(void)
-{
+static void begin(void) {
     front_begin();
     model = NULL;
 }
 
-static void end(void)
-{
+static void end(void) {
     ox_model_free(model);
     front_end();
 }
 
-static ox_status open_data(const char *name, const char *spec, size_t limit)
-{
+static ox_status open_data(const char *name, const char *spec, size_t limit) {
     char path[512];
     snprintf(path, sizeof path, "%s", front_path(name));
-    return ox_dataset_open(&data, model, path, &(struct ox_preprocess){.size = sizeof(struct ox_preprocess), .spec = spec}, limit);
+    return ox_dataset_open(
+        &data, model, path,
+        &(struct ox_preprocess){.size = sizeof(struct ox_preprocess), .spec = spec}, limit);
 }
 
 /* An .npy file of numbers 0, 1, 2, ... */
-static void write_npy(const char *name, const char *descr, const char *shape, size_t count)
-{
+static void write_npy(const char *name, const char *descr, const char *shape, size_t count) {
     struct pb b = {0};
     char dict[128];
-    int n = snprintf(dict, sizeof dict, "{'descr': '%s', 'fortran_order': False, 'shape': (%s)}", descr, shape);
+    int n = snprintf(dict, sizeof dict, "{'descr': '%s', 'fortran_order': False, 'shape': (%s)}",
+                     descr, shape);
     pb_raw(&b, "\x93NUMPY\1\0", 8);
     pb_raw(&b, &(unsigned char[]){(unsigned char)n, 0}, 2);
     pb_raw(&b, dict, (size_t)n);
@@ -69,8 +72,7 @@ static void write_npy(const char *name, const char *descr, const char *shape, si
 }
 
 /* Checks sample `index`: label, rank and first number of its first input. */
-static void check_sample(size_t index, int64_t label, int rank, double first)
-{
+static void check_sample(size_t index, int64_t label, int rank, double first) {
     ox_tensor *t[4] = {NULL};
     int64_t l = -2;
     ck_ok(data.sample(data.self, index, t, &l));
@@ -80,19 +82,21 @@ static void check_sample(size_t index, int64_t label, int rank, double first)
     int64_t v = 0;
     memcpy(&f, t[0]->data, sizeof f < t[0]->size ? sizeof f : t[0]->size);
     memcpy(&v, t[0]->data, t[0]->dtype == OX_INT64 ? 8 : 1);
-    ck_assert_msg((t[0]->dtype == OX_FLOAT ? (double)f : (double)v) == first, "sample %zu begins with %g", index,
+    ck_assert_msg((t[0]->dtype == OX_FLOAT ? (double)f : (double)v) == first,
+                  "sample %zu begins with %g", index,
                   t[0]->dtype == OX_FLOAT ? (double)f : (double)v);
-    for (size_t i = 0; i < data.n_inputs; i++) ox_tensor_unref(t[i]);
+    for (size_t i = 0; i < data.n_inputs; i++)
+        ox_tensor_unref(t[i]);
 }
 
-START_TEST(an_array_is_cut_along_its_first_dim)
-{
+START_TEST(an_array_is_cut_along_its_first_dim) {
     use_model("x:f:N,3");
     write_npy("a.npy", "<f4", "4, 3", 12);
     ck_ok(open_data("a.npy", NULL, 0));
     ck_assert_uint_eq(data.count, 4);
     ck_assert_uint_eq(data.n_inputs, 1);
-    for (size_t i = 0; i < 4; i++) check_sample(i, -1, 2, (double)(3 * i));
+    for (size_t i = 0; i < 4; i++)
+        check_sample(i, -1, 2, (double)(3 * i));
     data.free(data.self);
     ck_ok(open_data("a.npy", NULL, 2)); /* evenly spread */
     ck_assert_uint_eq(data.count, 2);
@@ -104,8 +108,7 @@ START_TEST(an_array_is_cut_along_its_first_dim)
 }
 END_TEST
 
-START_TEST(a_fixed_batch_is_kept)
-{
+START_TEST(a_fixed_batch_is_kept) {
     use_model("x:f:2,3");
     write_npy("a.npy", "<f4", "5, 3", 15);
     ck_ok(open_data("a.npy", NULL, 0));
@@ -122,12 +125,12 @@ START_TEST(a_fixed_batch_is_kept)
 }
 END_TEST
 
-START_TEST(arrays_that_do_not_fit_are_refused)
-{
+START_TEST(arrays_that_do_not_fit_are_refused) {
     static const struct {
         const char *descr, *shape;
         size_t count;
-    } bad[] = {{"<f4", "4, 4", 16}, {"<i8", "4, 3", 12}, {"<f4", "12,", 12}, {"<f4", "4, 3, 1", 12}, {"<f4", "0, 3", 0}, {"<f4", "", 1}};
+    } bad[] = {{"<f4", "4, 4", 16},    {"<i8", "4, 3", 12}, {"<f4", "12,", 12},
+               {"<f4", "4, 3, 1", 12}, {"<f4", "0, 3", 0},  {"<f4", "", 1}};
     use_model("x:f:N,3");
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         write_npy("a.npy", bad[i].descr, bad[i].shape, bad[i].count);
@@ -147,8 +150,7 @@ START_TEST(arrays_that_do_not_fit_are_refused)
 END_TEST
 
 /* a.npz with these members, each written as an .npy file before. */
-static void write_npz(const char *const *names, size_t n)
-{
+static void write_npz(const char *const *names, size_t n) {
     ox_tensor *tensors[8];
     for (size_t i = 0; i < n; i++) {
         ox_tensor_file *f;
@@ -159,11 +161,11 @@ static void write_npz(const char *const *names, size_t n)
         ox_tensor_file_close(f);
     }
     ck_ok(ox_npz_save(front.ctx, front_path("a.npz"), n, names, (const ox_tensor *const *)tensors));
-    for (size_t i = 0; i < n; i++) ox_tensor_unref(tensors[i]);
+    for (size_t i = 0; i < n; i++)
+        ox_tensor_unref(tensors[i]);
 }
 
-START_TEST(members_feed_inputs_by_name)
-{
+START_TEST(members_feed_inputs_by_name) {
     use_model("p:f:N,2 q:l: r:f:N,1");
     write_npy("p.npy", "<f4", "3, 2", 6);
     write_npy("q.npy", "<i8", "", 1);
@@ -179,7 +181,8 @@ START_TEST(members_feed_inputs_by_name)
     ck_assert_uint_eq(t[0]->count, 2);
     ck_assert_int_eq(t[1]->rank, 0);
     ck_assert_uint_eq(t[2]->count, 1);
-    for (int i = 0; i < 3; i++) ox_tensor_unref(t[i]);
+    for (int i = 0; i < 3; i++)
+        ox_tensor_unref(t[i]);
     data.free(data.self);
     write_npz((const char *const[]){"labels", "p", "q"}, 3);
     ck_fails(open_data("a.npz", NULL, 0), OX_INVALID, "wrong-sample");
@@ -187,12 +190,12 @@ START_TEST(members_feed_inputs_by_name)
     write_npy("r.npy", "<f4", "2, 1", 2);
     write_npz((const char *const[]){"r", "p", "q"}, 3);
     ck_fails(open_data("a.npz", NULL, 0), OX_INVALID, "wrong-sample"); /* 3 and 2 samples */
-    ck_fails(open_data("p.npy", NULL, 0), OX_INVALID, "wrong-sample"); /* one array for three inputs */
+    ck_fails(open_data("p.npy", NULL, 0), OX_INVALID,
+             "wrong-sample"); /* one array for three inputs */
 }
 END_TEST
 
-START_TEST(a_single_input_takes_any_name)
-{
+START_TEST(a_single_input_takes_any_name) {
     use_model("x:f:N,2");
     write_npy("images.npy", "<f4", "3, 2", 6);
     write_npy("y.npy", "<i8", "3, 1", 3);
@@ -205,12 +208,12 @@ START_TEST(a_single_input_takes_any_name)
     ck_fails(open_data("a.npz", NULL, 0), OX_INVALID, "wrong-sample");
     write_npy("y.npy", "<i8", "2,", 2);
     write_npz((const char *const[]){"images", "y"}, 2);
-    ck_fails(open_data("a.npz", NULL, 0), OX_INVALID, "wrong-sample"); /* fewer labels than samples */
+    ck_fails(open_data("a.npz", NULL, 0), OX_INVALID,
+             "wrong-sample"); /* fewer labels than samples */
 }
 END_TEST
 
-START_TEST(an_unpacked_archive_is_a_folder)
-{
+START_TEST(an_unpacked_archive_is_a_folder) {
     use_model("x:f:N,2");
     mkdir(front_path("d"), 0700);
     write_npy("d/images.npy", "<f4", "3, 2", 6);
@@ -223,8 +226,7 @@ START_TEST(an_unpacked_archive_is_a_folder)
 }
 END_TEST
 
-START_TEST(several_array_files_follow_each_other)
-{
+START_TEST(several_array_files_follow_each_other) {
     use_model("x:f:N,2");
     mkdir(front_path("d"), 0700);
     write_npy("d/b.npy", "<f4", "1, 2", 2);
@@ -238,8 +240,7 @@ START_TEST(several_array_files_follow_each_other)
 }
 END_TEST
 
-START_TEST(test_data_sets_are_samples)
-{
+START_TEST(test_data_sets_are_samples) {
     use_model("x:f:1,2 z:f:2");
     for (int i = 0; i < 2; i++) {
         char name[64];
@@ -270,8 +271,7 @@ END_TEST
 
 /* ---- images ---------------------------------------------------------------------------------- */
 
-START_TEST(folders_of_images_are_classes)
-{
+START_TEST(folders_of_images_are_classes) {
     use_model("x:b:1,3,10,12");
     static const char *const names[] = {"7/a.png", "7/b.JPG", "10/c.png", "d.png"};
     mkdir(front_path("7"), 0700);
@@ -305,8 +305,7 @@ START_TEST(folders_of_images_are_classes)
 }
 END_TEST
 
-START_TEST(image_arrays_are_preprocessed)
-{
+START_TEST(image_arrays_are_preprocessed) {
     use_model("x:f:N,1,2,2");
     write_npy("a.npy", "|u1", "3, 2, 2", 12);
     ck_fails(open_data("a.npy", NULL, 0), OX_INVALID, "wrong-sample"); /* only when asked */
@@ -325,8 +324,7 @@ START_TEST(image_arrays_are_preprocessed)
 }
 END_TEST
 
-START_TEST(nothing_to_read)
-{
+START_TEST(nothing_to_read) {
     use_model("x:f:1,3,10,12");
     mkdir(front_path("empty"), 0700);
     ck_fails(open_data("empty", NULL, 0), OX_INVALID, "no-samples");
@@ -334,10 +332,11 @@ START_TEST(nothing_to_read)
 }
 END_TEST
 
-START_TEST(the_digits_that_come_with_the_project)
-{
-    ck_ok(ox_model_load(&model, front.ctx, OX_SOURCE_DIR "/tests/data/digits/digits_cnn.onnx", NULL));
-    ck_ok(ox_dataset_open(&data, model, OX_SOURCE_DIR "/tests/data/digits/digits_test.npz", NULL, 100));
+START_TEST(the_digits_that_come_with_the_project) {
+    ck_ok(
+        ox_model_load(&model, front.ctx, OX_SOURCE_DIR "/tests/data/digits/digits_cnn.onnx", NULL));
+    ck_ok(ox_dataset_open(&data, model, OX_SOURCE_DIR "/tests/data/digits/digits_test.npz", NULL,
+                          100));
     ck_assert_uint_eq(data.count, 100);
     ox_tensor *t;
     int64_t label;
@@ -360,8 +359,7 @@ START_TEST(the_digits_that_come_with_the_project)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *s = suite_create("dataset");
     TCase *t = tcase_create("dataset");
     tcase_add_checked_fixture(t, begin, end);
