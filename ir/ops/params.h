@@ -17,6 +17,7 @@
 #include "ir/ops/op_reduce.h"
 #include "ir/ops/op_resize.h"
 #include "ir/ops/op_select.h"
+#include "ir/ops/op_sequence.h"
 #include "ir/ops/op_shape.h"
 #include "ir/ops/op_softmax.h"
 

@@ -128,7 +128,7 @@ static ox_status settle(struct folder *f, struct ox_node *n)
 static ox_status fold_node(struct folder *f, struct ox_node *n)
 {
     uint64_t freed, limit, bytes = 0;
-    if (!n->op->eval || n->op->traits & OX_UNPACKS) return OX_OK;
+    if (!n->op->eval || n->op->traits & (OX_UNPACKS | OX_LISTS)) return OX_OK; /* a list is no initializer */
     OX_TRY(room(f, n->n_in > n->n_out ? n->n_in : n->n_out));
     if (!constant_operands(f, n) || !worth_trying(f, n, &freed, &limit)) return OX_OK;
     ox_ctx *ctx = f->run->ctx;
