@@ -125,20 +125,34 @@ ox_status oh_check(struct oh *h, size_t n_out) {
     return ox_op_check(&c.call);
 }
 
-enum knowledge { ALL_CONSTANT, TYPES_ONLY, SYMBOLIC, KNOWLEDGE_COUNT };
+enum knowledge { ALL_CONSTANT, TYPES_ONLY, SYMBOLIC, VALUES_IN_PART, KNOWLEDGE_COUNT };
 
 struct sizes { /* what the symbols stand for */
     const struct oh *h;
 };
 
-/* The symbol of dim d of input i is "d<i>_<d>". */
+static int64_t int_at(const ox_tensor *t, size_t i) {
+    return t->dtype == OX_INT64 ? ((const int64_t *)t->data)[i] : ((const int32_t *)t->data)[i];
+}
+
+/* The symbol of dim d of input i is "d<i>_<d>", that of its element k "v<i>_<k>". */
 static bool symbol_value(void *user, ox_name name, int64_t *out) {
     const struct sizes *s = user;
     char *end;
     unsigned long i = strtoul(ox_name_text(name) + 1, &end, 10);
     if (*end != '_') return false;
-    *out = s->h->in[i]->dims[strtoul(end + 1, NULL, 10)];
+    unsigned long k = strtoul(end + 1, NULL, 10);
+    *out = *ox_name_text(name) == 'v' ? int_at(s->h->in[i], k) : s->h->in[i]->dims[k];
     return true;
+}
+
+static void make_symbol(struct oh *h, ox_dim *out, struct ox_dims *dims, char kind, size_t i,
+                        size_t k) {
+    char text[64];
+    ox_name name;
+    int len = snprintf(text, sizeof text, "%c%zu_%zu", kind, i, k);
+    ck_assert_int_eq(ox_name_get(&name, &h->names, text, (size_t)len), OX_OK);
+    ck_assert_int_eq(ox_dim_symbol(out, dims, name), OX_OK);
 }
 
 static ox_status make_type(struct oh *h, const struct ox_type **out, struct ox_arena *arena,
@@ -146,18 +160,16 @@ static ox_status make_type(struct oh *h, const struct ox_type **out, struct ox_a
     const ox_tensor *t = h->in[i];
     if (!symbolic) return ox_type_of(out, arena, t);
     ox_dim d[OX_MAX_RANK];
-    for (int k = 0; k < t->rank; k++) {
-        char text[32];
-        ox_name name;
-        int len = snprintf(text, sizeof text, "d%zu_%d", i, k);
-        OX_TRY(ox_name_get(&name, &h->names, text, (size_t)len));
-        OX_TRY(ox_dim_symbol(&d[k], dims, name));
-    }
+    for (int k = 0; k < t->rank; k++)
+        make_symbol(h, &d[k], dims, 'd', i, (size_t)k);
     return ox_type_tensor(out, arena, t->dtype, t->rank, d);
 }
 
-/* A constant of integers as infer sees it. */
-static const struct ox_partial *make_value(struct ox_arena *arena, const ox_tensor *t) {
+/* Integers of input i as infer sees them: numbers, or symbols for those that a dim can be (0 may mean
+ * something else than a dim, so it stays a number). */
+static const struct ox_partial *make_value(struct oh *h, struct ox_arena *arena,
+                                           struct ox_dims *dims, size_t i, bool symbolic) {
+    const ox_tensor *t = h->in[i];
     if (!t || t->rank > 1 || t->count > OX_PARTIAL_MAX ||
         (t->dtype != OX_INT64 && t->dtype != OX_INT32))
         return NULL;
@@ -165,9 +177,10 @@ static const struct ox_partial *make_value(struct ox_arena *arena, const ox_tens
     ox_dim *elems;
     ck_assert_int_eq(ox_arena_alloc(arena, &value, 1, sizeof *value), OX_OK);
     ck_assert_int_eq(ox_arena_alloc(arena, &elems, t->count + 1, sizeof *elems), OX_OK);
-    for (size_t i = 0; i < t->count; i++)
-        elems[i] = ox_dim_const(t->dtype == OX_INT64 ? ((const int64_t *)t->data)[i]
-                                                     : ((const int32_t *)t->data)[i]);
+    for (size_t k = 0; k < t->count; k++) {
+        elems[k] = ox_dim_const(int_at(t, k));
+        if (symbolic && elems[k].k > 0) make_symbol(h, &elems[k], dims, 'v', i, k);
+    }
     *value = (struct ox_partial){t->rank, t->count, elems};
     return value;
 }
@@ -204,7 +217,7 @@ static void compare_type(struct oh *h, const struct ox_type *type, const ox_tens
 
 /* What is claimed of an output's elements must be true. */
 static void compare_value(struct oh *h, const struct ox_partial *value, const ox_tensor *t,
-                          size_t i) {
+                          size_t i, enum knowledge known) {
     if (!value) return;
     ck_assert_msg(t->dtype == OX_INT64 || t->dtype == OX_INT32 || t->dtype == OX_BOOL,
                   "%s: elements claimed of a %s output", h->op->name, ox_dtype_name(t->dtype));
@@ -213,10 +226,10 @@ static void compare_value(struct oh *h, const struct ox_partial *value, const ox
     for (size_t k = 0; k < t->count; k++) {
         int64_t claimed, real;
         struct sizes sizes = {h};
-        real = t->dtype == OX_INT64   ? ((const int64_t *)t->data)[k]
-               : t->dtype == OX_INT32 ? ((const int32_t *)t->data)[k]
-                                      : ((const uint8_t *)t->data)[k];
+        real = t->dtype == OX_BOOL ? ((const uint8_t *)t->data)[k] : int_at(t, k);
         if (!ox_dim_eval(&claimed, value->elems[k], symbol_value, &sizes)) continue;
+        /* Expressions do not wrap as int32 does; sizes never come that far. */
+        if (known == VALUES_IN_PART && t->dtype == OX_INT32) claimed = (int32_t)claimed;
         ck_assert_msg(claimed == real, "%s: element %zu of output %zu is %lld, inferred %lld",
                       h->op->name, k, i, (long long)real, (long long)claimed);
     }
@@ -235,10 +248,9 @@ static ox_status infer(struct oh *h, size_t n_out, enum knowledge k, bool compar
         if (!h->in[i]) continue;
         bool constant = k == ALL_CONSTANT || (k == SYMBOLIC && i > 0);
         status = make_type(h, &in[i], &arena, &dims, i, k == SYMBOLIC && i == 0);
-        if (constant) {
-            consts[i] = h->in[i];
-            in_values[i] = make_value(&arena, h->in[i]);
-        }
+        if (constant) consts[i] = h->in[i];
+        if (constant || k == VALUES_IN_PART)
+            in_values[i] = make_value(h, &arena, &dims, i, k == VALUES_IN_PART);
     }
     struct call_parts c;
     make_call(&c, h, h->ctx, n_out, consts);
@@ -247,7 +259,7 @@ static ox_status infer(struct oh *h, size_t n_out, enum knowledge k, bool compar
     for (size_t i = 0; compare && status == OX_OK && i < n_out; i++)
         if (h->out[i]) {
             compare_type(h, out[i], h->out[i], i, k);
-            compare_value(h, out_values[i], h->out[i], i);
+            compare_value(h, out_values[i], h->out[i], i, k);
         }
     ox_dims_fini(&dims);
     ox_arena_fini(&arena);
