@@ -88,6 +88,9 @@ void conf_tensors_free(struct conf_tensors *t);
  * integers, booleans and strings exactly. False: `why` says what differs first. */
 bool conf_compare(char *why, size_t size, const ox_tensor *actual, const ox_tensor *expected, double rtol, double atol, bool values);
 
+/* The largest finite magnitude in a tensor of floats; 0 for others. */
+double conf_range(const ox_tensor *t);
+
 /* ---- conf_check.c ---- */
 enum { CONF_SYMBOLS = 64 };
 /* Watches a run: every tensor must be what inference said, with the symbols that the inputs fix put in. */

@@ -136,6 +136,16 @@ static void shape_text(char *buf, size_t size, const ox_tensor *t)
     snprintf(buf + n, size - n, "]");
 }
 
+double conf_range(const ox_tensor *t)
+{
+    double range = 0;
+    for (size_t i = 0; ox_dtype_is_float(t->dtype) && i < t->count; i++) {
+        double v = fabs(float_at(t, i));
+        if (isfinite(v) && v > range) range = v;
+    }
+    return range;
+}
+
 static bool is_list(const ox_tensor *t)
 {
     return t->dtype == OX_SEQUENCE || t->dtype == OX_OPTIONAL || t->dtype == OX_MAP;
