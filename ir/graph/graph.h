@@ -217,6 +217,8 @@ ox_tensor *ox_value_const(const struct ox_value *value);
 struct ox_use *ox_value_single_use(const struct ox_value *value); /* its only use, or NULL */
 /* True if a is defined where b can see it and before it (dominates), subgraphs included. */
 bool ox_value_visible(const struct ox_value *value, const struct ox_node *at);
+/* Inside a function body: some attribute stands for what a call gives. Such a node cannot be decoded before it is expanded. */
+bool ox_node_is_template(const struct ox_node *node);
 void ox_node_place(struct ox_place *place, const struct ox_node *node); /* for diagnostics */
 /* Fills a call for a node: constants, presence, opset. Arrays are taken from *scratch, kept for the next call by the owner. */
 struct ox_call_scratch { ox_ctx *ctx; const struct ox_tensor **consts; bool *flags; size_t cap; };

@@ -175,7 +175,7 @@ static ox_status infer_row(struct ox_shapes *s, struct ox_node *node)
 
 static ox_status infer_node(struct ox_shapes *s, struct ox_node *node)
 {
-    if (!node->op) return OX_OK;
+    if (!node->op || ox_node_is_template(node)) return OX_OK;
     struct ox_place place;
     ox_node_place(&place, node);
     const struct ox_place *former = ox_place_set(s->ctx, &place);

@@ -24,6 +24,13 @@ bool ox_value_visible(const struct ox_value *value, const struct ox_node *at)
     return !value->def || value->def->order < at->order;
 }
 
+bool ox_node_is_template(const struct ox_node *node)
+{
+    for (size_t i = 0; i < node->n_attrs; i++)
+        if (node->attrs[i].ref) return true;
+    return false;
+}
+
 void ox_node_place(struct ox_place *place, const struct ox_node *node)
 {
     const struct ox_model *m = node->graph->model;

@@ -63,14 +63,6 @@ static void check_bodies(struct verifier *v, struct ox_node *n, const struct ox_
     }
 }
 
-/* Inside a function an attribute may stand for what the call gives: then there is nothing to decode before it is expanded. */
-static bool is_template(const struct ox_node *n)
-{
-    for (size_t i = 0; i < n->n_attrs; i++)
-        if (n->attrs[i].ref) return true;
-    return false;
-}
-
 static ox_status check_operator(struct verifier *v, struct ox_node *n)
 {
     struct ox_call call;
@@ -80,7 +72,7 @@ static ox_status check_operator(struct verifier *v, struct ox_node *n)
         PROBLEM(v, n, "no-opset", "the model imports no opset for domain '%s'", ox_name_text(n->domain));
         return OX_OK;
     }
-    if (is_template(n)) return OX_OK;
+    if (ox_node_is_template(n)) return OX_OK;
     OX_TRY(ox_node_call(&call, &v->scratch, n));
     ox_node_place(&place, n);
     const struct ox_place *former = ox_place_set(v->model->ctx, &place);

@@ -59,7 +59,7 @@ static bool parse(struct args *a, int argc, char **argv)
         else if (strcmp(argv[i], "--scoreboard") == 0 && more)
             a->scoreboard = argv[++i];
         else if (strcmp(argv[i], "--threads") == 0 && more)
-            a->threads = atoi(argv[++i]);
+            a->threads = (int)strtol(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--bless") == 0)
             a->bless = true;
         else if (strcmp(argv[i], "--verbose") == 0)

@@ -32,7 +32,8 @@ static float original(const struct problem *p, int d, int64_t i) {
         return in / 2 * (1 - out / (s * in)) + (x + 0.5f) / s - 0.5f;
     case 2:
         return p->out[d] > 1 ? (x + 0.5f) / s - 0.5f : 0;
-    case 3:
+    case 3: /* length_resized is what the scale makes of the length, not rounded down */
+        if (fabs((double)s * (double)in - (double)out) > 1e-5 * (double)out) out = s * in;
         return p->out[d] > 1 ? x * (in - 1) / (out - 1) : 0;
     case 4:
         return x / s;
