@@ -21,8 +21,7 @@
 
 enum { BUFFER = 64 * 1024, STEP = 8 << 20, TRIES = 100 };
 
-/* ---- bytes -------------------------------------------------------------------------------------
- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 /* The signals are consumed here if they were not pending before. */
 static ssize_t quiet_write(int fd, const void *data, size_t size) {
@@ -52,7 +51,7 @@ static ox_status write_all(struct ox_file_out *out, const unsigned char *data, s
     while (size) {
         uint64_t done = out->written < out->total ? out->written : out->total;
         if (!ox_progress(out->ctx, "write", (size_t)done, (size_t)out->total))
-            return ox_fail(out->ctx, OX_CANCELLED, "cancelled", NULL, "writing '%s' was cancelled",
+            return ox_fail(out->ctx, OX_CANCELLED, "cancelled", NULL, "writing %s was cancelled",
                            out->path);
         ssize_t n = quiet_write(out->fd, data, size < STEP ? size : STEP);
         if (n < 0 && errno == EINTR) continue;
@@ -101,8 +100,7 @@ ox_status ox_file_out_zeros(struct ox_file_out *out, uint64_t count) {
     return OX_OK;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------
- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static void random_name(char *name, const char *base) {
     uint64_t r = 0;
@@ -147,14 +145,14 @@ static ox_status open_temp(struct ox_file_out *out) {
     if (out->fd < 0) out->fd = open_named(out);
     if (out->fd < 0) {
         out->temp[0] = 0;
-        return ox_file_error(out->ctx, out->path, "cannot create a file beside", errno);
+        return ox_file_error(out->ctx, out->path, "cannot create a file beside it", errno);
     }
     if (!out->replaces) return OX_OK;
     /* Best effort: an owner that cannot be kept is no reason to lose the result. */
     if (fchown(out->fd, out->old.st_uid, out->old.st_gid) != 0)
         (void)!fchown(out->fd, (uid_t)-1, out->old.st_gid);
     if (fchmod(out->fd, out->old.st_mode & 0777) != 0)
-        return ox_file_error(out->ctx, out->path, "cannot set the mode of", errno);
+        return ox_file_error(out->ctx, out->path, "cannot set its mode", errno);
     return OX_OK;
 }
 
@@ -184,7 +182,7 @@ ox_status ox_file_out_beside(struct ox_file_out *out, const struct ox_file_out *
     out->base = out->path + (model->base - model->path);
     ox_status status = ox_alloc_raw(out->ctx, &out->buffer, BUFFER, 1);
     if (status == OX_OK && (out->dir = fcntl(model->dir, F_DUPFD_CLOEXEC, 0)) < 0)
-        status = ox_file_error(out->ctx, out->path, "cannot open the folder of", errno);
+        status = ox_file_error(out->ctx, out->path, "cannot open its folder", errno);
     if (status == OX_OK) status = open_temp(out);
     if (status != OX_OK) ox_file_out_abort(out);
     return status;
@@ -199,8 +197,7 @@ ox_status ox_file_out_stream(struct ox_file_out *out, ox_ctx *ctx, int fd, const
     return status;
 }
 
-/* ---- finishing
- * ----------------------------------------------------------------------------------- */
+/* ---- finishing ------------------------------------------------------------------------------- */
 
 ox_status ox_file_out_sync(struct ox_file_out *out) {
     OX_TRY(flush(out));
@@ -223,7 +220,7 @@ static ox_status link_temp(struct ox_file_out *out) {
         if (errno != EEXIST) break;
     }
     out->temp[0] = 0;
-    return ox_file_error(out->ctx, out->path, "cannot name the file beside", errno);
+    return ox_file_error(out->ctx, out->path, "cannot name the new file", errno);
 }
 
 static ox_status close_checked(struct ox_file_out *out) {
@@ -238,14 +235,14 @@ static ox_status rename_temp(struct ox_file_out *out, const char *base) {
     if (!out->temp[0]) OX_TRY(link_temp(out));
     OX_TRY(close_checked(out));
     if (renameat(out->dir, out->temp, out->dir, base) != 0)
-        return ox_file_error(out->ctx, out->path, "cannot rename over", errno);
+        return ox_file_error(out->ctx, out->path, "cannot replace it", errno);
     out->named = true;
     out->temp[0] = 0;
     /* Some file systems cannot sync a folder; the rename itself has happened. */
     while (fsync(out->dir) != 0)
         if (errno != EINTR) {
             if (errno == EINVAL || errno == EBADF || errno == ENOTSUP) break;
-            return ox_file_error(out->ctx, out->path, "cannot bring to disk the folder of", errno);
+            return ox_file_error(out->ctx, out->path, "cannot bring its folder to disk", errno);
         }
     return OX_OK;
 }

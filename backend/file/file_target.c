@@ -17,12 +17,11 @@ enum { LINKS_MAX = 40 };
 
 ox_status ox_file_error(ox_ctx *ctx, const char *path, const char *what, int error) {
     return ox_fail(ctx, error == ENOMEM ? OX_NOMEM : OX_IO, "file",
-                   &(struct ox_place){.file = path}, "%s '%s': %s", what, path, strerror(error));
+                   &(struct ox_place){.file = path}, "%s: %s", what, strerror(error));
 }
 
 static ox_status refuse(ox_ctx *ctx, const char *path, const char *why) {
-    return ox_fail(ctx, OX_IO, "file", &(struct ox_place){.file = path}, "cannot write '%s': %s",
-                   path, why);
+    return ox_fail(ctx, OX_IO, "file", &(struct ox_place){.file = path}, "cannot write: %s", why);
 }
 
 /* Replaces the target's path, `base` pointing behind its last slash. */
@@ -49,7 +48,7 @@ static ox_status open_folder(struct ox_file_target *t, ox_ctx *ctx) {
     t->dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int error = errno;
     ox_free(ctx, folder);
-    return t->dir < 0 ? ox_file_error(ctx, t->path, "cannot open the folder of", error) : OX_OK;
+    return t->dir < 0 ? ox_file_error(ctx, t->path, "cannot open its folder", error) : OX_OK;
 }
 
 /* The link `fd` (opened with O_PATH) is the target so far: goes where it points. Of a link to a
@@ -82,10 +81,10 @@ static ox_status look(struct ox_file_target *t, ox_ctx *ctx, bool *link) {
     OX_TRY(open_folder(t, ctx));
     int fd = openat(t->dir, t->base, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        return errno == ENOENT ? OX_OK : ox_file_error(ctx, t->path, "cannot look at", errno);
+        return errno == ENOENT ? OX_OK : ox_file_error(ctx, t->path, "cannot examine it", errno);
     ox_status status = OX_OK;
     if (fstat(fd, &t->old) != 0)
-        status = ox_file_error(ctx, t->path, "cannot look at", errno);
+        status = ox_file_error(ctx, t->path, "cannot examine it", errno);
     else if (S_ISLNK(t->old.st_mode))
         status = follow(t, ctx, fd);
     else

@@ -15,7 +15,7 @@ struct ox_file_target {
 
 OX_MUST_USE ox_status ox_file_target_find(struct ox_file_target *out, ox_ctx *ctx,
                                           const char *path);
-/* "<what> '<path>': <reason>"; OX_IO, or OX_NOMEM where errno says so. */
+/* "<what>: <reason>", placed at the file; OX_IO, or OX_NOMEM where errno says so. */
 ox_status ox_file_error(ox_ctx *ctx, const char *path, const char *what, int error);
 
 #endif

@@ -21,8 +21,7 @@ struct member {
     uint32_t crc;
 };
 
-/* ---- .npy
- * ---------------------------------------------------------------------------------------- */
+/* ---- .npy ------------------------------------------------------------------------------------ */
 
 /* The longest string, at least 1. */
 static size_t longest(const ox_tensor *t) {
@@ -122,8 +121,7 @@ static ox_status drain_data(struct sink *s, const ox_tensor *t) {
     return ox_file_out_tensor(s->out, t);
 }
 
-/* ---- ZIP
- * ------------------------------------------------------------------------------------------ */
+/* ---- ZIP ------------------------------------------------------------------------------------- */
 
 /* A record being put together: little-endian numbers one behind the other. */
 struct record {
@@ -228,8 +226,7 @@ static ox_status put_end(struct ox_file_out *out, uint64_t count, uint64_t begin
     return ox_file_out_write(out, r.bytes, r.size);
 }
 
-/* ---- members
- * -------------------------------------------------------------------------------------- */
+/* ---- members --------------------------------------------------------------------------------- */
 
 /* The name with ".npy", and nothing in it that leads out of the folder where somebody unpacks the
  * archive: a leading slash and the dots of a part ".." become '_'. */

@@ -1,8 +1,7 @@
 /* backend/onnx/encode_graph.c - attributes, nodes and graphs. */
 #include "backend/onnx/encode_priv.h"
 
-/* ---- attributes
- * ---------------------------------------------------------------------------------- */
+/* ---- attributes ------------------------------------------------------------------------------ */
 
 static void put_tensor(struct ox_encoder *e, enum ox_wire_field field, const ox_tensor *t) {
     ox_encode_tensor(e, field, t, &(struct ox_tensor_label){0});
@@ -98,8 +97,7 @@ void ox_encode_attr(struct ox_encoder *e, enum ox_wire_field field, const struct
     ox_put_message(e->out, field, mark);
 }
 
-/* ---- nodes
- * --------------------------------------------------------------------------------------- */
+/* ---- nodes ----------------------------------------------------------------------------------- */
 
 static void put_value_name(struct ox_encoder *e, enum ox_wire_field field,
                            const struct ox_value *value) {
@@ -167,8 +165,7 @@ void ox_encode_nodes(struct ox_encoder *e, enum ox_wire_field field, const struc
         if (g->inits[i]) put_constant(e, field, g->inits[i]);
 }
 
-/* ---- values
- * -------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static void put_info(struct ox_encoder *e, enum ox_wire_field field, ox_name name,
                      const struct ox_type *type, ox_name doc, const struct ox_pairs *meta,
@@ -265,8 +262,7 @@ static void put_sparse_initializers(struct ox_encoder *e, const struct ox_graph 
                              ox_naming_value(e->naming, g->inits[i]));
 }
 
-/* ---- graphs
- * -------------------------------------------------------------------------------------- */
+/* ---- graphs ---------------------------------------------------------------------------------- */
 
 /* Recursion is bounded: naming has refused graphs that are nested too deeply. */
 void ox_encode_graph(struct ox_encoder *e, enum ox_wire_field field, const struct ox_graph *g) {

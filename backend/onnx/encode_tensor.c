@@ -7,8 +7,7 @@
 #error "raw_data and floats are written as they lie in memory, which needs a little-endian machine"
 #endif
 
-/* ---- types -------------------------------------------------------------------------------------
- */
+/* ---- types ----------------------------------------------------------------------------------- */
 
 static void put_dim(struct ox_encoder *e, ox_dim d) {
     char buf[512];
@@ -90,8 +89,7 @@ void ox_encode_type(struct ox_encoder *e, enum ox_wire_field field, const struct
     ox_put_message(e->out, field, mark);
 }
 
-/* ---- tensors ------------------------------------------------------------------------------------
- */
+/* ---- tensors --------------------------------------------------------------------------------- */
 
 static void put_pair(struct ox_encoder *e, enum ox_wire_field field, const char *key,
                      const char *value) {

@@ -41,8 +41,7 @@ static ox_status write_message(struct saver *s) {
     return OX_OK;
 }
 
-/* ---- external data
- * --------------------------------------------------------------------------------- */
+/* ---- external data --------------------------------------------------------------------------- */
 
 /* BASE.<hash>.data. The name is ours to choose, so it is plain ASCII that any system and any reader
  * takes; it never comes from the input model. */
@@ -88,8 +87,9 @@ static ox_status commit_both(struct saver *s) {
 
 static ox_status save_external(struct saver *s, uint64_t *bytes) {
     if (s->file.stream)
-        return ox_fail(s->model->ctx, OX_UNSUPPORTED, "external-data", NULL,
-                       "'%s' is a pipe or device, which cannot carry external data", s->file.path);
+        return ox_fail(s->model->ctx, OX_UNSUPPORTED, "external-data",
+                       &(struct ox_place){.file = s->file.path},
+                       "a pipe or device cannot carry external data");
     OX_TRY(write_data(s));
     OX_TRY(encode(s, &s->plan));
     if (s->wire.size > s->limit)
@@ -109,8 +109,7 @@ static ox_status save_inline(struct saver *s, uint64_t *bytes) {
     return ox_file_out_commit(&s->file, NULL);
 }
 
-/* ---- saving
- * ------------------------------------------------------------------------------------------ */
+/* ---- saving ---------------------------------------------------------------------------------- */
 
 static ox_status save(struct saver *s, bool external, uint64_t *bytes) {
     if (!external) {

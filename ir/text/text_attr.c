@@ -107,8 +107,7 @@ static ox_status parse_item(struct item *out, struct ox_parser *p, struct ox_nod
     }
 }
 
-/* ---- into the attribute ------------------------------------------------------------------------
- */
+/* ---- into the attribute ---------------------------------------------------------------------- */
 
 #define ITEMS_INTO(p, list, field, member)                                                         \
     do {                                                                                           \

@@ -5,8 +5,7 @@
  * (subgraphs capture). */
 #include "ir/text/text_priv.h"
 
-/* ---- names in scope ---------------------------------------------------------------------------
- */
+/* ---- names in scope -------------------------------------------------------------------------- */
 
 static ox_status bind(struct ox_parser *p, ox_name name, struct ox_value *value,
                       const struct ox_type *type) {
@@ -67,8 +66,7 @@ static ox_status declare(struct ox_parser *p, ox_name name, const struct ox_type
     return OX_OK;
 }
 
-/* ---- nodes
- * --------------------------------------------------------------------------------------- */
+/* ---- nodes ----------------------------------------------------------------------------------- */
 
 /* A list of names, "" for an absent one: a, b, "", c. Official leniency: nothing before a comma is
  * an absent one, and a comma may end the list. */
@@ -202,8 +200,7 @@ ox_status ox_parse_node(struct ox_parser *p, struct ox_graph *graph) {
     return status;
 }
 
-/* ---- graphs -----------------------------------------------------------------------------------
- */
+/* ---- graphs ---------------------------------------------------------------------------------- */
 
 static bool at_type(const struct ox_parser *p) {
     return p->lex.tok.kind == OX_TOK_ID && ox_text_is_type_word(p->lex.tok.text, p->lex.tok.len);

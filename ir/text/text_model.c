@@ -1,8 +1,7 @@
 /* ir/text/text_model.c - headers, functions and whole models: the entry points of the parser. */
 #include "ir/text/text_priv.h"
 
-/* ---- headers of models and functions
- * --------------------------------------------------------------- */
+/* ---- headers of models and functions --------------------------------------------------------- */
 
 struct opsets {
     struct ox_opset *at;
@@ -138,8 +137,7 @@ static ox_status parse_header(bool *there, struct ox_parser *p, struct ox_functi
     return *there ? ox_tok_take(p, '>') : OX_OK;
 }
 
-/* ---- functions ----------------------------------------------------------------------------------
- */
+/* ---- functions ------------------------------------------------------------------------------- */
 
 struct function_attrs {
     ox_name *plain;
@@ -221,8 +219,7 @@ static ox_status add_function(struct ox_function **out, struct ox_parser *p) {
     return OX_OK;
 }
 
-/* ---- models
- * ---------------------------------------------------------------------------------------- */
+/* ---- models ---------------------------------------------------------------------------------- */
 
 /* Without a header the text means the newest that is known, so that a test or a rule can be short.
  */

@@ -3,8 +3,7 @@
 
 #include <stdio.h>
 
-/* ---- bytes -------------------------------------------------------------------------------------
- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 void ox_out_bytes(struct ox_text_out *o, const char *text, size_t len) {
     if (o->status != OX_OK || len == 0) return;
@@ -59,8 +58,7 @@ void ox_out_name(struct ox_text_out *o, ox_name name) {
         ox_out_quoted(o, text, len);
 }
 
-/* ---- types -------------------------------------------------------------------------------------
- */
+/* ---- types ----------------------------------------------------------------------------------- */
 
 bool ox_out_has_type(const struct ox_type *t) {
     if (!t) return false;
@@ -119,8 +117,7 @@ void ox_out_info(struct ox_text_out *o, const struct ox_type *type, ox_name name
     ox_out_name(o, name);
 }
 
-/* ---- tensors
- * ------------------------------------------------------------------------------------- */
+/* ---- tensors --------------------------------------------------------------------------------- */
 
 void ox_out_float(struct ox_text_out *o, const void *at) {
     char buf[OX_TEXT_NUMBER_MAX];

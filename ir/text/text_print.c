@@ -7,8 +7,7 @@
 
 #include <stdio.h>
 
-/* ---- attributes
- * ---------------------------------------------------------------------------------- */
+/* ---- attributes ------------------------------------------------------------------------------ */
 
 static void put_graph(struct ox_text_out *o, const struct ox_graph *g);
 
@@ -115,8 +114,7 @@ static void put_attrs(struct ox_text_out *o, const struct ox_attr *attrs, size_t
     ox_out(o, ">");
 }
 
-/* ---- nodes
- * --------------------------------------------------------------------------------------- */
+/* ---- nodes ----------------------------------------------------------------------------------- */
 
 static void put_value(struct ox_text_out *o, const struct ox_value *value) {
     char buf[32];
@@ -181,8 +179,7 @@ static void put_node(struct ox_text_out *o, const struct ox_node *node) {
     if (node->n_attrs && graphs) put_attrs(o, node->attrs, node->n_attrs);
 }
 
-/* ---- graphs
- * -------------------------------------------------------------------------------------- */
+/* ---- graphs ---------------------------------------------------------------------------------- */
 
 static void put_inputs(struct ox_text_out *o, const struct ox_graph *g) {
     ox_out(o, "(");
@@ -312,8 +309,7 @@ static void put_graph(struct ox_text_out *o, const struct ox_graph *g) {
     o->indent--;
 }
 
-/* ---- functions and models
- * -------------------------------------------------------------------------- */
+/* ---- functions and models -------------------------------------------------------------------- */
 
 static void put_opsets(struct ox_text_out *o, const struct ox_opset *opsets, size_t n) {
     ox_out(o, "[");

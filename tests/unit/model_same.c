@@ -83,8 +83,7 @@ static bool same_sparse(const char *what, const struct ox_sparse *a, const struc
                   memcmp(a->dims, b->dims, (size_t)a->rank * sizeof *a->dims) == 0);
 }
 
-/* ---- graphs
- * -------------------------------------------------------------------------------------- */
+/* ---- graphs ---------------------------------------------------------------------------------- */
 
 static bool same_graph(struct matcher *m, const struct ox_graph *a, const struct ox_graph *b);
 
@@ -232,8 +231,7 @@ static bool same_graph(struct matcher *m, const struct ox_graph *a, const struct
            same_outputs(a, b);
 }
 
-/* ---- models
- * -------------------------------------------------------------------------------------- */
+/* ---- models ---------------------------------------------------------------------------------- */
 
 static bool same_opsets(const struct ox_opset *a, size_t n, const struct ox_opset *b, size_t n_b) {
     if (!same_count("operator sets", n, n_b)) return false;

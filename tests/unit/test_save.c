@@ -99,8 +99,7 @@ static void check_fails(const char *path, ox_status status, const char *what) {
     ck_assert_msg(strstr(error_text, what) != NULL, "expected '%s' in '%s'", what, error_text);
 }
 
-/* ---- one file
- * ---------------------------------------------------------------------------------------- */
+/* ---- one file -------------------------------------------------------------------------------- */
 
 START_TEST(a_file_is_made_and_replaced) {
     struct stat st;
@@ -167,8 +166,8 @@ START_TEST(what_cannot_be_written_is_refused_and_left_alone) {
     check_fails(at("dir"), OX_IO, "it is a folder");
     check_fails(at("dir/"), OX_IO, "it is a folder");
     check_fails(at("dir/."), OX_IO, "it is a folder");
-    check_fails(at("none/f"), OX_IO, "cannot open the folder of");
-    check_fails(at("dir/x/f"), OX_IO, "cannot open the folder of");
+    check_fails(at("none/f"), OX_IO, "cannot open its folder");
+    check_fails(at("dir/x/f"), OX_IO, "cannot open its folder");
     check_fails("", OX_USAGE, "is empty");
     char name[400];
     memset(name, 'n', sizeof name);
@@ -190,8 +189,8 @@ START_TEST(permissions_are_respected) {
     check_fails(at("f"), OX_IO, "write-protected");
     ck_assert_int_eq(chmod(at("f"), 0644), 0);
     ck_assert_int_eq(chmod(folder, 0500), 0);
-    check_fails(at("f"), OX_IO, "cannot create a file beside");
-    check_fails(at("g"), OX_IO, "cannot create a file beside");
+    check_fails(at("f"), OX_IO, "cannot create a file beside it");
+    check_fails(at("g"), OX_IO, "cannot create a file beside it");
     ck_assert_int_eq(chmod(folder, 0700), 0);
     check_file(at("f"), "old", 3);
     ck_assert_int_eq(entries(false), 1);
@@ -257,8 +256,7 @@ START_TEST(cancelling_leaves_nothing) {
 }
 END_TEST
 
-/* ---- models
- * ------------------------------------------------------------------------------------------- */
+/* ---- models ---------------------------------------------------------------------------------- */
 
 static struct ox_model *parse(const char *text) {
     struct ox_model *m = NULL;
@@ -468,9 +466,7 @@ START_TEST(weights_are_streamed) {
 }
 END_TEST
 
-/* ---- .npz
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- .npz ------------------------------------------------------------------------------------ */
 
 START_TEST(tensors_come_back_from_npz) {
     struct ox_model *m = parse("g () => () <float[2,3] f = {1,2,3,4,5,6}, int64 i = {-7}, bool[3] "

@@ -20,8 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- faults
- * ---------------------------------------------------------------------------------------- */
+/* ---- faults ---------------------------------------------------------------------------------- */
 
 static struct {
     bool on;
@@ -113,8 +112,7 @@ int __wrap_openat(int dir, const char *name, int flags, ...) {
     return fails() ? -1 : __real_openat(dir, name, flags, mode);
 }
 
-/* ---- the folder
- * --------------------------------------------------------------------------------------- */
+/* ---- the folder ------------------------------------------------------------------------------ */
 
 static char folder[64];
 static ox_ctx *ctx;
@@ -172,8 +170,7 @@ static enum content content_of(const char *path, const char *old_text, const cha
     return n == strlen(old_text) && memcmp(buf, old_text, n) == 0 ? OLD : BROKEN;
 }
 
-/* ---- one file
- * --------------------------------------------------------------------------------------- */
+/* ---- one file -------------------------------------------------------------------------------- */
 
 #define TEXT_OLD "what was there before"
 #define TEXT_NEW "what is there now, which is longer"
@@ -232,8 +229,7 @@ START_TEST(bytes_are_on_disk_before_they_get_a_name) {
 }
 END_TEST
 
-/* ---- a model with external data
- * ---------------------------------------------------------------------- */
+/* ---- a model with external data -------------------------------------------------------------- */
 
 static struct ox_model *model(float value) {
     const char *text = "g (x) => (y) { y = com.x.Foo (x) }";
@@ -300,8 +296,96 @@ START_TEST(two_files_are_exchanged_as_one) {
 }
 END_TEST
 
-/* ---- killed
- * ------------------------------------------------------------------------------------------- */
+/* ---- out of memory --------------------------------------------------------------------------- */
+
+struct scarce {
+    size_t calls, fail_at;
+    bool sticky;
+};
+
+static void *scarce_alloc(void *user, size_t size) {
+    struct scarce *s = user;
+    s->calls++;
+    bool fail = s->fail_at && (s->sticky ? s->calls >= s->fail_at : s->calls == s->fail_at);
+    return fail ? NULL : malloc(size);
+}
+
+static void *scarce_resize(void *user, void *p, size_t size) {
+    (void)user;
+    return realloc(p, size);
+}
+
+static void scarce_free(void *user, void *p) {
+    (void)user;
+    free(p);
+}
+
+static const char model_text[] =
+    "<ir_version: 8, opset_import: [\"\" : 17, \"com.x\" : 1], metadata_props: [\"k\" : \"v\"]>\n"
+    "g (bool c, float[N,3] x) => (float[N,3] y)\n"
+    "<float[300] w = {WEIGHTS}, string[1] s = {\"a\\\"\"}>\n"
+    "{ t, \"\", u = com.x.Foo <a = [1, 2.5], b = [\"p\"], d = [float {1}], f = float[2,N]> (x, , w)\n"
+    "  y = If (c) <then_branch = g () => (r) { r = Neg (t) }> }\n"
+    "<domain: \"com.x\", opset_import: [\"\" : 17]> Foo <z, a : ints = [1]> (p, q, o) => (v, h, i)\n"
+    "{ v = Neg (p) h = Neg (v) i = Neg (h) }\n";
+
+static char *weighty_text(void) {
+    char *text = malloc(10000), *put = text;
+    const char *gap = strstr(model_text, "WEIGHTS");
+    memcpy(put, model_text, (size_t)(gap - model_text));
+    put += gap - model_text;
+    for (int i = 0; i < 300; i++)
+        put += snprintf(put, 10, i ? ", %d" : "%d", i);
+    snprintf(put, 2000, "%s", gap + 7);
+    return text;
+}
+
+/* Text to model, to text, to a file with and without external data. */
+static ox_status whole_way(ox_ctx *c, const char *text) {
+    struct ox_model *m = NULL;
+    char *printed = NULL;
+    struct ox_save_options external = {.size = sizeof external, .external = true};
+    ox_status status = ox_text_parse(&m, c, text, strlen(text), "text");
+    if (status == OX_OK) status = ox_text_print(&printed, NULL, m, NULL);
+    if (status == OX_OK) status = ox_model_save(m, at("f"), NULL, NULL);
+    if (status == OX_OK) status = ox_model_save(m, at("m.onnx"), &external, NULL);
+    ox_free(c, printed);
+    ox_model_free(m);
+    return status;
+}
+
+static ox_status way_with(struct scarce *s, const char *text) {
+    struct ox_allocator a = {s, scarce_alloc, scarce_resize, scarce_free};
+    struct ox_ctx_options o = {.size = sizeof o, .threads = 1, .allocator = &a};
+    ox_ctx *c;
+    s->calls = 0;
+    ox_status status = ox_ctx_new(&c, &o);
+    if (status != OX_OK) return status;
+    status = whole_way(c, text);
+    ck_assert_uint_eq(ox_ctx_memory(c), 0);
+    ox_ctx_free(c);
+    return status;
+}
+
+START_TEST(every_allocation_may_fail) {
+    char *text = weighty_text();
+    int descriptors = open_descriptors();
+    struct scarce s = {0};
+    ck_assert_int_eq(way_with(&s, text), OX_OK);
+    size_t n = s.calls;
+    ck_assert_uint_gt(n, 100);
+    for (s.fail_at = 1; s.fail_at <= n; s.fail_at++)
+        for (int sticky = 0; sticky < 2; sticky++) {
+            s.sticky = sticky;
+            ck_assert_int_eq(way_with(&s, text), OX_NOMEM);
+            ck_assert_int_eq(open_descriptors(), descriptors);
+            ck_assert_int_eq(count_files(folder, false), 3); /* those of the first run */
+        }
+    free(text);
+}
+END_TEST
+
+/* ---- killed ---------------------------------------------------------------------------------- */
 
 enum { ROUNDS = 200, SIZE = 300000 };
 
@@ -366,6 +450,7 @@ int main(void) {
     tcase_add_test(c, short_and_interrupted_writes_are_continued);
     tcase_add_test(c, bytes_are_on_disk_before_they_get_a_name);
     tcase_add_test(c, two_files_are_exchanged_as_one);
+    tcase_add_test(c, every_allocation_may_fail);
     tcase_add_test(c, killed_at_any_time_a_whole_file_is_there);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);

@@ -85,8 +85,7 @@ static struct ox_model *round_trip(const char *text) {
     return m;
 }
 
-/* ---- the table of field numbers
- * -------------------------------------------------------------------- */
+/* ---- the table of field numbers -------------------------------------------------------------- */
 
 static void check_field(const ProtobufCMessageDescriptor *message, const char *name,
                         unsigned number, enum ox_wire_type type) {
@@ -120,8 +119,7 @@ START_TEST(field_numbers_are_those_of_the_schema) {
 }
 END_TEST
 
-/* ---- models
- * ------------------------------------------------------------------------------------------ */
+/* ---- models ---------------------------------------------------------------------------------- */
 
 START_TEST(models_come_back_as_they_were) {
     static const char *const texts[] = {
@@ -225,8 +223,7 @@ START_TEST(what_nobody_understands_is_kept) {
 }
 END_TEST
 
-/* ---- what passes may have done
- * --------------------------------------------------------------------- */
+/* ---- what passes may have done --------------------------------------------------------------- */
 
 static struct ox_model *parse(const char *text) {
     struct ox_model *m = NULL;
@@ -384,8 +381,7 @@ START_TEST(declared_types_stay_and_follow_what_is_known) {
 }
 END_TEST
 
-/* ---- the official test data, compared message by message with what was read
- * --------------------------- */
+/* ---- the official test data, compared message by message with what was read ------------------ */
 
 static bool is_default_domain(const char *s) {
     return !s || !*s || strcmp(s, "ai.onnx") == 0;
