@@ -51,6 +51,11 @@ struct ox_pass {
 bool ox_rewrite_allowed(const struct ox_pass_run *run);
 /* One was made: counts it, under `counter` (index of the row's counters). */
 void ox_rewrite_done(struct ox_pass_run *run, size_t counter);
+/* A constant of so many bytes was made, or let go (negative): what is let go may be used for folding again. */
+static inline void ox_rewrite_grew(const struct ox_pass_run *run, int64_t bytes)
+{
+    *run->growth_left -= bytes;
+}
 /* Why a rewrite that nearly applied was not made; a note when options->explain. */
 void ox_rewrite_missed(const struct ox_pass_run *run, const struct ox_node *node, const char *format, ...) OX_PRINTF(3, 4);
 

@@ -376,6 +376,11 @@ static void drop_unused_inits(struct ox_match *m)
         if (m->inits_new[i]->n_uses == 0) ox_value_remove_init(m->inits_new[i]);
 }
 
+static int64_t bytes_of(const struct ox_value *init)
+{
+    return init->init ? (int64_t)init->init->size : 0;
+}
+
 /* Takes the new nodes away again. They are read by each other at most, the later by none. */
 static void roll_back(struct ox_match *m)
 {
@@ -409,10 +414,12 @@ static ox_status bury(struct ox_match *m)
             if (!v) continue;
             ox_use_set(&n->in[i], NULL);
             if (v->n_uses > 0) continue;
-            if (v->def)
+            if (v->def) {
                 OX_TRY(push_dead(m, v->def));
-            else if (!v->is_input)
+            } else if (!v->is_input) {
+                ox_rewrite_grew(m->run, -bytes_of(v));
                 ox_value_remove_init(v);
+            }
         }
         if (n == m->cursor) m->cursor = ox_node_next(n);
         ox_node_remove(n);
@@ -434,6 +441,7 @@ static ox_status commit(struct ox_match *m)
     struct ox_node *first = m->n_nodes_new ? m->nodes_new[0] : NULL;
     move_uses(m);
     drop_unused_inits(m);
+    for (size_t i = 0; i < m->n_inits_new; i++) ox_rewrite_grew(m->run, bytes_of(m->inits_new[i]));
     if (first) m->cursor = first;
     for (size_t i = 0; i < m->n_pairs; i++)
         if (m->pairs[i].old->def) OX_TRY(push_dead(m, m->pairs[i].old->def));

@@ -176,6 +176,7 @@ static ox_status merge_weight(struct ox_pass_run *run, struct table *t, struct o
             continue;
         }
         ox_value_replace(v, first);
+        ox_rewrite_grew(run, -(int64_t)v->init->size);
         ox_value_remove_init(v);
         ox_rewrite_done(run, WEIGHTS_MERGED);
         return OX_OK;

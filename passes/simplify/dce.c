@@ -45,6 +45,7 @@ static void clean_weights(struct ox_pass_run *run, struct ox_graph *graph)
     for (size_t i = 0; i < graph->n_inits; i++) {
         struct ox_value *v = graph->inits[i];
         if (!v || v->n_uses > 0 || !ox_rewrite_allowed(run)) continue;
+        if (v->init) ox_rewrite_grew(run, -(int64_t)v->init->size);
         ox_value_remove_init(v);
         ox_rewrite_done(run, WEIGHTS_REMOVED);
     }

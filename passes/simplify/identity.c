@@ -117,6 +117,37 @@ static ox_status gather_all(struct ox_match *m)
     return OX_OK;
 }
 
+/* A window of one element on every element. */
+static ox_status pool_one(struct ox_match *m)
+{
+    struct ox_pool_params p;
+    OX_TRY(ox_match_params(&p, sizeof p, m, ox_match_root(m)));
+    for (int i = 0; i < OX_WINDOW_MAX; i++)
+        if (p.window.kernel[i] != 1 || p.window.strides[i] != 1 || p.window.begin[i] || p.window.end[i])
+            return ox_match_refuse(m, "the window is larger than 1, or steps over elements");
+    return OX_OK;
+}
+
+/* The same size by a scale of 1 puts every element on itself, whatever lies between is never asked for; only a region of interest
+ * (tf_crop_and_resize) shows another part. */
+static ox_status resize_same(struct ox_match *m)
+{
+    struct ox_node *root = ox_match_root(m);
+    struct ox_value *x = ox_node_in(root, 0), *y = root->out[0];
+    if (!x || !ox_type_is_tensor(x->type) || x->type->rank < 0 || !ox_type_same(x->type, y->type)) return ox_match_refuse(m, "it resizes");
+    struct ox_resize_params p;
+    double v = 1;
+    OX_TRY(ox_match_params(&p, sizeof p, m, root));
+    if (p.coords == OX_COORDS_TF_CROP_AND_RESIZE) return ox_match_refuse(m, "it crops");
+    const struct ox_value *scales = p.scales_at >= 0 ? ox_node_in(root, (size_t)p.scales_at) : NULL;
+    const ox_tensor *t = ox_value_const(scales);
+    for (size_t i = 0; i < p.n_scales; i++)
+        if (p.scales && p.scales[i] != 1) return ox_match_refuse(m, "a scale is not 1");
+    if (scales && t && t->count > 0 && (!ox_const_splat(&v, t) || v != 1)) return ox_match_refuse(m, "a scale is not 1");
+    if (scales && !t) return ox_match_refuse(m, "the scales are not constant");
+    return ox_match_replace(m, y, x);
+}
+
 /* clang-format off */
 static const struct ox_rule rules[] = {
     {"identity",   "y = Identity(x)",             NULL,                          "y -> x", NULL},
@@ -150,6 +181,14 @@ static const struct ox_rule rules[] = {
     {"logic-unit", "y = Or(x, c)",                "c is 0; y like x",            "y -> x", NULL},
     {"logic-unit", "y = Xor(x, c)",               "c is 0; y like x",            "y -> x", NULL},
     {"clip",       "y = Clip(x, lo, hi)",         "y like x",                    "y -> x", clip_open},
+
+    {"pool-one",   "y = MaxPool(x)",              "y like x",                    "y -> x", pool_one},
+    {"pool-one",   "y = AveragePool(x)",          "y like x",                    "y -> x", pool_one},
+    {"resize-one", "y = Resize()",                NULL,                          NULL,     resize_same},
+    {"resize-one", "y = Upsample()",              NULL,                          NULL,     resize_same},
+    {"zero-bias",  "[c] y = Conv(x, w, b)",           "b is 0",                  "[c] y = Conv(x, w)", NULL},
+    {"zero-bias",  "[c] y = ConvTranspose(x, w, b)",  "b is 0",                  "[c] y = ConvTranspose(x, w)", NULL},
+    {"zero-bias",  "[c] y = Gemm(x, w, b)",           "b is 0; opset 11",        "[c] y = Gemm(x, w)", NULL},
 
     {"variadic",   "y = Sum(x)",                  "y like x",                    "y -> x", NULL},
     {"variadic",   "y = Mean(x)",                 "y like x",                    "y -> x", NULL},
