@@ -308,7 +308,7 @@ static ox_status insert_all(struct inserter *in) {
     for (struct ox_node *n = ox_graph_begin(plan->graph); n;
          n = ox_node_next(n)) { /* in order: who shares a weight comes later */
         struct ox_qnode *q = ox_qnode_of(plan, n);
-        if (!q || !q->on || q->role != OX_QROLE_WEIGHT) continue;
+        if (!q || q->role != OX_QROLE_WEIGHT || !(q->on || q->weight_only)) continue;
         OX_TRY(insert_bias(in, q));
         OX_TRY(insert_weight(in, q));
     }

@@ -320,6 +320,14 @@ void ox_qplan_settle(struct ox_qplan *plan) {
         v->made = v->data && made_int8(plan, plan->model->values[i]);
         v->read = v->data && !v->made && ox_qplan_read_on(plan, plan->model->values[i]);
     }
+    /* ONNX Runtime up to 1.21 rounds float weights behind a DequantizeLinear by itself, with one
+     * scale for all channels. It leaves weights alone that have scales per channel already; the
+     * arithmetic is in float then. */
+    for (size_t i = 0; i < plan->n_nodes; i++) {
+        struct ox_qnode *q = &plan->nodes[i];
+        q->weight_only =
+            q->node && q->role == OX_QROLE_WEIGHT && !q->on && plan->values[q->data->id].made;
+    }
 }
 
 /* ---- scales in common --------------------------------------------------------------------------

@@ -53,10 +53,11 @@ struct ox_qnode {
     enum ox_qrole role;
     bool wanted; /* may be on */
     bool on;
-    bool float_out;           /* on, but its output stays float */
-    bool keep_float_out;      /* asked for */
-    bool runs;                /* can be simulated */
-    bool tail;                /* no weighted node is reached from it */
+    bool weight_only;    /* WEIGHT, not on, but its weight is rounded all the same; see settle */
+    bool float_out;      /* on, but its output stays float */
+    bool keep_float_out; /* asked for */
+    bool runs;           /* can be simulated */
+    bool tail;           /* no weighted node is reached from it */
     struct ox_qnode *part_of; /* a clamp that is part of this node, or NULL */
     const char *reason;       /* why it is not on, where it could be one that is */
     struct ox_value *data;    /* its operand 0 in the float model */

@@ -6,6 +6,9 @@
 /* What an element costs more in float than in int8, in multiply-accumulates: it is memory that is
  * moved. */
 #define ELEMENT_COST 4.0
+/* Part of the mean square that stays when the bias takes the mean error: padding, and means that
+ * differ from sample to sample. */
+#define MEAN_LEFT 0.01
 
 /* ---- channels ----------------------------------------------------------------------------------
  */
@@ -186,17 +189,23 @@ ox_status ox_qstats_params(struct ox_qplan *plan) {
     return OX_OK;
 }
 
-/* Mean squares of a node's input channels, when they are known and as many as the layout asks for.
- */
-static const double *input_power(const struct ox_qplan *plan, const struct ox_qnode *q) {
+/* Mean squares of a node's input channels, when they are known and as many as the layout asks for:
+ * around the mean, where a bias takes the mean error. *out from ox_alloc, or NULL. */
+static ox_status input_power(double **out, const struct ox_qplan *plan, const struct ox_qnode *q) {
     const struct ox_qlayout *l = &q->weight.layout;
-    const struct ox_qvalue *v = ox_qvalue_of(plan, ox_node_in(q->node, 0));
-    if (!l->channels || !l->outer || !l->inner || q->weight.axis < 0) return NULL;
-    size_t last = ox_qlayout_input(l, l->outer - 1, l->channels - 1, l->inner - 1);
-    return v->channels.n == last + 1 && v->channels.count > 0 &&
-                   v->channels.axis == ox_qrole_channel_axis(q->node)
-               ? v->channels.squares
-               : NULL;
+    const struct ox_qchannels *ch = &plan->values[q->data->id].channels;
+    *out = NULL;
+    if (!l->channels || !l->outer || !l->inner || q->weight.axis < 0 || !(ch->count > 0))
+        return OX_OK;
+    size_t inputs = ox_qlayout_input(l, l->outer - 1, l->channels - 1, l->inner - 1) + 1;
+    if (ch->n != inputs || ch->axis != ox_qrole_channel_axis(q->node)) return OX_OK;
+    OX_TRY(ox_alloc(plan->ctx, out, inputs, sizeof **out));
+    bool bias = ox_node_in(q->node, 2) != NULL;
+    for (size_t i = 0; i < inputs; i++) {
+        double square = ch->squares[i] / ch->count, mean = ch->sum[i] / ch->count;
+        (*out)[i] = bias ? fmax(square - mean * mean, MEAN_LEFT * square) : square;
+    }
+    return OX_OK;
 }
 
 ox_status ox_qstats_weights(struct ox_qplan *plan, bool search) {
@@ -205,12 +214,17 @@ ox_status ox_qstats_weights(struct ox_qplan *plan, bool search) {
         if (!q->node || q->role != OX_QROLE_WEIGHT || !q->wanted) continue;
         struct ox_qlayout layout = q->weight.layout;
         int axis = q->weight.axis;
-        struct ox_qweight_options o = {.search = search, .power = input_power(plan, q)};
+        double *power;
         ox_tensor *w;
-        OX_TRY(ox_tensor_aligned(&w, plan->ctx, ox_value_const(ox_node_in(q->node, 1))));
-        ox_qweight_fini(plan->ctx, &q->weight);
-        ox_status s = ox_qweight_init(&q->weight, plan->ctx, w->data, layout, axis, &o);
-        ox_tensor_unref(w);
+        OX_TRY(input_power(&power, plan, q));
+        struct ox_qweight_options o = {.search = search, .power = power};
+        ox_status s = ox_tensor_aligned(&w, plan->ctx, ox_value_const(ox_node_in(q->node, 1)));
+        if (s == OX_OK) {
+            ox_qweight_fini(plan->ctx, &q->weight);
+            s = ox_qweight_init(&q->weight, plan->ctx, w->data, layout, axis, &o);
+            ox_tensor_unref(w);
+        }
+        ox_free(plan->ctx, power);
         OX_TRY(s);
     }
     return OX_OK;

@@ -4,8 +4,10 @@
  * Calibrate in float, choose ranges and scales, try the plan out in simulation, leave in float what
  * hurts most, correct biases, insert, and measure the result. */
 #include "passes/pass.h"
+#include "passes/quantize/quant_bias.h"
 #include "passes/quantize/quant_insert.h"
 #include "passes/quantize/quant_measure.h"
+#include "passes/quantize/quant_search.h"
 #include "passes/quantize/quant_stats.h"
 #include "passes/quantize/synthetic.h"
 
@@ -19,7 +21,8 @@ static const char *const calibrators[] = {"minmax", "percentile", "entropy", "ms
 struct quantizer {
     struct ox_pass_run *run;
     struct ox_qoptions options;
-    bool synthetic;
+    struct ox_qsearch_options search;
+    bool synthetic, bias_correction;
     struct ox_dataset data;
     struct ox_qplan *plan;
     struct ox_qsim sim;
@@ -44,6 +47,12 @@ static ox_status read_options(struct quantizer *z) {
     z->options.per_channel = number;
     OX_TRY(ox_pass_arg_int(&number, z->run, "products", 1, 0, 1));
     z->options.products = number;
+    OX_TRY(ox_pass_arg_int(&number, z->run, "bias_correction", 1, 0, 1));
+    z->bias_correction = number;
+    z->search.explain = z->run->options->explain;
+    OX_TRY(ox_pass_arg_float(&z->search.target_db, z->run, "target_db", 30));
+    OX_TRY(ox_pass_arg_float(&z->search.float_share, z->run, "float_share", 0.15));
+    OX_TRY(ox_pass_arg_float(&z->search.work, z->run, "search_work", 30e9));
     return OX_OK;
 }
 
@@ -130,6 +139,7 @@ static void say_counts(struct quantizer *z, const struct ox_qinsert_counts *c) {
 
 static ox_status quantize(struct quantizer *z) {
     struct ox_qinsert_counts counts = {0};
+    if (z->bias_correction) OX_TRY(ox_qbias_prepare(z->run->model));
     OX_TRY(ox_qplan_new(&z->plan, z->run->model, &z->options));
     OX_TRY(ox_qsim_init(&z->sim, z->plan));
     OX_TRY(ox_qstats_collect(&z->sim, &z->data, &z->samples));
@@ -138,9 +148,17 @@ static ox_status quantize(struct quantizer *z) {
     ox_qplan_group(z->plan);
     OX_TRY(ox_qstats_params(z->plan));
     OX_TRY(ox_qstats_weights(z->plan, true));
+    if (z->bias_correction) OX_TRY(ox_qbias_correct(z->plan));
     OX_TRY(ox_qplan_fit_biases(z->plan));
+    struct ox_qsearch_result found;
+    OX_TRY(ox_qsearch(&found, &z->sim, &z->data, z->samples, &z->search));
+    if (z->run->options->explain)
+        ox_report(z->run->ctx, OX_NOTE, "quantize-search", NULL,
+                  "outputs keep %.1f dB, %.1f dB with %zu nodes in float, %.1f %% of the cost",
+                  found.before_db, found.after_db, found.floated, 100 * found.float_share);
     OX_TRY(ox_qmeasure_float(&z->measure, &z->sim, &z->data, z->samples));
     OX_TRY(ox_qplan_insert(z->plan, &counts));
+    ox_qbias_tidy(z->run->model);
     OX_TRY(ox_qmeasure_quantized(&z->measure));
     say_counts(z, &counts);
     return report(z);
