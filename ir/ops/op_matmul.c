@@ -1,4 +1,6 @@
 /* ir/ops/op_matmul.c - MatMul. */
+#include "ir/ops/op_matmul.h"
+
 #include "ir/ops/kernel_product.h"
 #include "ir/ops/op_narrow.h"
 #include "ir/ops/op_priv.h"
@@ -37,16 +39,8 @@ ox_status ox_infer_matmul(const struct ox_call *call, const void *params, struct
 
 /* ---- eval ------------------------------------------------------------------------------------ */
 
-struct shape {
-    int rank; /* batch dims */
-    int64_t batch[OX_MAX_RANK];
-    int64_t m, n, k;
-};
-
-static ox_status get_shape(struct shape *s, const struct ox_call *call, const ox_tensor *a,
-                           const ox_tensor *b) {
-    OX_TRY(ox_expect_dtype(call, 0, a->dtype, PRODUCT_TYPES));
-    OX_TRY(ox_expect_same_dtype(call, 0, a->dtype, 1, b->dtype));
+ox_status ox_matmul_shape(struct ox_matmul_shape *s, const struct ox_call *call, const ox_tensor *a,
+                          const ox_tensor *b) {
     if (a->rank == 0 || b->rank == 0) return ox_bad_shape(call, "an operand of MatMul is a scalar");
     s->m = a->rank > 1 ? a->dims[a->rank - 2] : 1;
     s->k = a->dims[a->rank - 1];
@@ -55,16 +49,26 @@ static ox_status get_shape(struct shape *s, const struct ox_call *call, const ox
         return ox_bad_shape(call, "%s times %s: the inner dims differ",
                             ox_dims_text(a->rank, a->dims).text,
                             ox_dims_text(b->rank, b->dims).text);
-    s->rank = a->rank > 2 ? a->rank - 2 : 0;
-    for (int i = 0; i < s->rank; i++)
+    s->batch_rank = a->rank > 2 ? a->rank - 2 : 0;
+    for (int i = 0; i < s->batch_rank; i++)
         s->batch[i] = a->dims[i];
-    return ox_broadcast(call, &s->rank, s->batch, b->rank > 2 ? b->rank - 2 : 0, b->dims);
+    OX_TRY(ox_broadcast(call, &s->batch_rank, s->batch, b->rank > 2 ? b->rank - 2 : 0, b->dims));
+    s->rank = s->batch_rank;
+    memcpy(s->dims, s->batch, (size_t)s->rank * sizeof *s->dims);
+    if (a->rank > 1) s->dims[s->rank++] = s->m;
+    if (b->rank > 1) s->dims[s->rank++] = s->n;
+    size_t count, bytes;
+    if (ox_shape_size(&count, &bytes, OX_INT64, s->rank, s->dims))
+        return ox_bad_shape(call, "the product %s is too large",
+                            ox_dims_text(s->rank, s->dims).text);
+    s->items = count == 0 ? 0 : count / ((size_t)s->m * (size_t)s->n);
+    return OX_OK;
 }
 
-/* Elements before the matrix that batch item `item` of an operand is. */
-static size_t matrix_at(const struct shape *s, const ox_tensor *t, size_t item, size_t matrix) {
+size_t ox_matmul_at(const struct ox_matmul_shape *s, const ox_tensor *t, size_t item,
+                    size_t matrix) {
     size_t at = 0, stride = matrix;
-    for (int d = s->rank - 1, own = t->rank - 3; d >= 0; d--, own--) {
+    for (int d = s->batch_rank - 1, own = t->rank - 3; d >= 0; d--, own--) {
         size_t i = item % (size_t)s->batch[d];
         item /= (size_t)s->batch[d];
         if (own < 0) continue;
@@ -85,18 +89,15 @@ ox_status ox_eval_matmul(const struct ox_call *call, const void *params, const o
                          ox_tensor **out) {
     const ox_tensor *a = in[0], *b = in[1];
     if (ox_is_narrow(a->dtype)) return ox_eval_wide(ox_eval_matmul, call, params, in, out, 1);
-    struct shape s;
-    OX_TRY(get_shape(&s, call, a, b));
-    int64_t dims[OX_MAX_RANK + 2];
-    int rank = s.rank;
-    memcpy(dims, s.batch, (size_t)rank * sizeof *dims);
-    if (a->rank > 1) dims[rank++] = s.m;
-    if (b->rank > 1) dims[rank++] = s.n;
+    struct ox_matmul_shape s;
+    OX_TRY(ox_expect_dtype(call, 0, a->dtype, PRODUCT_TYPES));
+    OX_TRY(ox_expect_same_dtype(call, 0, a->dtype, 1, b->dtype));
+    OX_TRY(ox_matmul_shape(&s, call, a, b));
     void *c;
-    OX_TRY(ox_tensor_new(&out[0], &c, call->ctx, a->dtype, rank, dims));
+    OX_TRY(ox_tensor_new(&out[0], &c, call->ctx, a->dtype, s.rank, s.dims));
     if (out[0]->count == 0) return OX_OK;
 
-    size_t m = (size_t)s.m, n = (size_t)s.n, k = (size_t)s.k, items = out[0]->count / (m * n);
+    size_t m = (size_t)s.m, n = (size_t)s.n, k = (size_t)s.k, items = s.items;
     struct ox_product p = {
         .dtype = a->dtype,
         .m = m,
@@ -119,8 +120,8 @@ ox_status ox_eval_matmul(const struct ox_call *call, const void *params, const o
     size_t *at;
     OX_TRY(ox_alloc_raw(call->ctx, &at, items, 3 * sizeof *at));
     for (size_t i = 0; i < items; i++) {
-        at[i] = matrix_at(&s, a, i, m * k);
-        at[items + i] = matrix_at(&s, b, i, k * n);
+        at[i] = ox_matmul_at(&s, a, i, m * k);
+        at[items + i] = ox_matmul_at(&s, b, i, k * n);
         at[2 * items + i] = i * m * n;
     }
     p.batch = items;

@@ -10,6 +10,7 @@
 #include "ir/ops/op_conv.h"
 #include "ir/ops/op_index.h"
 #include "ir/ops/op_loss.h"
+#include "ir/ops/op_integer.h"
 #include "ir/ops/op_matmul.h"
 #include "ir/ops/op_move.h"
 #include "ir/ops/op_norm.h"

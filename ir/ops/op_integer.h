@@ -1,0 +1,22 @@
+/* ir/ops/op_integer.h - parameters of the operators that compute on quantized integers. */
+#ifndef OX_IR_OPS_OP_INTEGER_H
+#define OX_IR_OPS_OP_INTEGER_H
+
+#include "ir/ops/op_conv.h"
+
+struct ox_integer_conv_params {
+    struct ox_conv_params conv;
+};
+
+struct ox_integer_matmul_params {
+    char unused; /* decode only checks */
+};
+
+/* Where the inputs of a row are; 0: it has no such input (input 0 is the data). */
+struct ox_integer_kind {
+    size_t x_scale, x_zp, w, w_scale, w_zp, y_scale, y_zp, bias;
+};
+extern const struct ox_integer_kind ox_integer_kinds[2]; /* the integer form, the QLinear form */
+enum { OX_INT_PLAIN, OX_INT_QLINEAR };
+
+#endif
