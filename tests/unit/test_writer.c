@@ -310,6 +310,17 @@ START_TEST(names_are_made_unique_and_invented) {
 }
 END_TEST
 
+/* A name that is not taken yet, but will be further down, is not invented either. */
+START_TEST(invented_names_leave_later_ones_alone) {
+    struct ox_model *m =
+        parse("g (x) => (y) { a = Neg (x) b = Neg (a) a_1 = Abs (b) y = Abs (a_1) }");
+    m->graph->first->next->out[0]->name = m->graph->first->out[0]->name;
+    check_written(m, "g (x) => (y)\n{\n   a = Neg (x)\n   a_2 = Neg (a)\n   a_1 = Abs (a_2)\n"
+                     "   y = Abs (a_1)\n}\n");
+    ox_model_free(m);
+}
+END_TEST
+
 START_TEST(old_models_list_their_initializers) {
     struct ox_model *m = parse("<ir_version: 3, opset_import: [\"\" : 8]> g (float[1] x, float[1] "
                                "w = {1}) => (y) { t = Add (x, w) y = Abs (t) }");
@@ -562,6 +573,7 @@ int main(void) {
     tcase_add_test(c, a_value_that_has_an_outputs_name_keeps_it);
     tcase_add_test(c, initializers_and_captures_feed_outputs_through_identity);
     tcase_add_test(c, names_are_made_unique_and_invented);
+    tcase_add_test(c, invented_names_leave_later_ones_alone);
     tcase_add_test(c, old_models_list_their_initializers);
     tcase_add_test(c, functions_get_constant_nodes);
     tcase_add_test(c, types_known_in_part_are_left_out);
