@@ -23,6 +23,8 @@ struct ox_pass_run {
     const struct ox_pass_arg *args;            /* options of this pass as written in the pipeline text */
     size_t n_args;
     struct ox_outcome *outcome;
+    const ox_name *input_names;                /* of what samples of options->calibration hold: the inputs before any pass */
+    size_t n_input_names;
     uint64_t *counts;                          /* one per counter of the row */
     uint64_t rewrites;                         /* made by this run of the pass */
     uint64_t *rewrites_left;                   /* of the whole pipeline */

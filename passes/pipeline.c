@@ -227,6 +227,18 @@ static ox_status run_steps(const struct pipeline *p, struct ox_pass_run *run, ox
     return OX_OK;
 }
 
+/* Names of the inputs that a caller gives: weights that IR versions before 4 list there are none. */
+static ox_status name_inputs(struct ox_pass_run *run)
+{
+    const struct ox_graph *g = run->model->graph;
+    ox_name *names;
+    OX_TRY(ox_alloc(run->ctx, &names, g->n_inputs, sizeof *names));
+    for (size_t i = 0; i < g->n_inputs; i++)
+        if (!ox_value_const(g->inputs[i])) names[run->n_input_names++] = g->inputs[i]->name;
+    run->input_names = names;
+    return OX_OK;
+}
+
 ox_status ox_optimize(ox_model *model, const struct ox_optimize_options *options, ox_outcome **out)
 {
     struct ox_optimize_options o = {0};
@@ -242,7 +254,9 @@ ox_status ox_optimize(ox_model *model, const struct ox_optimize_options *options
     if (s == OX_OK) s = ox_outcome_new(&outcome, model->ctx);
     struct ox_pass_run run = {.model = model, .ctx = model->ctx, .options = &o, .outcome = outcome, .rewrites_left = &left,
                               .growth_left = &growth};
+    if (s == OX_OK) s = name_inputs(&run);
     if (s == OX_OK) s = run_steps(&p, &run, outcome);
+    ox_free(model->ctx, (void *)(uintptr_t)run.input_names);
     ox_free(model->ctx, p.steps);
     ox_names_fini(&p.names);
     if (s == OX_OK && out)

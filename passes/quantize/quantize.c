@@ -118,11 +118,60 @@ static ox_status report(struct quantizer *z) {
 /* ---- work --------------------------------------------------------------------------------------
  */
 
-static ox_status open_data(struct quantizer *z) {
-    if (z->run->options->calibration) {
-        z->data = *z->run->options->calibration;
-        return OX_OK;
+/* ---- samples in the order of the inputs as they are now: passes may have removed some ----------
+ */
+
+struct mapped {
+    const struct ox_pass_run *run;
+    const struct ox_dataset *inner;
+    ox_tensor **given;
+};
+
+static ox_status mapped_sample(void *self, size_t index, ox_tensor **inputs, int64_t *label) {
+    struct mapped *m = self;
+    const struct ox_graph *g = m->run->model->graph;
+    OX_TRY(m->inner->sample(m->inner->self, index, m->given, label));
+    for (size_t i = 0; i < g->n_inputs; i++) {
+        inputs[i] = NULL;
+        for (size_t k = 0; k < m->run->n_input_names && k < m->inner->n_inputs; k++)
+            if (m->run->input_names[k] == g->inputs[i]->name && m->given[k])
+                inputs[i] = ox_tensor_ref(m->given[k]);
     }
+    for (size_t k = 0; k < m->inner->n_inputs; k++) {
+        ox_tensor_unref(m->given[k]);
+        m->given[k] = NULL;
+    }
+    return OX_OK;
+}
+
+static void mapped_free(void *self) {
+    struct mapped *m = self;
+    ox_free(m->run->ctx, m->given);
+    ox_free(m->run->ctx, m);
+}
+
+static ox_status open_mapped(struct ox_dataset *out, const struct ox_pass_run *run,
+                             const struct ox_dataset *inner) {
+    struct mapped *m;
+    OX_TRY(ox_alloc(run->ctx, &m, 1, sizeof *m));
+    m->run = run;
+    m->inner = inner;
+    ox_status s = ox_alloc(run->ctx, &m->given, inner->n_inputs + 1, sizeof(ox_tensor *));
+    if (s != OX_OK) {
+        ox_free(run->ctx, m);
+        return s;
+    }
+    *out = (struct ox_dataset){.self = m,
+                               .count = inner->count,
+                               .n_inputs = run->model->graph->n_inputs,
+                               .sample = mapped_sample,
+                               .free = mapped_free};
+    return OX_OK;
+}
+
+static ox_status open_data(struct quantizer *z) {
+    if (z->run->options->calibration)
+        return open_mapped(&z->data, z->run, z->run->options->calibration);
     z->synthetic = true;
     return ox_synthetic_open(&z->data, z->run->model, z->run->options->seed, SYNTHETIC_SAMPLES);
 }
@@ -165,8 +214,9 @@ static ox_status quantize(struct quantizer *z) {
 }
 
 /* Nothing to do: the report says so and the model stays as it is. */
-static ox_status nothing(struct ox_pass_run *run, const char *id, const char *why) {
-    ox_report(run->ctx, OX_NOTE, id, NULL, "not quantized: %s", why);
+static ox_status nothing(struct ox_pass_run *run, enum ox_severity severity, const char *id,
+                         const char *why) {
+    ox_report(run->ctx, severity, id, NULL, "not quantized: %s", why);
     struct ox_quant_summary summary = {.ran = true, .calibrator = "none", .output_sqnr_db = NAN};
     return ox_outcome_set_quant_summary(run->outcome, &summary);
 }
@@ -182,18 +232,17 @@ ox_status ox_pass_quantize(struct ox_pass_run *run) {
     OX_TRY(read_options(&z));
     if (!ox_rewrite_allowed(run)) return OX_OK;
     if (has_pairs(run->model->graph))
-        return nothing(run, "already-quantized",
+        return nothing(run, OX_NOTE, "already-quantized",
                        "the model has quantized tensors already; they stay as they are");
     if (ox_model_opset(run->model, NULL) < OPSET_MIN)
-        return ox_fail(run->ctx, OX_UNSUPPORTED, "opset-too-old", NULL,
-                       "quantizing per channel needs opset %d and the model imports %lld; put the "
-                       "pass 'upgrade' before 'quantize'",
-                       OPSET_MIN, (long long)ox_model_opset(run->model, NULL));
+        return nothing(
+            run, OX_WARNING, "opset-too-old",
+            "scales per channel begin with opset 13; the pass 'upgrade' brings a model there");
     OX_TRY(open_data(&z));
     ox_status s = quantize(&z);
     ox_qmeasure_fini(&z.measure);
     ox_qsim_fini(&z.sim);
     ox_qplan_free(z.plan);
-    if (z.synthetic) z.data.free(z.data.self);
+    z.data.free(z.data.self);
     return s;
 }

@@ -231,9 +231,37 @@ static ox_status rename_scatter(bool *changed, struct ox_node *n) {
     return OX_OK;
 }
 
+/* Operators that the table may lack and that mean the same in opsets 7 to 13. */
+static bool unchanged(const struct ox_node *n) {
+    static const char *const names[] = {"ConvInteger",
+                                        "Det",
+                                        "DynamicQuantizeLinear",
+                                        "GRU",
+                                        "LSTM",
+                                        "MatMulInteger",
+                                        "MaxRoiPool",
+                                        "MaxUnpool",
+                                        "MeanVarianceNormalization",
+                                        "NonMaxSuppression",
+                                        "QLinearConv",
+                                        "QLinearMatMul",
+                                        "RNN",
+                                        "RandomNormal",
+                                        "RandomNormalLike",
+                                        "RandomUniform",
+                                        "RandomUniformLike",
+                                        "ReverseSequence",
+                                        "RoiAlign",
+                                        "StringNormalizer",
+                                        "TfIdfVectorizer"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (ox_node_is(n, names[i])) return true;
+    return false;
+}
+
 const char *ox_upgrade_obstacle(const struct ox_node *n, int64_t opset) {
     if (n->domain || n->callee) return NULL;
-    if (!n->op) return "the operator is not known";
+    if (!n->op) return unchanged(n) ? NULL : "the operator is not known";
     if (ox_node_is(n, "BatchNormalization") && opset < 9 && int_attr(n, "spatial", 1) != 1)
         return "statistics that are not per channel";
     if (ox_node_is(n, "Dropout") && opset < 10 && n->n_out > 1 && n->out[1] && n->out[1]->n_uses)
@@ -244,10 +272,18 @@ const char *ox_upgrade_obstacle(const struct ox_node *n, int64_t opset) {
     return move_obstacle(n, opset);
 }
 
+/* ONNX Runtime fuses Slices of opset 10 and later, and names what it makes after the node that
+ * feeds them: without a name, all alike. */
+static void name_node(struct ox_node *n) {
+    if (n && (!n->name || n->name->len == 0) && n->n_out && n->out[0]) n->name = n->out[0]->name;
+}
+
 ox_status ox_upgrade_node(bool *changed, struct ox_node *n, int64_t opset) {
     *changed = false;
     if (n->domain || n->callee) return OX_OK;
     OX_TRY(move_attrs(changed, n, opset));
+    if (*changed && n->in[0].value) name_node(n->in[0].value->def);
+    if (*changed) name_node(n);
     if (ox_node_is(n, "Upsample") || (ox_node_is(n, "Resize") && opset < 11))
         return upgrade_resize(changed, n);
     if (ox_node_is(n, "Scatter")) return rename_scatter(changed, n);

@@ -44,7 +44,7 @@ static int pipeline_text(const struct cli *cli, char *out, size_t size)
     if (quantize && strcmp(cli->flag.quantize, "int8") != 0)
         return cli_usage_error(cli, "--quantize %s: the only mode is int8", cli->flag.quantize);
     if (quantize && !cli->flag.passes)
-        n = (size_t)snprintf(out, size, "upgrade,default,quantize{mode=int8;activations=%s;calibrator=%s}",
+        n = (size_t)snprintf(out, size, "upgrade,freeze,default,quantize{mode=int8;activations=%s;calibrator=%s}",
                              cli->flag.activations ? cli->flag.activations : "uint8", cli->flag.calibrator ? cli->flag.calibrator : "auto");
     else if (quantize && n < size)
         n += (size_t)snprintf(out + n, size - n, ",quantize{mode=int8;activations=%s;calibrator=%s}",
