@@ -16,6 +16,7 @@
 #include "ir/ops/op_norm.h"
 #include "ir/ops/op_pool.h"
 #include "ir/ops/op_quantize.h"
+#include "ir/ops/op_recurrent.h"
 #include "ir/ops/op_reduce.h"
 #include "ir/ops/op_resize.h"
 #include "ir/ops/op_select.h"
