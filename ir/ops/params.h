@@ -18,6 +18,7 @@
 #include "ir/ops/op_quantize.h"
 #include "ir/ops/op_recurrent.h"
 #include "ir/ops/op_reduce.h"
+#include "ir/ops/op_sample.h"
 #include "ir/ops/op_resize.h"
 #include "ir/ops/op_select.h"
 #include "ir/ops/op_sequence.h"
