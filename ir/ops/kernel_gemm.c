@@ -9,15 +9,15 @@
 #include <stdatomic.h>
 
 #define GM_MAX 14
-typedef void (*tile_fn)(size_t k, const float *a, const float *b, size_t b_step, float *c,
-                        size_t c_rs, const float *init);
+typedef void (*tile_fn)(size_t k, const float *a, size_t a_rs, const float *b, size_t b_step,
+                        float *c, size_t c_rs, const float *init);
 typedef void (*pack_rows_fn)(float *dst, size_t width, const float *src, size_t rs, size_t count,
                              size_t n);
 
 struct gemm_kernels {
     size_t mr, vw; /* rows of a full tile; floats in a vector */
     pack_rows_fn pack_rows;
-    tile_fn tiles[GM_MAX][2]; /* [rows - 1][vectors - 1] */
+    tile_fn tiles[GM_MAX][2][2]; /* [rows - 1][A is read as it is][vectors - 1] */
 };
 
 #define OX_ISA_IS 1
@@ -39,6 +39,7 @@ enum {
     BLOCK_K = 256,         /* a strip of B: 256 * 32 floats, 32 KiB */
     BLOCK_N = 512,         /* columns of an item */
     BLOCK_M = 448,         /* rows that pass by one strip of B */
+    DIRECT_A_STRIPS = 8,   /* so few strips of columns do not pay for packing A */
     PACKED_A_MAX = 1 << 24 /* floats: a larger A is packed piecewise */
 };
 
@@ -51,6 +52,7 @@ struct plan {
     size_t blocks_k, step_k; /* k is cut into blocks of step_k */
     size_t tiles_m, tiles_n, step_n; /* an item: strips / tiles_m strips by step_n columns */
     size_t items;
+    bool direct_a;   /* A is read as it is */
     float *packed_a; /* all of A, or NULL */
     float *scratch;  /* of all workers */
     size_t scratch_each, scratch_a;
@@ -156,17 +158,17 @@ struct strip_b {
 };
 
 /* A tile whose columns are fewer than the vectors': through a buffer. */
-static void edge_tile(tile_fn tile, size_t rows, size_t k, const float *a, const struct strip_b *b,
-                      float *out, size_t c_rs, const float *init) {
+static void edge_tile(tile_fn tile, size_t rows, size_t k, const float *a, size_t a_rs,
+                      const struct strip_b *b, float *out, size_t c_rs, const float *init) {
     float edge[GM_MAX * 2 * 16];
     for (size_t i = 0; !init && i < rows; i++)
         memcpy(edge + i * b->width, out + i * c_rs, b->n * sizeof *edge);
-    tile(k, a, b->at, b->step, edge, b->width, init);
+    tile(k, a, a_rs, b->at, b->step, edge, b->width, init);
     for (size_t i = 0; i < rows; i++)
         memcpy(out + i * c_rs, edge + i * b->width, b->n * sizeof *edge);
 }
 
-/* Strips [s0,s1) of A by one strip of B. */
+/* Strips [s0,s1) of A, packed or (with direct_a) as they are, by one strip of B. */
 static void multiply(const struct plan *p, size_t batch, const float *a, size_t s0, size_t s1,
                      size_t k0, size_t k1, const struct strip_b *b) {
     const struct ox_gemm *g = p->g;
@@ -176,14 +178,14 @@ static void multiply(const struct plan *p, size_t batch, const float *a, size_t 
     bool load = k0 > 0 || g->add;
     for (size_t s = s0; s < s1; s++) {
         size_t row = strip_row(p, s), rows = strip_row(p, s + 1) - row;
-        tile_fn tile = p->kernels->tiles[rows - 1][b->width > vw];
+        tile_fn tile = p->kernels->tiles[rows - 1][p->direct_a][b->width > vw];
         const float *init = load ? NULL : bias ? bias + row : zeros;
         float *out = c + row * g->c_rs;
         if (b->n == b->width)
-            tile(k1 - k0, a, b->at, b->step, out, g->c_rs, init);
+            tile(k1 - k0, a, g->a_rs, b->at, b->step, out, g->c_rs, init);
         else
-            edge_tile(tile, rows, k1 - k0, a, b, out, g->c_rs, init);
-        a += rows * (k1 - k0);
+            edge_tile(tile, rows, k1 - k0, a, g->a_rs, b, out, g->c_rs, init);
+        a += rows * (p->direct_a ? g->a_rs : k1 - k0);
     }
 }
 
@@ -201,7 +203,9 @@ static void block(const struct plan *p, float *scratch, size_t batch, size_t s0,
     for (size_t from = s0; from < s1; from += rows_per) {
         size_t to = min_size(from + rows_per, s1);
         const float *strips;
-        if (p->packed_a) {
+        if (p->direct_a) {
+            strips = a + strip_row(p, from) * g->a_rs + k0;
+        } else if (p->packed_a) {
             strips = p->packed_a + k0 * g->m + strip_row(p, from) * (k1 - k0);
         } else {
             pack_a(p, packed_a, a, from, to, k0, k1);
@@ -291,11 +295,13 @@ ox_status ox_gemm(ox_ctx *ctx, const struct ox_gemm *g) {
 
     float *packed = NULL;
     size_t count;
-    bool whole = !g->a_at && !ox_mul_size(&count, g->m, g->k) && count <= PACKED_A_MAX;
+    p.direct_a = g->a_cs == 1 && p.alpha == 1 &&
+                 div_up(g->n, 2 * p.kernels->vw) * (g->a_at ? 1 : batch) <= DIRECT_A_STRIPS;
+    bool whole = !p.direct_a && !g->a_at && !ox_mul_size(&count, g->m, g->k) && count <= PACKED_A_MAX;
     if (whole) OX_TRY(ox_alloc_raw(ctx, &packed, count, sizeof *packed));
     size_t workers = min_size(threads, p.items);
     size_t rows = min_size(g->m, BLOCK_M + p.kernels->mr);
-    p.scratch_a = whole ? 0 : div_up(rows * p.step_k, 16) * 16;
+    p.scratch_a = whole || p.direct_a ? 0 : div_up(rows * p.step_k, 16) * 16;
     p.scratch_each = p.scratch_a + div_up(p.step_n * p.step_k, 16) * 16;
     ox_status status = ox_alloc_raw(ctx, &p.scratch, workers * p.scratch_each, sizeof *p.scratch);
     if (status == OX_OK) {
