@@ -5,19 +5,29 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-ox_status ox_bytes_new(struct ox_bytes **out, ox_ctx *ctx, size_t size)
+ox_status ox_bytes_new_raw(struct ox_bytes **out, ox_ctx *ctx, size_t size)
 {
     struct ox_bytes *b;
     OX_TRY(ox_alloc(ctx, &b, 1, sizeof *b));
-    ox_status s = ox_alloc(ctx, &b->data, size, 1);
+    ox_status s = ox_alloc_raw(ctx, &b->data, size, 1);
     if (s != OX_OK) {
         ox_free(ctx, b);
         return s;
     }
+#ifndef NDEBUG
+    memset(b->data, 0xa5, size);
+#endif
     b->ctx = ctx;
     b->refs = 1;
     b->size = size;
     *out = b;
+    return OX_OK;
+}
+
+ox_status ox_bytes_new(struct ox_bytes **out, ox_ctx *ctx, size_t size)
+{
+    OX_TRY(ox_bytes_new_raw(out, ctx, size));
+    memset((*out)->data, 0, size);
     return OX_OK;
 }
 

@@ -18,6 +18,8 @@ struct ox_bytes {
 };
 
 OX_MUST_USE ox_status ox_bytes_new(struct ox_bytes **out, ox_ctx *ctx, size_t size); /* zeroed, aligned to 64 */
+/* The same, not zeroed (a debug build fills it with a pattern, so that tests see what was never written). */
+OX_MUST_USE ox_status ox_bytes_new_raw(struct ox_bytes **out, ox_ctx *ctx, size_t size);
 /* Maps all of an open regular file, privately and read-only; the descriptor may be closed afterwards. */
 OX_MUST_USE ox_status ox_bytes_map(struct ox_bytes **out, ox_ctx *ctx, int fd, size_t size, const char *path);
 struct ox_bytes *ox_bytes_ref(struct ox_bytes *bytes);
@@ -25,6 +27,10 @@ void ox_bytes_unref(struct ox_bytes *bytes);
 /* Tells the system that a range of a mapping is not needed for now (it is read again on demand). No-op on heap. */
 void ox_bytes_drop(struct ox_bytes *bytes, size_t offset, size_t size);
 
+/* ox_tensor_new without the zeros, for a kernel that writes every element before anybody may see the tensor: memory that
+ * was in use before must never leave the process. Elements must be whole bytes. */
+OX_MUST_USE ox_status ox_tensor_new_raw(ox_tensor **out, void **data, ox_ctx *ctx, ox_dtype dtype, int rank,
+                                        const int64_t *dims);
 /* A tensor that is `size` bytes at `offset` of `bytes` (counted once more). size must be exactly what dims
  * need, else OX_INVALID. Not for strings. */
 OX_MUST_USE ox_status ox_tensor_slice(ox_tensor **out, ox_ctx *ctx, ox_dtype dtype, int rank, const int64_t *dims,

@@ -97,18 +97,28 @@ static ox_tensor *settle(struct counted *c, struct ox_bytes *bytes, size_t offse
     return &c->t;
 }
 
-ox_status ox_tensor_new(ox_tensor **out, void **data, ox_ctx *ctx, ox_dtype dtype, int rank, const int64_t *dims)
+ox_status ox_tensor_new_raw(ox_tensor **out, void **data, ox_ctx *ctx, ox_dtype dtype, int rank,
+                            const int64_t *dims)
 {
     struct counted *c;
     struct ox_bytes *bytes;
     OX_TRY(shell(&c, ctx, dtype, rank, dims));
-    ox_status s = ox_bytes_new(&bytes, ctx, c->t.size);
+    ox_status s = ox_bytes_new_raw(&bytes, ctx, c->t.size);
     if (s != OX_OK) {
         ox_free(ctx, c);
         return s;
     }
     *out = settle(c, bytes, 0);
     if (data) *data = bytes->data;
+    return OX_OK;
+}
+
+ox_status ox_tensor_new(ox_tensor **out, void **data, ox_ctx *ctx, ox_dtype dtype, int rank, const int64_t *dims)
+{
+    void *bytes;
+    OX_TRY(ox_tensor_new_raw(out, &bytes, ctx, dtype, rank, dims));
+    memset(bytes, 0, (*out)->size);
+    if (data) *data = bytes;
     return OX_OK;
 }
 

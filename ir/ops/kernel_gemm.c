@@ -91,15 +91,27 @@ static inline void pack_4x4(float *dst, size_t width, const float *src, size_t r
 #endif
 }
 
+/* Up to 3 rows; count is a multiple of 4. */
+static void pack_rest(float *dst, size_t width, const float *src, size_t rs, size_t rows,
+                      size_t count, float scale) {
+    for (size_t k = 0; k < count; k += 4) {
+        float block[16];
+        for (size_t i = 0; i < rows; i++)
+            for (size_t x = 0; x < 4; x++)
+                block[4 * x + i] = scale * src[i * rs + k + x];
+        for (size_t x = 0; x < 4; x++)
+            memcpy(dst + (k + x) * width, block + 4 * x, rows * sizeof *dst);
+    }
+}
+
 void ox_pack_transposed(float *dst, size_t width, const float *src, size_t rs, size_t rows,
                         size_t count, float scale) {
     size_t rows4 = rows & ~(size_t)3, count4 = count & ~(size_t)3;
     for (size_t k = 0; k < count4; k += 4)
         for (size_t i = 0; i < rows4; i += 4)
             pack_4x4(dst + k * width + i, width, src + i * rs + k, rs, scale);
-    for (size_t i = rows4; i < rows; i++)
-        for (size_t k = 0; k < count4; k++)
-            dst[k * width + i] = scale * src[i * rs + k];
+    if (rows4 < rows)
+        pack_rest(dst + rows4, width, src + rows4 * rs, rs, rows - rows4, count4, scale);
     for (size_t k = count4; k < count; k++)
         for (size_t i = 0; i < rows; i++)
             dst[k * width + i] = scale * src[i * rs + k];
@@ -277,7 +289,29 @@ static void plan_tiles(struct plan *p, size_t batch, size_t threads) {
     p->items = batch * p->tiles_n * p->tiles_m;
 }
 
-ox_status ox_gemm(ox_ctx *ctx, const struct ox_gemm *g) {
+/* One row times a matrix that is stored by columns is that matrix' rows times a column: nothing to
+ * copy. */
+static bool turn(struct ox_gemm *to, const struct ox_gemm *g) {
+    if (g->m != 1 || g->pack || g->b_rs != 1 || g->n < 2 || g->bias) return false;
+    if (g->alpha != 0 && g->alpha != 1) return false;
+    *to = *g;
+    to->m = g->n;
+    to->n = 1;
+    to->a = g->b;
+    to->a_rs = g->b_cs;
+    to->a_cs = 1;
+    to->a_at = g->b_at;
+    to->b = g->a;
+    to->b_rs = g->a_cs;
+    to->b_cs = 1;
+    to->b_at = g->a_at;
+    to->c_rs = 1;
+    return true;
+}
+
+ox_status ox_gemm(ox_ctx *ctx, const struct ox_gemm *given) {
+    struct ox_gemm turned;
+    const struct ox_gemm *g = turn(&turned, given) ? &turned : given;
     size_t batch = g->batch ? g->batch : 1, threads = (size_t)ox_ctx_threads(ctx);
     if (g->m == 0 || g->n == 0) return OX_OK;
     struct plan p = {.g = g, .alpha = g->alpha == 0 ? 1 : g->alpha};
@@ -297,7 +331,8 @@ ox_status ox_gemm(ox_ctx *ctx, const struct ox_gemm *g) {
     size_t count;
     p.direct_a = g->a_cs == 1 && p.alpha == 1 &&
                  div_up(g->n, 2 * p.kernels->vw) * (g->a_at ? 1 : batch) <= DIRECT_A_STRIPS;
-    bool whole = !p.direct_a && !g->a_at && !ox_mul_size(&count, g->m, g->k) && count <= PACKED_A_MAX;
+    bool whole =
+        !p.direct_a && !g->a_at && !ox_mul_size(&count, g->m, g->k) && count <= PACKED_A_MAX;
     if (whole) OX_TRY(ox_alloc_raw(ctx, &packed, count, sizeof *packed));
     size_t workers = min_size(threads, p.items);
     size_t rows = min_size(g->m, BLOCK_M + p.kernels->mr);

@@ -111,7 +111,7 @@ static double value(const ox_tensor *t, size_t i) {
 static ox_status statistics_output(ox_tensor **out, ox_ctx *ctx, const ox_tensor *like,
                                    const double *values) {
     void *data;
-    OX_TRY(ox_tensor_new(out, &data, ctx, like->dtype, like->rank, like->dims));
+    OX_TRY(ox_tensor_new_raw(out, &data, ctx, like->dtype, like->rank, like->dims));
     for (size_t i = 0; i < like->count; i++) {
         if (like->dtype == OX_FLOAT)
             ((float *)data)[i] = (float)values[i];
@@ -172,7 +172,7 @@ static ox_status run(const struct ox_call *call, const void *params, const ox_te
     OX_TRY(check(call, p, in));
     struct job j = {
         .dtype = x->dtype, .x = x->data, .batch = (size_t)x->dims[0], .channels = in[1]->count};
-    OX_TRY(ox_tensor_new(&out[0], &j.y, call->ctx, x->dtype, x->rank, x->dims));
+    OX_TRY(ox_tensor_new_raw(&out[0], &j.y, call->ctx, x->dtype, x->rank, x->dims));
     j.plane = x->count ? x->count / (j.batch * j.channels) : 0;
     OX_TRY(ox_alloc(call->ctx, &j.factor, j.channels, 4 * sizeof *j.factor));
     j.offset = j.factor + j.channels;

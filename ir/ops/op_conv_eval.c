@@ -36,7 +36,7 @@ static ox_status set_up(struct conv *v, const struct ox_call *call, const struct
     v->in_plane = v->out_plane = v->taps = 1;
     for (int i = 0; i < v->rank; i++)
         dims[i + 2] = v->out[i];
-    OX_TRY(ox_tensor_new(&out[0], &v->y, call->ctx, x->dtype, x->rank, dims));
+    OX_TRY(ox_tensor_new_raw(&out[0], &v->y, call->ctx, x->dtype, x->rank, dims));
     for (int i = 0; i < v->rank;
          i++) { /* the tensors exist, so these do not overflow unless one is empty */
         v->in_plane *= (size_t)v->in[i];

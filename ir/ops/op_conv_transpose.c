@@ -40,7 +40,7 @@ static ox_status set_up(struct transposed *v, const struct ox_call *call,
         OX_TRY(ox_conv_transpose_dim(p, &p->window, call, i, v->in[i], &v->out[i], &v->begin[i]));
         dims[i + 2] = v->out[i];
     }
-    OX_TRY(ox_tensor_new(&out[0], NULL, call->ctx, x->dtype, x->rank, dims));
+    OX_TRY(ox_tensor_new_raw(&out[0], NULL, call->ctx, x->dtype, x->rank, dims));
     v->in_plane = v->out_plane = v->taps = 1;
     for (int i = 0; i < v->rank; i++) {
         v->in_plane *= (size_t)v->in[i];

@@ -258,7 +258,7 @@ static ox_status scratch(ox_tensor **out, void **data, const struct job *j,
         if (lists[i]->count > INT64_MAX) return ox_bad_shape(j->call, "a sum of too many terms");
         dims[i] = (int64_t)lists[i]->count;
     }
-    return ox_tensor_new(out, data, j->call->ctx, j->dtype, (int)n_lists, dims);
+    return ox_tensor_new_raw(out, data, j->call->ctx, j->dtype, (int)n_lists, dims);
 }
 
 /* left becomes left times right, keeping labels in `keep`. *owned is what left's data stands on. */
@@ -418,7 +418,7 @@ ox_status ox_eval_einsum(const struct ox_call *call, const void *params, const o
             add_axis(&order, &j, e.out.labels[k]);
             dims[k] = (int64_t)j.dims[e.out.labels[k]];
         }
-        status = ox_tensor_new(&out[0], &y, call->ctx, j.dtype, e.out.rank, dims);
+        status = ox_tensor_new_raw(&out[0], &y, call->ctx, j.dtype, e.out.rank, dims);
     }
     if (status == OX_OK && out[0]->count > 0) {
         status = contract_all(&j, views, owned, &e);

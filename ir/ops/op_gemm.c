@@ -120,7 +120,7 @@ ox_status ox_eval_gemm(const struct ox_call *call, const void *params, const ox_
         return ox_no_kernel(call, "Gemm of integers with alpha %g and beta %g", (double)p->alpha,
                             (double)p->beta);
     void *y;
-    OX_TRY(ox_tensor_new(&out[0], &y, call->ctx, a->dtype, 2, dims));
+    OX_TRY(ox_tensor_new_raw(&out[0], &y, call->ctx, a->dtype, 2, dims));
     if (out[0]->count == 0) return OX_OK;
     bool add = c && p->beta != 0;
     if (add || p->alpha == 0) start(y, m, n, a->dtype, add ? c : NULL, p->beta);
@@ -163,7 +163,7 @@ ox_status ox_eval_gemm(const struct ox_call *call, const void *params, const ox_
     ox_tensor *scaled;
     void *to;
     const double *from = a->data;
-    OX_TRY(ox_tensor_new(&scaled, &to, call->ctx, OX_DOUBLE, 2, a->dims));
+    OX_TRY(ox_tensor_new_raw(&scaled, &to, call->ctx, OX_DOUBLE, 2, a->dims));
     for (size_t i = 0; i < a->count; i++)
         ((double *)to)[i] = (double)p->alpha * from[i];
     g.a = to;

@@ -114,7 +114,7 @@ ox_status ox_eval_group_norm(const struct ox_call *call, const void *params,
                        .bias = in[2]->data,
                        .epsilon = (double)p->epsilon,
                        .per_channel = p->per_channel};
-    OX_TRY(ox_tensor_new(&out[0], &g.y, call->ctx, x->dtype, x->rank, x->dims));
+    OX_TRY(ox_tensor_new_raw(&out[0], &g.y, call->ctx, x->dtype, x->rank, x->dims));
     if (x->count == 0) return OX_OK;
     g.groups = (size_t)groups;
     g.per_group = (size_t)(channels / groups);
@@ -216,7 +216,7 @@ static ox_status spread(ox_tensor **out, const struct ox_call *call, const ox_te
     int rank = rows ? x->rank - axis : x->rank,
         skip = operand->rank > rank ? operand->rank - rank : 0;
     void *data;
-    OX_TRY(ox_tensor_new(out, &data, call->ctx, x->dtype, rank, dims));
+    OX_TRY(ox_tensor_new_raw(out, &data, call->ctx, x->dtype, rank, dims));
     struct ox_operand from = ox_operand(operand);
     from.rank -= skip; /* leading dims of 1 */
     from.dims += skip;
@@ -239,7 +239,7 @@ static ox_status stash_output(ox_tensor **out, float **data, const struct ox_cal
     if (i >= call->n_out || (call->wanted && !call->wanted[i])) return OX_OK;
     for (int d = 0; d < x->rank; d++)
         dims[d] = d < axis ? x->dims[d] : 1;
-    OX_TRY(ox_tensor_new(&out[i], &to, call->ctx, OX_FLOAT, x->rank, dims));
+    OX_TRY(ox_tensor_new_raw(&out[i], &to, call->ctx, OX_FLOAT, x->rank, dims));
     *data = to;
     return OX_OK;
 }
@@ -249,7 +249,7 @@ static ox_status run_layers(const struct ox_call *call, const struct ox_layer_no
                             ox_tensor **scale, ox_tensor **bias) {
     const ox_tensor *x = in[0], *b = call->n_in > 2 ? in[2] : NULL;
     struct layers l = {.x = x->data, .epsilon = (double)p->epsilon, .n = 1};
-    OX_TRY(ox_tensor_new(&out[0], &l.y, call->ctx, x->dtype, x->rank, x->dims));
+    OX_TRY(ox_tensor_new_raw(&out[0], &l.y, call->ctx, x->dtype, x->rank, x->dims));
     OX_TRY(stash_output(out, &l.means, call, 1, x, axis));
     OX_TRY(stash_output(out, &l.inverses, call, 2, x, axis));
     for (int d = axis; d < x->rank; d++)

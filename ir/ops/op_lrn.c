@@ -133,7 +133,7 @@ ox_status ox_eval_lp_norm(const struct ox_call *call, const void *params,
     OX_TRY(ox_expect_dtype(call, 0, x->dtype, OX_FLOATS));
     OX_TRY(ox_axis(&axis, call, "axis", p->axis, x->rank));
     struct lp l = {.p = p->p, .x = x->data, .n = (size_t)x->dims[axis], .inner = 1};
-    OX_TRY(ox_tensor_new(&out[0], &l.y, call->ctx, x->dtype, x->rank, x->dims));
+    OX_TRY(ox_tensor_new_raw(&out[0], &l.y, call->ctx, x->dtype, x->rank, x->dims));
     if (x->count == 0) return OX_OK;
     for (int d = axis + 1; d < x->rank; d++)
         l.inner *= (size_t)x->dims[d];
@@ -207,7 +207,7 @@ ox_status ox_eval_mean_variance_norm(const struct ox_call *call, const void *par
     void *y;
     OX_TRY(ox_expect_dtype(call, 0, x->dtype, OX_FLOATS));
     OX_TRY(mark_axes(reduced, call, params, x->rank));
-    OX_TRY(ox_tensor_new(&out[0], &y, call->ctx, x->dtype, x->rank, x->dims));
+    OX_TRY(ox_tensor_new_raw(&out[0], &y, call->ctx, x->dtype, x->rank, x->dims));
     if (x->count == 0) return OX_OK;
     struct walk w = {.x = x};
     size_t means = 1;

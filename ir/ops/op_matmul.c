@@ -94,7 +94,7 @@ ox_status ox_eval_matmul(const struct ox_call *call, const void *params, const o
     OX_TRY(ox_expect_same_dtype(call, 0, a->dtype, 1, b->dtype));
     OX_TRY(ox_matmul_shape(&s, call, a, b));
     void *c;
-    OX_TRY(ox_tensor_new(&out[0], &c, call->ctx, a->dtype, s.rank, s.dims));
+    OX_TRY(ox_tensor_new_raw(&out[0], &c, call->ctx, a->dtype, s.rank, s.dims));
     if (out[0]->count == 0) return OX_OK;
 
     size_t m = (size_t)s.m, n = (size_t)s.n, k = (size_t)s.k, items = s.items;

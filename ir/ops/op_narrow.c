@@ -36,7 +36,7 @@ ox_status ox_tensor_to(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tensor, ox
     }
     struct convert c = {.from = tensor->data, .widen = dtype == OX_FLOAT};
     c.dtype = c.widen ? tensor->dtype : dtype;
-    ox_status status = ox_tensor_new(out, &c.to, ctx, dtype, tensor->rank, tensor->dims);
+    ox_status status = ox_tensor_new_raw(out, &c.to, ctx, dtype, tensor->rank, tensor->dims);
     if (status == OX_OK) ox_parallel(ctx, tensor->count, 1 << 14, convert_range, &c);
     ox_tensor_unref(wide);
     return status;

@@ -96,10 +96,10 @@ static ox_status set_up(struct pool *v, const struct ox_call *call, const struct
         v->end[i] = same ? (total > v->begin[i] ? total - v->begin[i] : 0) : w->end[i];
         dims[i + 2] = v->out[i];
     }
-    OX_TRY(ox_tensor_new(&out[0], &v->y, call->ctx, x->dtype, x->rank, dims));
+    OX_TRY(ox_tensor_new_raw(&out[0], &v->y, call->ctx, x->dtype, x->rank, dims));
     if (call->n_out > 1 && (!call->wanted || call->wanted[1])) {
         void *indices;
-        OX_TRY(ox_tensor_new(&out[1], &indices, call->ctx, OX_INT64, x->rank, dims));
+        OX_TRY(ox_tensor_new_raw(&out[1], &indices, call->ctx, OX_INT64, x->rank, dims));
         v->indices = indices;
     }
     v->planes = (size_t)x->dims[0] * (size_t)x->dims[1];
@@ -210,7 +210,7 @@ ox_status ox_eval_global_pool(const struct ox_call *call, const void *params,
                        .p = p->p,
                        .dtype = x->dtype,
                        .x = x->data};
-    OX_TRY(ox_tensor_new(&out[0], &g.y, call->ctx, x->dtype, x->rank, dims));
+    OX_TRY(ox_tensor_new_raw(&out[0], &g.y, call->ctx, x->dtype, x->rank, dims));
     if (out[0]->count == 0) return OX_OK;
     g.n = x->count / out[0]->count;
     ox_parallel(call->ctx, out[0]->count, 1 + 20000 / (g.n + 1), global_planes, &g);

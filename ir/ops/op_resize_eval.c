@@ -254,7 +254,7 @@ static ox_status run_all(const struct ox_call *call, const struct ox_resize_para
         struct pass pass = {
             .table = &tables[d], .x = now->data, .size = (size_t)ox_dtype_bits(x->dtype) / 8};
         ox_tensor *next;
-        status = ox_tensor_new(&next, &pass.y, call->ctx, x->dtype, plan->rank, dims);
+        status = ox_tensor_new_raw(&next, &pass.y, call->ctx, x->dtype, plan->rank, dims);
         if (status != OX_OK) break;
         run_pass(call->ctx, plan, &pass, d, x->dtype, copies);
         ox_tensor_unref(now);
@@ -274,7 +274,7 @@ static ox_status resize(const struct ox_call *call, const struct ox_resize_param
     ox_status status = OX_OK;
     for (int d = 0; d < plan->rank; d++)
         if (plan->out[d] == 0)
-            return ox_tensor_new(out, NULL, call->ctx, x->dtype, plan->rank, plan->out);
+            return ox_tensor_new_raw(out, NULL, call->ctx, x->dtype, plan->rank, plan->out);
     OX_TRY(ox_alloc(call->ctx, &tables, (size_t)plan->rank + 1, sizeof *tables));
     bool crop = p->coords == OX_COORDS_TF_CROP_AND_RESIZE;
     for (int d = 0; status == OX_OK && d < plan->rank; d++) {
@@ -307,7 +307,7 @@ static ox_status resize(const struct ox_call *call, const struct ox_resize_param
     break
 static ox_status to_double(ox_tensor **out, ox_ctx *ctx, const ox_tensor *x) {
     void *data;
-    OX_TRY(ox_tensor_new(out, &data, ctx, OX_DOUBLE, x->rank, x->dims));
+    OX_TRY(ox_tensor_new_raw(out, &data, ctx, OX_DOUBLE, x->rank, x->dims));
     double *to = data;
     switch (x->dtype) {
     case OX_UINT8:
@@ -342,7 +342,7 @@ static ox_status to_double(ox_tensor **out, ox_ctx *ctx, const ox_tensor *x) {
 static ox_status from_double(ox_tensor **out, ox_ctx *ctx, const ox_tensor *wide, ox_dtype dtype) {
     void *data;
     const double *from = wide->data;
-    OX_TRY(ox_tensor_new(out, &data, ctx, dtype, wide->rank, wide->dims));
+    OX_TRY(ox_tensor_new_raw(out, &data, ctx, dtype, wide->rank, wide->dims));
     switch (dtype) {
     case OX_UINT8:
         NARROW(uint8_t, 0, UINT8_MAX);

@@ -159,7 +159,7 @@ static ox_status run(const struct ox_call *call, const void *params, const ox_te
     OX_TRY(ox_expect_dtype(call, 0, x->dtype, OX_FLOATS));
     OX_TRY(ox_axis(&axis, call, "axis", p->axis, x->rank));
     struct job j = {.x = x->data, .n = 1, .inner = 1};
-    OX_TRY(ox_tensor_new(&out[0], &j.y, call->ctx, x->dtype, x->rank, x->dims));
+    OX_TRY(ox_tensor_new_raw(&out[0], &j.y, call->ctx, x->dtype, x->rank, x->dims));
     if (x->count == 0) return OX_OK;
     for (int d = axis; d < x->rank; d++) {
         if (d == axis || p->flatten)

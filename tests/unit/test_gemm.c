@@ -155,7 +155,8 @@ END_TEST
 
 START_TEST(a_product_without_inner_dim_is_its_start) {
     float c[6] = {9, 9, 9, 9, 9, 9}, bias[2] = {1, 2}, none = 0;
-    struct ox_gemm g = {.m = 2,
+    struct ox_gemm g = {.alpha = 2, /* so that A is packed */
+                        .m = 2,
                         .n = 3,
                         .a = &none,
                         .b = &none,
@@ -203,7 +204,8 @@ static void plain_free(void *user, void *p) {
 
 START_TEST(running_out_of_memory_is_reported) {
     float c[4] = {0}, a[4] = {1, 2, 3, 4};
-    struct ox_gemm g = {.m = 2,
+    struct ox_gemm g = {.alpha = 2, /* so that A is packed */
+                        .m = 2,
                         .n = 2,
                         .k = 2,
                         .a = a,
@@ -229,7 +231,7 @@ START_TEST(running_out_of_memory_is_reported) {
         failures++;
     }
     ck_assert_int_ge(failures, 2);
-    ck_assert_float_eq(c[3], 22);
+    ck_assert_float_eq(c[3], 44);
 }
 END_TEST
 
