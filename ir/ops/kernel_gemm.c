@@ -289,6 +289,14 @@ static void plan_tiles(struct plan *p, size_t batch, size_t threads) {
     p->items = batch * p->tiles_n * p->tiles_m;
 }
 
+/* A product without an inner dim; then A and B may be NULL. */
+static void write_start(const struct ox_gemm *g, size_t batch) {
+    float *c = g->c + (g->c_at ? g->c_at[batch] : 0);
+    for (size_t i = 0; !g->add && i < g->m; i++)
+        for (size_t j = 0; j < g->n; j++)
+            c[i * g->c_rs + j] = g->bias ? g->bias[(g->bias_at ? g->bias_at[batch] : 0) + i] : 0;
+}
+
 /* One row times a matrix that is stored by columns is that matrix' rows times a column: nothing to
  * copy. */
 static bool turn(struct ox_gemm *to, const struct ox_gemm *g) {
@@ -314,6 +322,11 @@ ox_status ox_gemm(ox_ctx *ctx, const struct ox_gemm *given) {
     const struct ox_gemm *g = turn(&turned, given) ? &turned : given;
     size_t batch = g->batch ? g->batch : 1, threads = (size_t)ox_ctx_threads(ctx);
     if (g->m == 0 || g->n == 0) return OX_OK;
+    if (g->k == 0) {
+        for (size_t i = 0; i < batch; i++)
+            write_start(g, i);
+        return OX_OK;
+    }
     struct plan p = {.g = g, .alpha = g->alpha == 0 ? 1 : g->alpha};
     p.isa = ox_isa_pick(g->isa);
     p.kernels = &kernels_plain;
@@ -322,7 +335,7 @@ ox_status ox_gemm(ox_ctx *ctx, const struct ox_gemm *given) {
     if (p.isa == OX_ISA_AVX512) p.kernels = &kernels_avx512;
 #endif
     p.strips = div_up(g->m, p.kernels->mr);
-    p.blocks_k = g->k ? div_up(g->k, BLOCK_K) : 1;
+    p.blocks_k = div_up(g->k, BLOCK_K);
     p.step_k = div_up(g->k, p.blocks_k);
     plan_tiles(&p, batch, threads);
     atomic_init(&p.next, 0);

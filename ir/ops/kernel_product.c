@@ -9,11 +9,12 @@
  * hence the wide type W. */
 #define ROW_FN(name, T, W)                                                                         \
     OX_CLONES static void name(const struct ox_product *p, size_t item, size_t i) {                \
-        const T *a = (const T *)p->a + (p->a_at ? p->a_at[item] : 0) + i * p->a_rs;                \
-        const T *b = (const T *)p->b + (p->b_at ? p->b_at[item] : 0);                              \
         T *c = (T *)p->c + (p->c_at ? p->c_at[item] : 0) + i * p->c_rs;                            \
         for (size_t j = 0; !p->add && j < p->n; j++)                                               \
             c[j] = 0;                                                                              \
+        if (p->k == 0) return; /* then A and B may be NULL */                                      \
+        const T *a = (const T *)p->a + (p->a_at ? p->a_at[item] : 0) + i * p->a_rs;                \
+        const T *b = (const T *)p->b + (p->b_at ? p->b_at[item] : 0);                              \
         for (size_t k = 0; k < p->k; k++) {                                                        \
             W x = (W)a[k * p->a_cs];                                                               \
             const T *row = b + k * p->b_rs;                                                        \

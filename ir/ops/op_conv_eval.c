@@ -47,8 +47,8 @@ static ox_status set_up(struct conv *v, const struct ox_call *call, const struct
     v->group = (size_t)p->group;
     v->c = (size_t)w->dims[1];
     v->m = (size_t)w->dims[0] / v->group;
-    v->x = x->data;
-    v->w = w->data;
+    v->x = ox_elements(x);
+    v->w = ox_elements(w);
     v->bias = bias ? bias->data : NULL;
     return OX_OK;
 }

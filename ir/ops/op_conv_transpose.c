@@ -202,8 +202,9 @@ ox_status ox_eval_conv_transpose(const struct ox_call *call, const void *params,
     const ox_tensor *bias = call->n_in > 2 ? in[2] : NULL;
     void *y = (void *)(uintptr_t)out[0]->data; /* not shared yet */
     if (out[0]->dtype == OX_DOUBLE) {
-        run_double(&v, in[0]->data, in[1]->data, bias ? bias->data : NULL, y);
+        run_double(&v, ox_elements(in[0]), ox_elements(in[1]), bias ? bias->data : NULL, y);
         return OX_OK;
     }
-    return run_float(&v, call->ctx, in[0]->data, in[1]->data, bias ? bias->data : NULL, y);
+    return run_float(&v, call->ctx, ox_elements(in[0]), ox_elements(in[1]),
+                     bias ? bias->data : NULL, y);
 }

@@ -8,6 +8,13 @@ static inline bool ox_is_narrow(ox_dtype dtype) {
     return dtype == OX_FLOAT16 || dtype == OX_BFLOAT16;
 }
 
+/* Where the elements are; for an empty tensor some address that is not NULL, so that pointers may
+ * be computed from it. */
+static inline const void *ox_elements(const ox_tensor *tensor) {
+    static const double none = 0;
+    return tensor->data ? tensor->data : &none;
+}
+
 /* A tensor of `dtype` (float, float16, bfloat16) with the values of one of these types; the same
  * one, counted once more, where nothing changes. */
 OX_MUST_USE ox_status ox_tensor_to(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tensor,

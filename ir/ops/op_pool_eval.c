@@ -76,7 +76,7 @@ static ox_status set_up(struct pool *v, const struct ox_call *call, const struct
                        .column_major = p->column_major,
                        .include_pad = p->count_include_pad,
                        .p = p->p,
-                       .x = x->data,
+                       .x = ox_elements(x),
                        .rank = p->window.rank,
                        .planes = 1,
                        .in_plane = 1,
@@ -209,7 +209,7 @@ ox_status ox_eval_global_pool(const struct ox_call *call, const void *params,
     struct global g = {.kind = *(const enum ox_pool_kind *)call->op->family,
                        .p = p->p,
                        .dtype = x->dtype,
-                       .x = x->data};
+                       .x = ox_elements(x)};
     OX_TRY(ox_tensor_new_raw(&out[0], &g.y, call->ctx, x->dtype, x->rank, dims));
     if (out[0]->count == 0) return OX_OK;
     g.n = x->count / out[0]->count;

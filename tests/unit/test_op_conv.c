@@ -448,6 +448,38 @@ START_TEST(huge_padding_with_few_outputs) {
 }
 END_TEST
 
+/* Nothing but padding, and nothing to sum over: the bias. */
+START_TEST(empty_data_gives_the_bias) {
+    for (int64_t c = 0; c <= 2; c++) {
+        struct oh h;
+        oh_init(&h, "Conv", 13, 1);
+        oh_input(&h, OX_FLOAT, OH_DIMS(1, c, 0, 3));
+        oh_input(&h, OX_FLOAT, OH_DIMS(2, c, 1, 1));
+        oh_input_of(&h, OX_FLOAT, OH_DIMS(2), (float[]){5, 6});
+        OH_INTS(&h, "pads", 1, 0, 0, 0);
+        ck_assert_msg(oh_eval(&h, 1) == OX_OK, "%s", h.text);
+        oh_expect_dims(&h, 0, OH_DIMS(1, 2, 1, 3));
+        oh_expect_floats(&h, 0, 6, (double[]){5, 5, 5, 6, 6, 6}, 0);
+        oh_fini(&h);
+    }
+    struct oh h;
+    oh_init(&h, "Conv", 13, 1);
+    oh_input(&h, OX_DOUBLE, OH_DIMS(1, 1, 0));
+    oh_input(&h, OX_DOUBLE, OH_DIMS(1, 1, 1));
+    OH_INTS(&h, "pads", 1, 1);
+    ck_assert_int_eq(oh_eval(&h, 1), OX_OK);
+    oh_expect_dims(&h, 0, OH_DIMS(1, 1, 2));
+    oh_fini(&h);
+    oh_init(&h, "ConvTranspose", 13, 1);
+    oh_input(&h, OX_FLOAT, OH_DIMS(1, 0, 2));
+    oh_input(&h, OX_FLOAT, OH_DIMS(0, 1, 2));
+    oh_input_of(&h, OX_FLOAT, OH_DIMS(1), (float[]){5});
+    ck_assert_int_eq(oh_eval(&h, 1), OX_OK);
+    oh_expect_floats(&h, 0, 3, (double[]){5, 5, 5}, 0);
+    oh_fini(&h);
+}
+END_TEST
+
 START_TEST(symbolic_outputs_are_floor_expressions) {
     /* types only: x float[N,2,H,W]; stride 2, kernel 3, pads 1: (H - 1) / 2 + 1 in canonical form
      */
@@ -498,6 +530,7 @@ int main(void) {
     tcase_add_test(t, wrong_attributes);
     tcase_add_test(t, wrong_shapes);
     tcase_add_test(t, huge_padding_with_few_outputs);
+    tcase_add_test(t, empty_data_gives_the_bias);
     tcase_add_test(t, symbolic_outputs_are_floor_expressions);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

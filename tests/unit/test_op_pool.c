@@ -264,6 +264,23 @@ START_TEST(absurd_windows_are_cheap) {
 }
 END_TEST
 
+START_TEST(empty_data_pools_to_nothing_or_padding) {
+    static const char *const ops[] = {"MaxPool", "AveragePool", "LpPool"};
+    for (int i = 0; i < 3; i++) {
+        struct oh h;
+        oh_init(&h, ops[i], 22, 1);
+        oh_input(&h, OX_FLOAT, OH_DIMS(1, 1, 0, 2));
+        OH_INTS(&h, "kernel_shape", 1, 1);
+        OH_INTS(&h, "pads", 1, 0, 0, 0);
+        ck_assert_msg(oh_eval(&h, i == 0 ? 2 : 1) == OX_OK, "%s", h.text);
+        double none = i == 0 ? -INFINITY : 0;
+        oh_expect_dims(&h, 0, OH_DIMS(1, 1, 1, 2));
+        oh_expect_floats(&h, 0, 2, (double[]){none, none}, 0);
+        oh_fini(&h);
+    }
+}
+END_TEST
+
 static void expect_invalid(struct oh *h) {
     ck_assert_int_eq(oh_eval(h, 1), OX_INVALID);
     ck_assert_int_eq(oh_infer(h, 1, true), OX_INVALID);
@@ -314,6 +331,7 @@ int main(void) {
     tcase_add_test(t, global_pools);
     tcase_add_test(t, lp_of_version_one);
     tcase_add_test(t, absurd_windows_are_cheap);
+    tcase_add_test(t, empty_data_pools_to_nothing_or_padding);
     tcase_add_test(t, wrong_inputs);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
