@@ -3,20 +3,18 @@
  * Identities used (a, b, c, q, r integers, c > 0; floor division):
  *   floor((q*b + r) / b) = q + floor(r / b)          floor(g*a / (g*b)) = floor(a / b)
  *   floor((floor(a/c) + r) / b) = floor((a + c*r) / (b*c)), b > 0
- *   ceil(a / b) = floor((a + b - 1) / b), b > 0      (g*a + r) mod (g*c) = g*((a + floor(r/g)) mod c) + r mod g
- *   min(a + c, b + c) = min(a, b) + c, likewise max
+ *   ceil(a / b) = floor((a + b - 1) / b), b > 0      (g*a + r) mod (g*c) = g*((a + floor(r/g)) mod
+ * c) + r mod g min(a + c, b + c) = min(a, b) + c, likewise max
  */
 #include "ir/base/dim_priv.h"
 
 /* ---- sums and products ----------------------------------------------------------------------- */
 
-static bool both_nonneg(ox_dim a, ox_dim b)
-{
+static bool both_nonneg(ox_dim a, ox_dim b) {
     return ox_dim_ge(a, 0) && ox_dim_ge(b, 0);
 }
 
-ox_status ox_dim_add(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
-{
+ox_status ox_dim_add(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b) {
     int64_t k;
     if ((!a.e || !b.e) && !ox_add_i64(&k, a.k, b.k)) { /* a constant needs no new expression */
         *out = (ox_dim){k, a.e ? a.e : b.e};
@@ -29,8 +27,7 @@ ox_status ox_dim_add(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
     return ox_dim_of_poly(out, dims, &p);
 }
 
-ox_status ox_dim_sub(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
-{
+ox_status ox_dim_sub(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b) {
     struct ox_poly p, q;
     ox_poly_set(&p, a);
     ox_poly_set(&q, b);
@@ -38,8 +35,7 @@ ox_status ox_dim_sub(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
     return ox_dim_of_poly(out, dims, &p);
 }
 
-ox_status ox_dim_mul(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
-{
+ox_status ox_dim_mul(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b) {
     struct ox_poly p, q, product;
     ox_poly_set(&p, a);
     ox_poly_set(&q, b);
@@ -51,13 +47,11 @@ ox_status ox_dim_mul(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
 
 static const struct ox_term one_term; /* the empty monomial */
 
-static uint64_t magnitude(int64_t v)
-{
+static uint64_t magnitude(int64_t v) {
     return v < 0 ? (uint64_t)0 - (uint64_t)v : (uint64_t)v;
 }
 
-static uint64_t gcd_u64(uint64_t a, uint64_t b)
-{
+static uint64_t gcd_u64(uint64_t a, uint64_t b) {
     while (b) {
         uint64_t r = a % b;
         a = b;
@@ -66,16 +60,14 @@ static uint64_t gcd_u64(uint64_t a, uint64_t b)
     return a;
 }
 
-static uint64_t terms_gcd(const struct ox_poly *p, uint64_t g)
-{
+static uint64_t terms_gcd(const struct ox_poly *p, uint64_t g) {
     for (size_t i = 0; i < p->n; i++)
         g = gcd_u64(g, magnitude(p->terms[i].coef));
     return g;
 }
 
 /* Divides every coefficient by g > 0, which divides those of the terms; the constant is floored. */
-static void divide_content(struct ox_poly *p, int64_t g)
-{
+static void divide_content(struct ox_poly *p, int64_t g) {
     for (size_t i = 0; i < p->n; i++)
         p->terms[i].coef /= g;
     p->k = ox_floor_div(p->k, g);
@@ -83,8 +75,7 @@ static void divide_content(struct ox_poly *p, int64_t g)
 
 /* r = q*b + (new r), taking from each term of r as much as the leading term of b allows.
  * b's leading coefficient is positive. False: overflow, or too many steps. */
-static bool divide(struct ox_poly *q, struct ox_poly *r, const struct ox_poly *b)
-{
+static bool divide(struct ox_poly *q, struct ox_poly *r, const struct ox_poly *b) {
     struct ox_term lead = b->n ? b->terms[0] : one_term, t;
     int64_t lead_coef = b->n ? lead.coef : b->k;
     size_t i = 0;
@@ -120,16 +111,14 @@ static bool divide(struct ox_poly *q, struct ox_poly *r, const struct ox_poly *b
     return true;
 }
 
-static void negate(struct ox_poly *p)
-{
+static void negate(struct ox_poly *p) {
     p->k = -p->k;
     for (size_t i = 0; i < p->n; i++)
         p->terms[i].coef = -p->terms[i].coef;
 }
 
 /* True if negating would overflow. */
-static bool has_int_min(const struct ox_poly *p)
-{
+static bool has_int_min(const struct ox_poly *p) {
     bool found = p->k == INT64_MIN;
     for (size_t i = 0; i < p->n; i++)
         found = found || p->terms[i].coef == INT64_MIN;
@@ -137,8 +126,7 @@ static bool has_int_min(const struct ox_poly *p)
 }
 
 /* The largest monomial that divides all terms of both; empty where one of them has a constant. */
-static struct ox_term common_monomial(const struct ox_poly *a, const struct ox_poly *b)
-{
+static struct ox_term common_monomial(const struct ox_poly *a, const struct ox_poly *b) {
     struct ox_term common = {0};
     if (a->k || b->k || a->n == 0 || b->n == 0) return common;
     common = b->terms[0];
@@ -160,20 +148,19 @@ static struct ox_term common_monomial(const struct ox_poly *a, const struct ox_p
     return common;
 }
 
-static void divide_monomial(struct ox_poly *p, const struct ox_term *m)
-{
+static void divide_monomial(struct ox_poly *p, const struct ox_term *m) {
     struct ox_poly r = {.k = p->k};
     for (size_t i = 0; i < p->n; i++) {
         struct ox_term t;
         int64_t coef = p->terms[i].coef;
-        if (ox_term_div(&t, &p->terms[i], m)) (void)ox_poly_add_term(&r, coef, &t); /* no new terms */
+        if (ox_term_div(&t, &p->terms[i], m))
+            (void)ox_poly_add_term(&r, coef, &t); /* no new terms */
     }
     *p = r;
 }
 
 /* Divides a and b by what both have in common: floor(a / b) stays, b's sign too. */
-static void cancel(struct ox_poly *a, struct ox_poly *b)
-{
+static void cancel(struct ox_poly *a, struct ox_poly *b) {
     uint64_t g = gcd_u64(terms_gcd(a, magnitude(a->k)), terms_gcd(b, magnitude(b->k)));
     if (g > 1 && g <= INT64_MAX) {
         divide_content(a, (int64_t)g);
@@ -186,10 +173,9 @@ static void cancel(struct ox_poly *a, struct ox_poly *b)
     }
 }
 
-/* floor((floor(x/c) + rest) / b) to floor((x + c*rest) / (b*c)), where a has exactly one such quotient.
- * True if it was done. */
-static bool unnest(struct ox_poly *a, struct ox_poly *b)
-{
+/* floor((floor(x/c) + rest) / b) to floor((x + c*rest) / (b*c)), where a has exactly one such
+ * quotient. True if it was done. */
+static bool unnest(struct ox_poly *a, struct ox_poly *b) {
     const struct ox_expr *found = NULL;
     if (b->n) return false;
     for (size_t i = 0; i < a->n; i++) {
@@ -217,16 +203,14 @@ static bool unnest(struct ox_poly *a, struct ox_poly *b)
 }
 
 /* 0 <= a < b, proved. */
-static bool below(const struct ox_poly *a, const struct ox_poly *b)
-{
+static bool below(const struct ox_poly *a, const struct ox_poly *b) {
     struct ox_poly d = *b;
     if (!ox_poly_nonneg(a) || !ox_poly_add(&d, a, -1)) return false;
     return !ox_add_i64(&d.k, d.k, -1) && ox_poly_nonneg(&d);
 }
 
 /* True if the interval of floor(a / b) is one number. */
-static bool one_quotient(int64_t *q, const struct ox_poly *a, const struct ox_poly *b)
-{
+static bool one_quotient(int64_t *q, const struct ox_poly *a, const struct ox_poly *b) {
     int64_t alo, ahi, blo, bhi, lo, hi;
     ox_poly_range(&alo, &ahi, a);
     ox_poly_range(&blo, &bhi, b);
@@ -237,10 +221,9 @@ static bool one_quotient(int64_t *q, const struct ox_poly *a, const struct ox_po
     return below(a, b);
 }
 
-/* Brings a to a remainder and adds the quotient to *whole. False: overflow. Sets *done where nothing
- * remains. `a` and `b` are the numerator and denominator still to be divided afterwards. */
-static bool reduce(struct ox_poly *whole, struct ox_poly *a, struct ox_poly *b, bool *done)
-{
+/* Brings a to a remainder and adds the quotient to *whole. False: overflow. Sets *done where
+ * nothing remains. `a` and `b` are the numerator and denominator still to be divided afterwards. */
+static bool reduce(struct ox_poly *whole, struct ox_poly *a, struct ox_poly *b, bool *done) {
     struct ox_poly q, r;
     *done = false;
     for (int round = 0; round < 2 * OX_DIM_MAX_DEPTH; round++) {
@@ -277,8 +260,7 @@ static bool reduce(struct ox_poly *whole, struct ox_poly *a, struct ox_poly *b, 
     return true;
 }
 
-ox_status ox_dim_floordiv(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
-{
+ox_status ox_dim_floordiv(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b) {
     struct ox_poly p, q, whole = {.k = 0};
     bool nonneg = both_nonneg(a, b), done;
     ox_poly_set(&p, a);
@@ -302,8 +284,7 @@ ox_status ox_dim_floordiv(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
     return ox_dim_add(out, dims, w, rest);
 }
 
-ox_status ox_dim_ceildiv(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
-{
+ox_status ox_dim_ceildiv(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b) {
     if (!b.e && b.k < 0 && b.k != INT64_MIN) {
         OX_TRY(ox_dim_sub(&a, dims, ox_dim_const(0), a));
         b.k = -b.k;
@@ -320,8 +301,7 @@ ox_status ox_dim_ceildiv(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
     return ox_dim_sub(out, dims, ox_dim_const(0), a);
 }
 
-ox_status ox_dim_mod(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
-{
+ox_status ox_dim_mod(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b) {
     struct ox_poly p, q, unused;
     bool nonneg = both_nonneg(a, b);
     ox_poly_set(&p, a);
@@ -362,8 +342,7 @@ ox_status ox_dim_mod(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
 /* ---- minimum and maximum --------------------------------------------------------------------- */
 
 /* a - b >= 0, proved. */
-static bool not_less(ox_dim a, ox_dim b)
-{
+static bool not_less(ox_dim a, ox_dim b) {
     struct ox_poly p, q;
     ox_poly_set(&p, a);
     ox_poly_set(&q, b);
@@ -371,16 +350,14 @@ static bool not_less(ox_dim a, ox_dim b)
 }
 
 /* The operand that is the extremum, if one is known to be; else NULL. */
-static const ox_dim *winner(enum ox_expr_kind kind, const ox_dim *a, const ox_dim *b)
-{
+static const ox_dim *winner(enum ox_expr_kind kind, const ox_dim *a, const ox_dim *b) {
     if (not_less(*a, *b)) return kind == OX_EXPR_MAX ? a : b;
     if (not_less(*b, *a)) return kind == OX_EXPR_MAX ? b : a;
     return NULL;
 }
 
 /* Is d the atom extremum(x, y) + k? Then its operands, k added. */
-static bool is_extremum(enum ox_expr_kind kind, ox_dim d, ox_dim *x, ox_dim *y)
-{
+static bool is_extremum(enum ox_expr_kind kind, ox_dim d, ox_dim *x, ox_dim *y) {
     if (!d.e || d.e->n != 1) return false;
     const struct ox_term *t = &d.e->terms[0];
     if (t->coef != 1 || t->degree != 1 || t->atoms[0]->kind != kind) return false;
@@ -390,8 +367,7 @@ static bool is_extremum(enum ox_expr_kind kind, ox_dim d, ox_dim *x, ox_dim *y)
 }
 
 /* extremum(extremum(x, y), b) to extremum(w, rest) where b and one of x, y can be compared. */
-static bool flatten(enum ox_expr_kind kind, ox_dim *a, ox_dim *b)
-{
+static bool flatten(enum ox_expr_kind kind, ox_dim *a, ox_dim *b) {
     ox_dim x, y;
     const ox_dim *w;
     if (!is_extremum(kind, *a, &x, &y)) return false;
@@ -408,10 +384,10 @@ static bool flatten(enum ox_expr_kind kind, ox_dim *a, ox_dim *b)
     return false;
 }
 
-/* The atom in its one form: constant or younger operand second, common offset and factor outside. */
+/* The atom in its one form: constant or younger operand second, common offset and factor outside.
+ */
 static ox_status extremum_atom(ox_dim *out, struct ox_dims *dims, enum ox_expr_kind kind, ox_dim a,
-                               ox_dim b)
-{
+                               ox_dim b) {
     if (!a.e || (b.e && b.e->id < a.e->id)) {
         ox_dim t = a;
         a = b;
@@ -422,7 +398,8 @@ static ox_status extremum_atom(ox_dim *out, struct ox_dims *dims, enum ox_expr_k
     ox_poly_set(&p, a);
     ox_poly_set(&q, b);
     p.k = 0;
-    if (__builtin_sub_overflow(q.k, offset, &q.k)) return ox_dim_give_up(out, dims, both_nonneg(a, b));
+    if (__builtin_sub_overflow(q.k, offset, &q.k))
+        return ox_dim_give_up(out, dims, both_nonneg(a, b));
     uint64_t g = terms_gcd(&q, terms_gcd(&p, magnitude(q.k)));
     if (g > 1 && g <= INT64_MAX) {
         scale = (int64_t)g;
@@ -436,8 +413,8 @@ static ox_status extremum_atom(ox_dim *out, struct ox_dims *dims, enum ox_expr_k
     return ox_dim_add(out, dims, a, ox_dim_const(offset));
 }
 
-static ox_status extremum(ox_dim *out, struct ox_dims *dims, enum ox_expr_kind kind, ox_dim a, ox_dim b)
-{
+static ox_status extremum(ox_dim *out, struct ox_dims *dims, enum ox_expr_kind kind, ox_dim a,
+                          ox_dim b) {
     for (int round = 0; round < 2 * OX_DIM_MAX_DEPTH; round++) {
         const ox_dim *w = winner(kind, &a, &b);
         if (w) {
@@ -449,12 +426,10 @@ static ox_status extremum(ox_dim *out, struct ox_dims *dims, enum ox_expr_kind k
     return extremum_atom(out, dims, kind, a, b);
 }
 
-ox_status ox_dim_min(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
-{
+ox_status ox_dim_min(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b) {
     return extremum(out, dims, OX_EXPR_MIN, a, b);
 }
 
-ox_status ox_dim_max(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
-{
+ox_status ox_dim_max(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b) {
     return extremum(out, dims, OX_EXPR_MAX, a, b);
 }

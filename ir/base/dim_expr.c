@@ -3,23 +3,20 @@
 
 /* ---- terms and polynomials ------------------------------------------------------------------- */
 
-int ox_term_cmp(const struct ox_term *a, const struct ox_term *b)
-{
+int ox_term_cmp(const struct ox_term *a, const struct ox_term *b) {
     if (a->degree != b->degree) return a->degree > b->degree ? -1 : 1;
     for (uint32_t i = 0; i < a->degree; i++)
         if (a->atoms[i] != b->atoms[i]) return a->atoms[i]->id < b->atoms[i]->id ? -1 : 1;
     return 0;
 }
 
-void ox_poly_set(struct ox_poly *p, ox_dim d)
-{
+void ox_poly_set(struct ox_poly *p, ox_dim d) {
     p->k = d.k;
     p->n = d.e ? d.e->n : 0;
     if (p->n) memcpy(p->terms, d.e->terms, p->n * sizeof *p->terms);
 }
 
-bool ox_poly_add_term(struct ox_poly *p, int64_t coef, const struct ox_term *monomial)
-{
+bool ox_poly_add_term(struct ox_poly *p, int64_t coef, const struct ox_term *monomial) {
     if (coef == 0) return true;
     if (monomial->degree == 0) return !ox_add_i64(&p->k, p->k, coef);
     size_t i = 0;
@@ -43,8 +40,7 @@ bool ox_poly_add_term(struct ox_poly *p, int64_t coef, const struct ox_term *mon
     return true;
 }
 
-bool ox_poly_add(struct ox_poly *p, const struct ox_poly *q, int64_t scale)
-{
+bool ox_poly_add(struct ox_poly *p, const struct ox_poly *q, int64_t scale) {
     int64_t c;
     if (ox_mul_i64(&c, q->k, scale) || ox_add_i64(&p->k, p->k, c)) return false;
     for (size_t i = 0; i < q->n; i++) {
@@ -54,8 +50,7 @@ bool ox_poly_add(struct ox_poly *p, const struct ox_poly *q, int64_t scale)
     return true;
 }
 
-bool ox_term_mul(struct ox_term *out, const struct ox_term *a, const struct ox_term *b)
-{
+bool ox_term_mul(struct ox_term *out, const struct ox_term *a, const struct ox_term *b) {
     struct ox_term t = {0};
     if (a->degree + b->degree > OX_DIM_MAX_DEGREE) return false;
     if (ox_mul_i64(&t.coef, a->coef, b->coef)) return false;
@@ -67,8 +62,7 @@ bool ox_term_mul(struct ox_term *out, const struct ox_term *a, const struct ox_t
     return true;
 }
 
-bool ox_term_div(struct ox_term *out, const struct ox_term *a, const struct ox_term *b)
-{
+bool ox_term_div(struct ox_term *out, const struct ox_term *a, const struct ox_term *b) {
     struct ox_term t = {.coef = 1};
     uint32_t j = 0;
     for (uint32_t i = 0; i < a->degree; i++) {
@@ -82,8 +76,7 @@ bool ox_term_div(struct ox_term *out, const struct ox_term *a, const struct ox_t
     return true;
 }
 
-bool ox_poly_mul(struct ox_poly *p, const struct ox_poly *a, const struct ox_poly *b)
-{
+bool ox_poly_mul(struct ox_poly *p, const struct ox_poly *a, const struct ox_poly *b) {
     static const struct ox_term one = {0};
     int64_t k;
     p->k = 0;
@@ -105,23 +98,20 @@ bool ox_poly_mul(struct ox_poly *p, const struct ox_poly *a, const struct ox_pol
 
 /* ---- intervals ------------------------------------------------------------------------------- */
 
-/* Wide numbers hold any product of two int64; +-WIDE_INF mean no bound, and are so far out that adding
- * a few finite numbers leaves them beyond every int64. */
+/* Wide numbers hold any product of two int64; +-WIDE_INF mean no bound, and are so far out that
+ * adding a few finite numbers leaves them beyond every int64. */
 typedef __int128 wide;
 #define WIDE_INF ((wide)1 << 100)
 
-static wide wide_clamp(wide v)
-{
+static wide wide_clamp(wide v) {
     return v > WIDE_INF ? WIDE_INF : v < -WIDE_INF ? -WIDE_INF : v;
 }
 
-static wide wide_of(int64_t v)
-{
+static wide wide_of(int64_t v) {
     return v == OX_DIM_NO_LO ? -WIDE_INF : v == OX_DIM_NO_HI ? WIDE_INF : v;
 }
 
-static wide wide_mul(wide a, wide b)
-{
+static wide wide_mul(wide a, wide b) {
     if (a == 0 || b == 0) return 0;
     bool huge = a >= WIDE_INF || a <= -WIDE_INF || b >= WIDE_INF || b <= -WIDE_INF;
     if (!huge) return wide_clamp(a * b);
@@ -129,18 +119,15 @@ static wide wide_mul(wide a, wide b)
 }
 
 /* A bound that int64 cannot hold becomes the nearest true statement. */
-static int64_t lo_of(wide v)
-{
+static int64_t lo_of(wide v) {
     return v <= INT64_MIN ? OX_DIM_NO_LO : v >= INT64_MAX ? INT64_MAX - 1 : (int64_t)v;
 }
 
-static int64_t hi_of(wide v)
-{
+static int64_t hi_of(wide v) {
     return v >= INT64_MAX ? OX_DIM_NO_HI : v <= INT64_MIN ? INT64_MIN + 1 : (int64_t)v;
 }
 
-static void range_mul(int64_t *lo, int64_t *hi, int64_t blo, int64_t bhi)
-{
+static void range_mul(int64_t *lo, int64_t *hi, int64_t blo, int64_t bhi) {
     wide c[4] = {wide_mul(wide_of(*lo), wide_of(blo)), wide_mul(wide_of(*lo), wide_of(bhi)),
                  wide_mul(wide_of(*hi), wide_of(blo)), wide_mul(wide_of(*hi), wide_of(bhi))};
     wide least = c[0], most = c[0];
@@ -152,16 +139,15 @@ static void range_mul(int64_t *lo, int64_t *hi, int64_t blo, int64_t bhi)
     *hi = hi_of(most);
 }
 
-void ox_term_range(int64_t *lo, int64_t *hi, const struct ox_term *t)
-{
+void ox_term_range(int64_t *lo, int64_t *hi, const struct ox_term *t) {
     *lo = *hi = 1;
     for (uint32_t i = 0; i < t->degree; i++)
         range_mul(lo, hi, t->atoms[i]->lo, t->atoms[i]->hi);
     range_mul(lo, hi, t->coef, t->coef);
 }
 
-static void terms_range(int64_t *lo, int64_t *hi, int64_t k, const struct ox_term *terms, size_t n)
-{
+static void terms_range(int64_t *lo, int64_t *hi, int64_t k, const struct ox_term *terms,
+                        size_t n) {
     wide l = k, h = k;
     for (size_t i = 0; i < n; i++) {
         int64_t tlo, thi;
@@ -173,13 +159,11 @@ static void terms_range(int64_t *lo, int64_t *hi, int64_t k, const struct ox_ter
     *hi = hi_of(h);
 }
 
-void ox_poly_range(int64_t *lo, int64_t *hi, const struct ox_poly *p)
-{
+void ox_poly_range(int64_t *lo, int64_t *hi, const struct ox_poly *p) {
     terms_range(lo, hi, p->k, p->terms, p->n);
 }
 
-void ox_dim_range(int64_t *lo, int64_t *hi, ox_dim d)
-{
+void ox_dim_range(int64_t *lo, int64_t *hi, ox_dim d) {
     if (!d.e) {
         *lo = *hi = d.k;
         return;
@@ -188,8 +172,8 @@ void ox_dim_range(int64_t *lo, int64_t *hi, ox_dim d)
     *hi = d.e->hi == OX_DIM_NO_HI ? OX_DIM_NO_HI : hi_of((wide)d.e->hi + d.k);
 }
 
-void ox_range_floordiv(int64_t *lo, int64_t *hi, int64_t alo, int64_t ahi, int64_t blo, int64_t bhi)
-{
+void ox_range_floordiv(int64_t *lo, int64_t *hi, int64_t alo, int64_t ahi, int64_t blo,
+                       int64_t bhi) {
     *lo = OX_DIM_NO_LO;
     *hi = OX_DIM_NO_HI;
     if (blo == 0) blo = 1;
@@ -208,8 +192,7 @@ void ox_range_floordiv(int64_t *lo, int64_t *hi, int64_t alo, int64_t ahi, int64
     }
 }
 
-static void atom_range(int64_t *lo, int64_t *hi, enum ox_expr_kind kind, ox_dim a, ox_dim b)
-{
+static void atom_range(int64_t *lo, int64_t *hi, enum ox_expr_kind kind, ox_dim a, ox_dim b) {
     int64_t alo, ahi, blo, bhi;
     *lo = OX_DIM_NO_LO;
     *hi = OX_DIM_NO_HI;
@@ -235,20 +218,19 @@ static void atom_range(int64_t *lo, int64_t *hi, enum ox_expr_kind kind, ox_dim 
 
 /* ---- interning ------------------------------------------------------------------------------- */
 
-static uint64_t mix(uint64_t h, uint64_t v)
-{
+static uint64_t mix(uint64_t h, uint64_t v) {
     h = (h ^ v) * UINT64_C(0xff51afd7ed558ccd);
     return h ^ (h >> 32);
 }
 
-static uint64_t mix_dim(uint64_t h, ox_dim d)
-{
+static uint64_t mix_dim(uint64_t h, ox_dim d) {
     return mix(mix(h, (uint64_t)d.k), d.e ? d.e->id : UINT32_MAX);
 }
 
-/* The table's address is the seed: it cannot be known to a file, and the table is never iterated. */
-static uint32_t expr_hash(const struct ox_dims *dims, const struct ox_expr *key, const struct ox_term *terms)
-{
+/* The table's address is the seed: it cannot be known to a file, and the table is never iterated.
+ */
+static uint32_t expr_hash(const struct ox_dims *dims, const struct ox_expr *key,
+                          const struct ox_term *terms) {
     uint64_t h = mix((uint64_t)(uintptr_t)dims, key->kind);
     h = mix(h, (uint64_t)(uintptr_t)key->name);
     h = mix(h, key->number);
@@ -262,8 +244,8 @@ static uint32_t expr_hash(const struct ox_dims *dims, const struct ox_expr *key,
     return (uint32_t)(h ^ (h >> 29));
 }
 
-static bool expr_same(const struct ox_expr *e, const struct ox_expr *key, const struct ox_term *terms)
-{
+static bool expr_same(const struct ox_expr *e, const struct ox_expr *key,
+                      const struct ox_term *terms) {
     if (e->hash != key->hash || e->kind != key->kind || e->name != key->name ||
         e->number != key->number || e->n != key->n || !ox_dim_same(e->a, key->a) ||
         !ox_dim_same(e->b, key->b))
@@ -274,16 +256,14 @@ static bool expr_same(const struct ox_expr *e, const struct ox_expr *key, const 
     return true;
 }
 
-static void weigh_dim(struct ox_expr *e, ox_dim d)
-{
+static void weigh_dim(struct ox_expr *e, ox_dim d) {
     if (!d.e) return;
     e->weight += d.e->weight;
     e->known = e->known && d.e->known;
     if (d.e->depth >= e->depth) e->depth = d.e->depth + 1;
 }
 
-static void weigh(struct ox_expr *e, const struct ox_term *terms)
-{
+static void weigh(struct ox_expr *e, const struct ox_term *terms) {
     e->known = e->kind != OX_EXPR_UNKNOWN && e->kind != OX_EXPR_UNKNOWN_INT;
     e->depth = 0;
     e->weight = 1;
@@ -300,8 +280,7 @@ static void weigh(struct ox_expr *e, const struct ox_term *terms)
     }
 }
 
-static ox_status table_grow(struct ox_dims *dims)
-{
+static ox_status table_grow(struct ox_dims *dims) {
     size_t cap = dims->cap ? dims->cap * 2 : 64;
     const struct ox_expr **slots;
     OX_TRY(ox_alloc(dims->arena.ctx, &slots, cap, sizeof *slots));
@@ -319,10 +298,10 @@ static ox_status table_grow(struct ox_dims *dims)
     return OX_OK;
 }
 
-/* The one expression equal to key (whose terms stand apart); *out is NULL where it would be too heavy. */
+/* The one expression equal to key (whose terms stand apart); *out is NULL where it would be too
+ * heavy. */
 static ox_status intern(const struct ox_expr **out, struct ox_dims *dims, struct ox_expr *key,
-                        const struct ox_term *terms)
-{
+                        const struct ox_term *terms) {
     if (dims->used * 4 >= dims->cap * 3) OX_TRY(table_grow(dims));
     key->hash = expr_hash(dims, key, terms);
     size_t at = key->hash & (dims->cap - 1);
@@ -351,8 +330,7 @@ static ox_status intern(const struct ox_expr **out, struct ox_dims *dims, struct
     return OX_OK;
 }
 
-ox_status ox_dim_of_poly(ox_dim *out, struct ox_dims *dims, const struct ox_poly *p)
-{
+ox_status ox_dim_of_poly(ox_dim *out, struct ox_dims *dims, const struct ox_poly *p) {
     struct ox_expr key = {.kind = OX_EXPR_SUM, .n = p->n};
     const struct ox_expr *e;
     if (p->n == 0) {
@@ -370,8 +348,7 @@ ox_status ox_dim_of_poly(ox_dim *out, struct ox_dims *dims, const struct ox_poly
 }
 
 /* The sum that is just this atom. */
-static ox_status dim_of_atom(ox_dim *out, struct ox_dims *dims, struct ox_expr *key)
-{
+static ox_status dim_of_atom(ox_dim *out, struct ox_dims *dims, struct ox_expr *key) {
     const struct ox_expr *atom, *sum = NULL;
     OX_TRY(intern(&atom, dims, key, NULL));
     if (atom) {
@@ -388,43 +365,37 @@ static ox_status dim_of_atom(ox_dim *out, struct ox_dims *dims, struct ox_expr *
     return OX_OK;
 }
 
-ox_status ox_dim_atom(ox_dim *out, struct ox_dims *dims, enum ox_expr_kind kind, ox_dim a, ox_dim b)
-{
+ox_status ox_dim_atom(ox_dim *out, struct ox_dims *dims, enum ox_expr_kind kind, ox_dim a,
+                      ox_dim b) {
     struct ox_expr key = {.kind = kind, .a = a, .b = b};
     return dim_of_atom(out, dims, &key);
 }
 
-ox_status ox_dim_symbol(ox_dim *out, struct ox_dims *dims, ox_name name)
-{
+ox_status ox_dim_symbol(ox_dim *out, struct ox_dims *dims, ox_name name) {
     struct ox_expr key = {.kind = OX_EXPR_SYMBOL, .name = name};
     return dim_of_atom(out, dims, &key);
 }
 
-ox_status ox_dim_give_up(ox_dim *out, struct ox_dims *dims, bool nonneg)
-{
+ox_status ox_dim_give_up(ox_dim *out, struct ox_dims *dims, bool nonneg) {
     struct ox_expr key = {.kind = nonneg ? OX_EXPR_UNKNOWN : OX_EXPR_UNKNOWN_INT,
                           .number = dims->next_unknown++};
     return dim_of_atom(out, dims, &key);
 }
 
-ox_status ox_dim_unknown(ox_dim *out, struct ox_dims *dims)
-{
+ox_status ox_dim_unknown(ox_dim *out, struct ox_dims *dims) {
     return ox_dim_give_up(out, dims, true);
 }
 
-ox_status ox_dim_unknown_int(ox_dim *out, struct ox_dims *dims)
-{
+ox_status ox_dim_unknown_int(ox_dim *out, struct ox_dims *dims) {
     return ox_dim_give_up(out, dims, false);
 }
 
-void ox_dims_init(struct ox_dims *dims, ox_ctx *ctx)
-{
+void ox_dims_init(struct ox_dims *dims, ox_ctx *ctx) {
     *dims = (struct ox_dims){0};
     ox_arena_init(&dims->arena, ctx);
 }
 
-void ox_dims_fini(struct ox_dims *dims)
-{
+void ox_dims_fini(struct ox_dims *dims) {
     ox_free(dims->arena.ctx, dims->slots);
     ox_arena_fini(&dims->arena);
     *dims = (struct ox_dims){0};

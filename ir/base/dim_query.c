@@ -8,8 +8,8 @@
 
 /* ---- signs ----------------------------------------------------------------------------------- */
 
-/* P / scale <= the number in question, scale = slack + 1: that number is an integer, so P >= -slack is
- * enough for it to be >= 0. `budget` bounds the substitutions of one question. */
+/* P / scale <= the number in question, scale = slack + 1: that number is an integer, so P >= -slack
+ * is enough for it to be >= 0. `budget` bounds the substitutions of one question. */
 struct proof {
     struct ox_poly p;
     int64_t slack;
@@ -18,8 +18,7 @@ struct proof {
 static bool prove(const struct proof *s, int depth, int *budget);
 
 /* The term at i without its atom at j. */
-static struct ox_term without(const struct ox_term *t, uint32_t j)
-{
+static struct ox_term without(const struct ox_term *t, uint32_t j) {
     struct ox_term rest = *t;
     rest.degree--;
     memmove(&rest.atoms[j], &rest.atoms[j + 1], (rest.degree - j) * sizeof *rest.atoms);
@@ -27,15 +26,15 @@ static struct ox_term without(const struct ox_term *t, uint32_t j)
 }
 
 /* next = scale * s with the term at i taken away and rest * value in its place. */
-static bool substitute(struct proof *next, const struct proof *s, size_t i, const struct ox_term *rest,
-                       const struct ox_poly *value, int64_t scale)
-{
+static bool substitute(struct proof *next, const struct proof *s, size_t i,
+                       const struct ox_term *rest, const struct ox_poly *value, int64_t scale) {
     struct ox_poly zero = {.k = 0}, factor = {.n = 1, .terms = {*rest}}, product;
     int64_t minus, slack;
     if (rest->degree == 0) factor = (struct ox_poly){.k = rest->coef};
     next->p = zero;
     if (!ox_poly_add(&next->p, &s->p, scale)) return false;
-    if (ox_mul_i64(&minus, s->p.terms[i].coef, scale) || ox_mul_i64(&minus, minus, -1)) return false;
+    if (ox_mul_i64(&minus, s->p.terms[i].coef, scale) || ox_mul_i64(&minus, minus, -1))
+        return false;
     if (!ox_poly_add_term(&next->p, minus, &s->p.terms[i])) return false;
     if (!ox_poly_mul(&product, &factor, value) || !ox_poly_add(&next->p, &product, 1)) return false;
     if (ox_add_i64(&slack, s->slack, 1) || ox_mul_i64(&slack, slack, scale)) return false;
@@ -45,8 +44,7 @@ static bool substitute(struct proof *next, const struct proof *s, size_t i, cons
 
 /* c * floor(x / c) lies in [x - c + 1, x]: the end that makes the whole least. */
 static bool try_quotient(const struct proof *s, size_t i, const struct ox_term *rest,
-                         const struct ox_expr *atom, int depth, int *budget)
-{
+                         const struct ox_expr *atom, int depth, int *budget) {
     struct proof next;
     struct ox_poly value;
     if (atom->b.e || atom->b.k <= 0) return false;
@@ -57,8 +55,7 @@ static bool try_quotient(const struct proof *s, size_t i, const struct ox_term *
 
 /* An extremum is one of its operands; where the bound it gives helps, either operand will do. */
 static bool try_extremum(const struct proof *s, size_t i, const struct ox_term *rest,
-                         const struct ox_expr *atom, int depth, int *budget)
-{
+                         const struct ox_expr *atom, int depth, int *budget) {
     struct proof next;
     struct ox_poly value;
     bool either = (rest->coef < 0) == (atom->kind == OX_EXPR_MIN);
@@ -69,8 +66,7 @@ static bool try_extremum(const struct proof *s, size_t i, const struct ox_term *
     return substitute(&next, s, i, rest, &value, 1) && prove(&next, depth, budget);
 }
 
-static bool prove(const struct proof *s, int depth, int *budget)
-{
+static bool prove(const struct proof *s, int depth, int *budget) {
     int64_t lo, hi;
     ox_poly_range(&lo, &hi, &s->p);
     if (lo != OX_DIM_NO_LO && lo >= -s->slack) return true;
@@ -93,15 +89,13 @@ static bool prove(const struct proof *s, int depth, int *budget)
     return false;
 }
 
-bool ox_poly_nonneg(const struct ox_poly *p)
-{
+bool ox_poly_nonneg(const struct ox_poly *p) {
     struct proof s = {.p = *p, .slack = 0};
     int budget = 32;
     return prove(&s, 4, &budget);
 }
 
-bool ox_dim_ge(ox_dim a, int64_t bound)
-{
+bool ox_dim_ge(ox_dim a, int64_t bound) {
     int64_t lo, hi;
     if (!a.e) return a.k >= bound;
     ox_dim_range(&lo, &hi, a);
@@ -114,16 +108,14 @@ bool ox_dim_ge(ox_dim a, int64_t bound)
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
-ox_name ox_dim_name(ox_dim d)
-{
+ox_name ox_dim_name(ox_dim d) {
     if (!d.e || d.k != 0 || d.e->n != 1) return NULL;
     const struct ox_term *t = &d.e->terms[0];
     bool symbol = t->coef == 1 && t->degree == 1 && t->atoms[0]->kind == OX_EXPR_SYMBOL;
     return symbol ? t->atoms[0]->name : NULL;
 }
 
-bool ox_dim_is_known(ox_dim d)
-{
+bool ox_dim_is_known(ox_dim d) {
     return !d.e || d.e->known;
 }
 
@@ -134,30 +126,28 @@ struct text {
     size_t size, len;
 };
 
-static void put(struct text *t, const char *s)
-{
+static void put(struct text *t, const char *s) {
     for (; *s; s++, t->len++)
         if (t->len + 1 < t->size) t->buf[t->len] = *s;
 }
 
-static void put_number(struct text *t, uint64_t v)
-{
+static void put_number(struct text *t, uint64_t v) {
     char digits[24];
     snprintf(digits, sizeof digits, "%llu", (unsigned long long)v);
     put(t, digits);
 }
 
-static uint64_t magnitude(int64_t v)
-{
+static uint64_t magnitude(int64_t v) {
     return v < 0 ? (uint64_t)0 - (uint64_t)v : (uint64_t)v;
 }
 
 static void put_dim(struct text *t, ox_dim d);
 
-static void put_atom(struct text *t, const struct ox_expr *atom)
-{
-    static const char *const call[] = {
-        [OX_EXPR_FLOORDIV] = "floor(", [OX_EXPR_MOD] = "mod(", [OX_EXPR_MIN] = "min(", [OX_EXPR_MAX] = "max("};
+static void put_atom(struct text *t, const struct ox_expr *atom) {
+    static const char *const call[] = {[OX_EXPR_FLOORDIV] = "floor(",
+                                       [OX_EXPR_MOD] = "mod(",
+                                       [OX_EXPR_MIN] = "min(",
+                                       [OX_EXPR_MAX] = "max("};
     if (atom->kind == OX_EXPR_SYMBOL) {
         put(t, ox_name_text(atom->name));
         return;
@@ -169,8 +159,9 @@ static void put_atom(struct text *t, const struct ox_expr *atom)
     }
     bool quotient = atom->kind == OX_EXPR_FLOORDIV;
     bool wrap_a = quotient && atom->a.e && (atom->a.k != 0 || atom->a.e->n > 1);
-    bool wrap_b = quotient && atom->b.e && (atom->b.k != 0 || atom->b.e->n > 1 ||
-                                            atom->b.e->terms[0].coef != 1 || atom->b.e->terms[0].degree > 1);
+    bool wrap_b = quotient && atom->b.e &&
+                  (atom->b.k != 0 || atom->b.e->n > 1 || atom->b.e->terms[0].coef != 1 ||
+                   atom->b.e->terms[0].degree > 1);
     put(t, call[atom->kind]);
     put(t, wrap_a ? "(" : "");
     put_dim(t, atom->a);
@@ -182,13 +173,11 @@ static void put_atom(struct text *t, const struct ox_expr *atom)
     put(t, ")");
 }
 
-static void put_sign(struct text *t, bool first, bool negative)
-{
+static void put_sign(struct text *t, bool first, bool negative) {
     put(t, first ? (negative ? "-" : "") : (negative ? " - " : " + "));
 }
 
-static void put_dim(struct text *t, ox_dim d)
-{
+static void put_dim(struct text *t, ox_dim d) {
     size_t n = d.e ? d.e->n : 0;
     for (size_t i = 0; i < n; i++) {
         const struct ox_term *term = &d.e->terms[i];
@@ -206,8 +195,7 @@ static void put_dim(struct text *t, ox_dim d)
     }
 }
 
-size_t ox_dim_print(char *buf, size_t size, ox_dim d)
-{
+size_t ox_dim_print(char *buf, size_t size, ox_dim d) {
     struct text t = {buf, size, 0};
     put_dim(&t, d);
     if (size) buf[t.len < size ? t.len : size - 1] = 0;
@@ -218,12 +206,12 @@ size_t ox_dim_print(char *buf, size_t size, ox_dim d)
 
 typedef bool (*value_fn)(void *user, ox_name name, int64_t *out);
 
-static bool eval_atom(int64_t *out, const struct ox_expr *atom, value_fn value, void *user)
-{
+static bool eval_atom(int64_t *out, const struct ox_expr *atom, value_fn value, void *user) {
     int64_t a, b;
     if (atom->kind == OX_EXPR_SYMBOL) return value(user, atom->name, out);
     if (atom->kind < OX_EXPR_FLOORDIV) return false;
-    if (!ox_dim_eval(&a, atom->a, value, user) || !ox_dim_eval(&b, atom->b, value, user)) return false;
+    if (!ox_dim_eval(&a, atom->a, value, user) || !ox_dim_eval(&b, atom->b, value, user))
+        return false;
     if (atom->kind == OX_EXPR_MIN) {
         *out = a < b ? a : b;
     } else if (atom->kind == OX_EXPR_MAX) {
@@ -235,14 +223,14 @@ static bool eval_atom(int64_t *out, const struct ox_expr *atom, value_fn value, 
     return true;
 }
 
-bool ox_dim_eval(int64_t *out, ox_dim d, value_fn value, void *user)
-{
+bool ox_dim_eval(int64_t *out, ox_dim d, value_fn value, void *user) {
     int64_t sum = d.k;
     for (size_t i = 0; d.e && i < d.e->n; i++) {
         const struct ox_term *t = &d.e->terms[i];
         int64_t product = t->coef, v;
         for (uint32_t j = 0; j < t->degree; j++)
-            if (!eval_atom(&v, t->atoms[j], value, user) || ox_mul_i64(&product, product, v)) return false;
+            if (!eval_atom(&v, t->atoms[j], value, user) || ox_mul_i64(&product, product, v))
+                return false;
         if (ox_add_i64(&sum, sum, product)) return false;
     }
     *out = sum;

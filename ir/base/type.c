@@ -2,21 +2,18 @@
 #include "ir/base/type.h"
 #include <stdio.h>
 
-static bool has_dims(const struct ox_type *t)
-{
+static bool has_dims(const struct ox_type *t) {
     return t->kind == OX_TYPE_TENSOR || t->kind == OX_TYPE_SPARSE;
 }
 
-bool ox_type_is_static(const struct ox_type *t)
-{
+bool ox_type_is_static(const struct ox_type *t) {
     if (!t || !has_dims(t) || t->rank < 0) return false;
     for (int i = 0; i < t->rank; i++)
         if (!ox_dim_is_const(t->dims[i])) return false;
     return true;
 }
 
-int64_t ox_type_count(const struct ox_type *t)
-{
+int64_t ox_type_count(const struct ox_type *t) {
     if (!ox_type_is_static(t)) return -1;
     int64_t count = 1;
     for (int i = 0; i < t->rank; i++) {
@@ -28,8 +25,7 @@ int64_t ox_type_count(const struct ox_type *t)
     return count;
 }
 
-bool ox_type_same(const struct ox_type *a, const struct ox_type *b)
-{
+bool ox_type_same(const struct ox_type *a, const struct ox_type *b) {
     while (a && b && a != b) {
         if (a->kind != b->kind || a->dtype != b->dtype) return false;
         if (has_dims(a)) {
@@ -50,14 +46,12 @@ struct text {
     size_t size, len;
 };
 
-static void put(struct text *t, const char *s)
-{
+static void put(struct text *t, const char *s) {
     for (; *s; s++, t->len++)
         if (t->len + 1 < t->size) t->buf[t->len] = *s;
 }
 
-static void put_tensor(struct text *t, const struct ox_type *type)
-{
+static void put_tensor(struct text *t, const struct ox_type *type) {
     put(t, ox_dtype_name(type->dtype));
     if (type->rank < 0) put(t, "[]");
     if (type->rank <= 0) return;
@@ -70,12 +64,13 @@ static void put_tensor(struct text *t, const struct ox_type *type)
     put(t, "]");
 }
 
-size_t ox_type_print(char *buf, size_t size, const struct ox_type *type)
-{
+size_t ox_type_print(char *buf, size_t size, const struct ox_type *type) {
     struct text t = {buf, size, 0};
     size_t open = 0;
     for (; type && type->kind >= OX_TYPE_SEQUENCE; type = type->elem) {
-        put(&t, type->kind == OX_TYPE_SEQUENCE ? "seq(" : type->kind == OX_TYPE_MAP ? "map(" : "optional(");
+        put(&t, type->kind == OX_TYPE_SEQUENCE ? "seq("
+                : type->kind == OX_TYPE_MAP    ? "map("
+                                               : "optional(");
         if (type->kind == OX_TYPE_MAP) {
             put(&t, ox_dtype_name(type->dtype));
             put(&t, ", ");
@@ -97,8 +92,7 @@ size_t ox_type_print(char *buf, size_t size, const struct ox_type *type)
 
 /* ---- making ---------------------------------------------------------------------------------- */
 
-static ox_status new_type(struct ox_type **out, struct ox_arena *arena, struct ox_type like)
-{
+static ox_status new_type(struct ox_type **out, struct ox_arena *arena, struct ox_type like) {
     struct ox_type *t;
     OX_TRY(ox_arena_alloc(arena, &t, 1, sizeof *t));
     *t = like;
@@ -106,23 +100,22 @@ static ox_status new_type(struct ox_type **out, struct ox_arena *arena, struct o
     return OX_OK;
 }
 
-ox_status ox_type_tensor(const struct ox_type **out, struct ox_arena *arena, ox_dtype dtype, int rank,
-                         const ox_dim *dims)
-{
+ox_status ox_type_tensor(const struct ox_type **out, struct ox_arena *arena, ox_dtype dtype,
+                         int rank, const ox_dim *dims) {
     struct ox_type *t;
     ox_dim *copy = NULL;
     if (rank > 0) {
         OX_TRY(ox_arena_alloc(arena, &copy, (size_t)rank, sizeof *copy));
         memcpy(copy, dims, (size_t)rank * sizeof *copy);
     }
-    struct ox_type like = {.kind = OX_TYPE_TENSOR, .dtype = dtype, .rank = rank < 0 ? -1 : rank, .dims = copy};
+    struct ox_type like = {
+        .kind = OX_TYPE_TENSOR, .dtype = dtype, .rank = rank < 0 ? -1 : rank, .dims = copy};
     OX_TRY(new_type(&t, arena, like));
     *out = t;
     return OX_OK;
 }
 
-ox_status ox_type_of(const struct ox_type **out, struct ox_arena *arena, const ox_tensor *tensor)
-{
+ox_status ox_type_of(const struct ox_type **out, struct ox_arena *arena, const ox_tensor *tensor) {
     ox_dim dims[OX_MAX_RANK];
     for (int i = 0; i < tensor->rank; i++)
         dims[i] = ox_dim_const(tensor->dims[i]);
@@ -132,14 +125,12 @@ ox_status ox_type_of(const struct ox_type **out, struct ox_arena *arena, const o
 /* ---- merging --------------------------------------------------------------------------------- */
 
 /* 2: a number; 1: an expression of named symbols; 0: unknown. */
-static int precision(ox_dim d)
-{
+static int precision(ox_dim d) {
     return ox_dim_is_const(d) ? 2 : ox_dim_is_known(d) ? 1 : 0;
 }
 
 /* A number that no value of the other dim's symbols can reach is a contradiction, too. */
-static bool contradicts(ox_dim a, ox_dim b)
-{
+static bool contradicts(ox_dim a, ox_dim b) {
     if (ox_dim_is_const(a) && ox_dim_is_const(b)) return a.k != b.k;
     if (ox_dim_is_const(b)) return contradicts(b, a);
     return ox_dim_is_const(a) && a.k < INT64_MAX && ox_dim_ge(b, a.k + 1);
@@ -147,8 +138,7 @@ static bool contradicts(ox_dim a, ox_dim b)
 
 /* One level, elements aside. */
 static ox_status merge_level(struct ox_type **out, bool *conflict, struct ox_arena *arena,
-                             const struct ox_type *a, const struct ox_type *b)
-{
+                             const struct ox_type *a, const struct ox_type *b) {
     struct ox_type merged = *a;
     if (a->kind != b->kind || (a->dtype && b->dtype && a->dtype != b->dtype) ||
         (has_dims(a) && a->rank >= 0 && b->rank >= 0 && a->rank != b->rank)) {
@@ -172,8 +162,7 @@ static ox_status merge_level(struct ox_type **out, bool *conflict, struct ox_are
 }
 
 ox_status ox_type_merge(const struct ox_type **out, bool *conflict, struct ox_arena *arena,
-                        const struct ox_type *a, const struct ox_type *b)
-{
+                        const struct ox_type *a, const struct ox_type *b) {
     const struct ox_type *first = a, *head = NULL;
     struct ox_type *last = NULL;
     bool clash = false;

@@ -3,13 +3,11 @@
 
 /* ---- views and sinks ------------------------------------------------------------------------- */
 
-static bool is_packed(ox_dtype dtype)
-{
+static bool is_packed(ox_dtype dtype) {
     return ox_dtype_bits(dtype) < 8;
 }
 
-ox_status ox_view_open(struct ox_view *view, ox_ctx *ctx, const ox_tensor *tensor)
-{
+ox_status ox_view_open(struct ox_view *view, ox_ctx *ctx, const ox_tensor *tensor) {
     *view = (struct ox_view){tensor->data, (size_t)ox_dtype_bits(tensor->dtype) / 8, NULL};
     if (!is_packed(tensor->dtype)) return OX_OK;
     view->size = 1;
@@ -19,15 +17,13 @@ ox_status ox_view_open(struct ox_view *view, ox_ctx *ctx, const ox_tensor *tenso
     return OX_OK;
 }
 
-void ox_view_close(struct ox_view *view, ox_ctx *ctx)
-{
+void ox_view_close(struct ox_view *view, ox_ctx *ctx) {
     if (view->own) ox_free(ctx, view->own);
     *view = (struct ox_view){0};
 }
 
 ox_status ox_sink_open(struct ox_sink *sink, ox_ctx *ctx, ox_dtype dtype, int rank,
-                       const int64_t *dims)
-{
+                       const int64_t *dims) {
     void *data;
     *sink = (struct ox_sink){.size = (size_t)ox_dtype_bits(dtype) / 8};
     OX_TRY(ox_tensor_new(&sink->tensor, &data, ctx, dtype, rank, dims));
@@ -42,8 +38,7 @@ ox_status ox_sink_open(struct ox_sink *sink, ox_ctx *ctx, ox_dtype dtype, int ra
     return s;
 }
 
-ox_status ox_sink_close(struct ox_sink *sink, ox_ctx *ctx, ox_status status, ox_tensor **out)
-{
+ox_status ox_sink_close(struct ox_sink *sink, ox_ctx *ctx, ox_status status, ox_tensor **out) {
     ox_tensor *t = sink->tensor;
     if (status == OX_OK && t->dtype == OX_STRING) {
         status = ox_tensor_strings(out, ctx, t->rank, t->dims, t->data);
@@ -61,16 +56,17 @@ ox_status ox_sink_close(struct ox_sink *sink, ox_ctx *ctx, ox_status status, ox_
     return status;
 }
 
-void ox_row_major(int64_t *strides, int rank, const int64_t *dims)
-{
+void ox_row_major(int64_t *strides, int rank, const int64_t *dims) {
     int64_t stride = 1;
     for (int i = rank - 1; i >= 0; i--) {
         strides[i] = stride;
-        stride = (int64_t)((uint64_t)stride * (uint64_t)dims[i]); /* beside a dim of 0 anything may be */
+        stride =
+            (int64_t)((uint64_t)stride * (uint64_t)dims[i]); /* beside a dim of 0 anything may be */
     }
 }
 
-/* ---- loops over one size of element ----------------------------------------------------------- */
+/* ---- loops over one size of element -----------------------------------------------------------
+ */
 
 struct wide {
     uint64_t low, high;
@@ -78,8 +74,8 @@ struct wide {
 
 /* Elements may be unaligned (a row of bytes seen as words), hence memcpy of a constant size. */
 #define LINE(name, T)                                                                              \
-    static void line_##name(unsigned char *dst, const unsigned char *src, ptrdiff_t step, size_t n) \
-    {                                                                                              \
+    static void line_##name(unsigned char *dst, const unsigned char *src, ptrdiff_t step,          \
+                            size_t n) {                                                            \
         if (step == 0) {                                                                           \
             T v;                                                                                   \
             memcpy(&v, src, sizeof v);                                                             \
@@ -97,8 +93,7 @@ enum { TILE = 16 };
 /* An n x m tile: rows of the source, m elements side by side, `step` apart, become columns. */
 #define TRANSPOSE(name, T)                                                                         \
     static void tile_##name(unsigned char *dst, size_t dst_step, const unsigned char *src,         \
-                            ptrdiff_t src_step, size_t n, size_t m)                                \
-    {                                                                                              \
+                            ptrdiff_t src_step, size_t n, size_t m) {                              \
         T tile[TILE][TILE];                                                                        \
         if (n == TILE && m == TILE) {                                                              \
             for (size_t i = 0; i < TILE; i++, src += src_step)                                     \
@@ -125,37 +120,44 @@ SIZES(TRANSPOSE)
 typedef void (*line_fn)(unsigned char *, const unsigned char *, ptrdiff_t, size_t);
 typedef void (*tile_fn)(unsigned char *, size_t, const unsigned char *, ptrdiff_t, size_t, size_t);
 
-static line_fn line_of(size_t size)
-{
+static line_fn line_of(size_t size) {
     switch (size) {
-    case 1: return line_1;
-    case 2: return line_2;
-    case 4: return line_4;
-    case 8: return line_8;
-    default: return line_16;
+    case 1:
+        return line_1;
+    case 2:
+        return line_2;
+    case 4:
+        return line_4;
+    case 8:
+        return line_8;
+    default:
+        return line_16;
     }
 }
 
-static tile_fn tile_of(size_t size)
-{
+static tile_fn tile_of(size_t size) {
     switch (size) {
-    case 1: return tile_1;
-    case 2: return tile_2;
-    case 4: return tile_4;
-    case 8: return tile_8;
-    default: return tile_16;
+    case 1:
+        return tile_1;
+    case 2:
+        return tile_2;
+    case 4:
+        return tile_4;
+    case 8:
+        return tile_8;
+    default:
+        return tile_16;
     }
 }
 
-void ox_fill(void *dst, const void *value, size_t size, size_t n)
-{
+void ox_fill(void *dst, const void *value, size_t size, size_t n) {
     line_of(size)(dst, value, 0, n);
 }
 
 /* ---- the strided copy ------------------------------------------------------------------------ */
 
-/* Loops in order, without those of length 1, neighbours merged; distances in bytes. The last loop (and the last
- * but one where `tiled`) is done by `line` or `tile`; all others are walked. */
+/* Loops in order, without those of length 1, neighbours merged; distances in bytes. The last loop
+ * (and the last but one where `tiled`) is done by `line` or `tile`; all others are walked. */
 struct walk {
     int rank; /* walked loops */
     int64_t dims[2 * OX_MAX_RANK], dst[2 * OX_MAX_RANK], src[2 * OX_MAX_RANK];
@@ -163,14 +165,13 @@ struct walk {
     const unsigned char *from;
     size_t size;
     int64_t n, src_step; /* the last loop; its dst_step is size. src_step counts elements */
-    int64_t m, dst_row;  /* tiled: the loop along which the source is contiguous; dst_row in bytes */
+    int64_t m, dst_row; /* tiled: the loop along which the source is contiguous; dst_row in bytes */
     bool contiguous, tiled;
     line_fn line;
     tile_fn tile;
 };
 
-static void merge(struct walk *w, const struct ox_strided *s)
-{
+static void merge(struct walk *w, const struct ox_strided *s) {
     w->rank = 0;
     for (int i = 0; i < s->rank; i++) {
         if (s->dims[i] == 1) continue;
@@ -193,8 +194,7 @@ static void merge(struct walk *w, const struct ox_strided *s)
 }
 
 /* A short contiguous last loop becomes one larger element, if all distances allow. */
-static void widen(struct walk *w)
-{
+static void widen(struct walk *w) {
     int last = w->rank - 1;
     int64_t n = w->dims[last];
     if (last == 0 || w->dst[last] != 1 || w->src[last] != 1) return;
@@ -209,8 +209,7 @@ static void widen(struct walk *w)
     }
 }
 
-static void drop_loop(struct walk *w, int at)
-{
+static void drop_loop(struct walk *w, int at) {
     w->rank--;
     for (int i = at; i < w->rank; i++) {
         w->dims[i] = w->dims[i + 1];
@@ -220,8 +219,7 @@ static void drop_loop(struct walk *w, int at)
 }
 
 /* Chooses what the innermost loops do and takes them off the walk. */
-static void choose(struct walk *w)
-{
+static void choose(struct walk *w) {
     int64_t size = (int64_t)w->size;
     int last = w->rank - 1, along = -1, inner = last;
     for (int i = 0; i < w->rank; i++) /* what the destination has innermost: writes in a row */
@@ -264,8 +262,7 @@ struct at {
     const unsigned char *from;
 };
 
-static void seek(struct at *at, const struct walk *w, size_t index)
-{
+static void seek(struct at *at, const struct walk *w, size_t index) {
     at->to = w->to;
     at->from = w->from;
     for (int i = w->rank - 1; i >= 0; i--) {
@@ -276,8 +273,7 @@ static void seek(struct at *at, const struct walk *w, size_t index)
     }
 }
 
-static void step(struct at *at, const struct walk *w)
-{
+static void step(struct at *at, const struct walk *w) {
     for (int i = w->rank - 1; i >= 0; i--) {
         at->to += w->dst[i];
         at->from += w->src[i];
@@ -288,8 +284,7 @@ static void step(struct at *at, const struct walk *w)
     }
 }
 
-static void copy_rows(void *arg, size_t begin, size_t end)
-{
+static void copy_rows(void *arg, size_t begin, size_t end) {
     const struct walk *w = arg;
     struct at at;
     seek(&at, w, begin);
@@ -303,8 +298,7 @@ static void copy_rows(void *arg, size_t begin, size_t end)
 }
 
 /* An item is a strip of TILE rows of the destination. */
-static void copy_strips(void *arg, size_t begin, size_t end)
-{
+static void copy_strips(void *arg, size_t begin, size_t end) {
     const struct walk *w = arg;
     struct at at;
     size_t strips = ((size_t)w->m + TILE - 1) / TILE, strip = begin % strips;
@@ -327,8 +321,7 @@ static void copy_strips(void *arg, size_t begin, size_t end)
 }
 
 void ox_strided_copy(ox_ctx *ctx, void *dst, const void *src, size_t size,
-                     const struct ox_strided *strided)
-{
+                     const struct ox_strided *strided) {
     struct walk w = {.to = dst, .from = src, .size = size};
     for (int i = 0; i < strided->rank; i++)
         if (strided->dims[i] == 0) return;
@@ -340,7 +333,8 @@ void ox_strided_copy(ox_ctx *ctx, void *dst, const void *src, size_t size,
         items *= (size_t)w.dims[i];
     if (w.tiled) {
         size_t strips = ((size_t)w.m + TILE - 1) / TILE;
-        ox_parallel(ctx, items * strips, ox_copy_grain((size_t)w.n * TILE * w.size), copy_strips, &w);
+        ox_parallel(ctx, items * strips, ox_copy_grain((size_t)w.n * TILE * w.size), copy_strips,
+                    &w);
     } else {
         ox_parallel(ctx, items, ox_copy_grain((size_t)w.n * w.size), copy_rows, &w);
     }

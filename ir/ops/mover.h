@@ -1,7 +1,8 @@
-/* ir/ops/mover.h - moving elements of any type: what Transpose, Slice, Concat, Gather and their kin share.
+/* ir/ops/mover.h - moving elements of any type: what Transpose, Slice, Concat, Gather and their kin
+ * share.
  *
- * Moving is by bytes. Types that do not lie in whole bytes are unpacked before and packed afterwards; strings are
- * moved as ox_str and copied by the tensor that is made in the end. */
+ * Moving is by bytes. Types that do not lie in whole bytes are unpacked before and packed
+ * afterwards; strings are moved as ox_str and copied by the tensor that is made in the end. */
 #ifndef OX_IR_OPS_MOVER_H
 #define OX_IR_OPS_MOVER_H
 
@@ -26,7 +27,8 @@ struct ox_sink {
 };
 OX_MUST_USE ox_status ox_sink_open(struct ox_sink *sink, ox_ctx *ctx, ox_dtype dtype, int rank,
                                    const int64_t *dims);
-/* Ends the filling. With OX_OK *out gets the tensor; with another status, all is dropped and that status returned. */
+/* Ends the filling. With OX_OK *out gets the tensor; with another status, all is dropped and that
+ * status returned. */
 OX_MUST_USE ox_status ox_sink_close(struct ox_sink *sink, ox_ctx *ctx, ox_status status,
                                     ox_tensor **out);
 
@@ -36,8 +38,7 @@ struct ox_strided {
     int rank;
     int64_t dims[2 * OX_MAX_RANK], dst[2 * OX_MAX_RANK], src[2 * OX_MAX_RANK];
 };
-static inline void ox_strided_add(struct ox_strided *s, int64_t dim, int64_t dst, int64_t src)
-{
+static inline void ox_strided_add(struct ox_strided *s, int64_t dim, int64_t dst, int64_t src) {
     s->dims[s->rank] = dim;
     s->dst[s->rank] = dst;
     s->src[s->rank++] = src;
@@ -49,8 +50,7 @@ void ox_strided_copy(ox_ctx *ctx, void *dst, const void *src, size_t size,
 /* Row-major distances of a shape. */
 void ox_row_major(int64_t *strides, int rank, const int64_t *dims);
 /* Product of n dims of a shape that is known to exist; it may wrap only if the tensor is empty. */
-static inline int64_t ox_count_of(int n, const int64_t *dims)
-{
+static inline int64_t ox_count_of(int n, const int64_t *dims) {
     uint64_t count = 1;
     for (int i = 0; i < n; i++)
         count *= (uint64_t)dims[i];
@@ -60,8 +60,7 @@ static inline int64_t ox_count_of(int n, const int64_t *dims)
 void ox_fill(void *dst, const void *value, size_t size, size_t n);
 
 /* Items for one thread when an item costs about `bytes` of copying. */
-static inline size_t ox_copy_grain(size_t bytes)
-{
+static inline size_t ox_copy_grain(size_t bytes) {
     return (size_t)65536 / (bytes ? bytes : 1) + 1;
 }
 

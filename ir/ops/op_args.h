@@ -1,7 +1,7 @@
 /* ir/ops/op_args.h - integers that tell an operator what to do: axes, sizes, starts, repeats.
  *
- * They come as an attribute in one opset and as an input in the next; the input may be a constant (then
- * decode knows it), known in part to shape inference, or unknown until the model runs. */
+ * They come as an attribute in one opset and as an input in the next; the input may be a constant
+ * (then decode knows it), known in part to shape inference, or unknown until the model runs. */
 #ifndef OX_IR_OPS_OP_ARGS_H
 #define OX_IR_OPS_OP_ARGS_H
 
@@ -20,20 +20,19 @@ OX_MUST_USE ox_status ox_ints_attr(struct ox_ints *out, const struct ox_call *ca
                                    const char *name);
 /* From input i, int32 or int64, rank 0 or 1. */
 OX_MUST_USE ox_status ox_ints_input(struct ox_ints *out, const struct ox_call *call, size_t i);
-/* For infer: what decode found, or else what is known of input i by now, if that is every element. */
+/* For infer: what decode found, or else what is known of input i by now, if that is every element.
+ */
 struct ox_ints ox_ints_late(const struct ox_ints *ints, const struct ox_infer *io, size_t i);
 
 /* Resolves axes against a rank: at[k] in [0, rank), no axis twice. */
 OX_MUST_USE ox_status ox_axes_resolve(struct ox_ints *axes, const struct ox_call *call, int rank);
 
 /* Is optional input i there? */
-static inline bool ox_has_input(const struct ox_call *call, size_t i)
-{
+static inline bool ox_has_input(const struct ox_call *call, size_t i) {
     return i < call->n_in && (!call->present || call->present[i]);
 }
 /* The constant behind input i, or NULL. */
-static inline const ox_tensor *ox_const_input(const struct ox_call *call, size_t i)
-{
+static inline const ox_tensor *ox_const_input(const struct ox_call *call, size_t i) {
     return i < call->n_in && call->consts && ox_has_input(call, i) ? call->consts[i] : NULL;
 }
 /* Element i of a tensor of int32 or int64, which may be unaligned. */
@@ -52,14 +51,13 @@ OX_MUST_USE ox_status ox_indices(int64_t **out, const struct ox_call *call, cons
 /* ---- inference ------------------------------------------------------------------------------- */
 
 /* What is known of the elements of input i, or NULL. */
-static inline const struct ox_partial *ox_in_value(const struct ox_infer *io, size_t i)
-{
+static inline const struct ox_partial *ox_in_value(const struct ox_infer *io, size_t i) {
     return io->in_values ? io->in_values[i] : NULL;
 }
-/* The same; where only the length is known, fresh unknowns stand for the elements. NULL: not even that. */
+/* The same; where only the length is known, fresh unknowns stand for the elements. NULL: not even
+ * that. */
 OX_MUST_USE ox_status ox_in_elems(const struct ox_partial **out, struct ox_infer *io, size_t i);
-static inline bool ox_in_is_tensor(const struct ox_infer *io, size_t i)
-{
+static inline bool ox_in_is_tensor(const struct ox_infer *io, size_t i) {
     return ox_type_is_tensor(io->in[i]);
 }
 /* OX_INVALID unless input i's rank is unknown or in [min, max] (max -1: no bound). */

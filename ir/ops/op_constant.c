@@ -1,4 +1,5 @@
-/* ir/ops/op_constant.c - operators that make tensors from little: Constant, ConstantOfShape, Range, EyeLike. */
+/* ir/ops/op_constant.c - operators that make tensors from little: Constant, ConstantOfShape, Range,
+ * EyeLike. */
 #include "ir/ops/mover.h"
 #include "ir/ops/op_args.h"
 #include "ir/ops/op_priv.h"
@@ -7,8 +8,7 @@
 
 /* ---- Constant -------------------------------------------------------------------------------- */
 
-ox_status ox_decode_constant(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_constant(const struct ox_call *call, void *params) {
     static const struct {
         const char *name;
         enum ox_attr_type type;
@@ -23,7 +23,8 @@ ox_status ox_decode_constant(const struct ox_call *call, void *params)
         if (!attr) continue;
         if (p->value) return ox_bad_attr(call, "Constant has more than one value");
         if (attr->ref || attr->type != forms[i].type)
-            return ox_bad_attr(call, "attribute '%s' of Constant is of another type", forms[i].name);
+            return ox_bad_attr(call, "attribute '%s' of Constant is of another type",
+                               forms[i].name);
         if (call->opset < forms[i].since)
             return ox_bad_attr(call, "attribute '%s' of Constant came with opset %d", forms[i].name,
                                forms[i].since);
@@ -33,8 +34,7 @@ ox_status ox_decode_constant(const struct ox_call *call, void *params)
     return OX_OK;
 }
 
-static ox_status infer_ints(struct ox_infer *io, int rank, size_t count, const int64_t *ints)
-{
+static ox_status infer_ints(struct ox_infer *io, int rank, size_t count, const int64_t *ints) {
     ox_dim elems[OX_PARTIAL_MAX];
     if (count > OX_PARTIAL_MAX) return OX_OK;
     for (size_t i = 0; i < count; i++)
@@ -43,8 +43,7 @@ static ox_status infer_ints(struct ox_infer *io, int rank, size_t count, const i
 }
 
 static ox_status infer_sparse(const struct ox_call *call, struct ox_infer *io,
-                              const struct ox_sparse *sparse)
-{
+                              const struct ox_sparse *sparse) {
     ox_dim dims[OX_MAX_RANK];
     if (!sparse || !sparse->values || sparse->rank < 0 || sparse->rank > OX_MAX_RANK)
         return ox_bad_attr(call, "attribute 'sparse_value' is incomplete");
@@ -53,23 +52,28 @@ static ox_status infer_sparse(const struct ox_call *call, struct ox_infer *io,
     return ox_infer_tensor(io, 0, sparse->values->dtype, sparse->rank, dims);
 }
 
-ox_status ox_infer_constant(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_constant(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_attr *a = ((const struct ox_constant_params *)params)->value;
     ox_dim count = ox_dim_const((int64_t)a->count);
     switch (a->type) {
-    case OX_ATTR_FLOAT: return ox_infer_tensor(io, 0, OX_FLOAT, 0, NULL);
-    case OX_ATTR_FLOATS: return ox_infer_tensor(io, 0, OX_FLOAT, 1, &count);
-    case OX_ATTR_STRING: return ox_infer_tensor(io, 0, OX_STRING, 0, NULL);
-    case OX_ATTR_STRINGS: return ox_infer_tensor(io, 0, OX_STRING, 1, &count);
+    case OX_ATTR_FLOAT:
+        return ox_infer_tensor(io, 0, OX_FLOAT, 0, NULL);
+    case OX_ATTR_FLOATS:
+        return ox_infer_tensor(io, 0, OX_FLOAT, 1, &count);
+    case OX_ATTR_STRING:
+        return ox_infer_tensor(io, 0, OX_STRING, 0, NULL);
+    case OX_ATTR_STRINGS:
+        return ox_infer_tensor(io, 0, OX_STRING, 1, &count);
     case OX_ATTR_INT:
         OX_TRY(ox_infer_tensor(io, 0, OX_INT64, 0, NULL));
         return infer_ints(io, 0, 1, &a->v.i);
     case OX_ATTR_INTS:
         OX_TRY(ox_infer_tensor(io, 0, OX_INT64, 1, &count));
         return infer_ints(io, 1, a->count, a->v.ints);
-    case OX_ATTR_SPARSE_TENSOR: return infer_sparse(call, io, a->v.sparse ? a->v.sparse[0] : NULL);
-    default: break;
+    case OX_ATTR_SPARSE_TENSOR:
+        return infer_sparse(call, io, a->v.sparse ? a->v.sparse[0] : NULL);
+    default:
+        break;
     }
     const ox_tensor *t = a->v.t;
     OX_TRY(ox_type_of(&io->out[0], io->arena, t));
@@ -83,8 +87,7 @@ ox_status ox_infer_constant(const struct ox_call *call, const void *params, stru
 
 /* Position in the dense tensor of the i-th value, or -1 where it lies outside. */
 static int64_t sparse_position(const struct ox_sparse *s, const int64_t *strides, size_t i,
-                               size_t total)
-{
+                               size_t total) {
     int64_t at = 0;
     if (s->indices->rank == 1) {
         at = ox_tensor_int(s->indices, i);
@@ -98,14 +101,12 @@ static int64_t sparse_position(const struct ox_sparse *s, const int64_t *strides
     return at;
 }
 
-static ox_status sparse_bad(ox_ctx *ctx, const char *what)
-{
+static ox_status sparse_bad(ox_ctx *ctx, const char *what) {
     return ox_fail(ctx, OX_INVALID, "bad-tensor", NULL, "a sparse tensor %s", what);
 }
 
 static ox_status spread(ox_ctx *ctx, const struct ox_sparse *s, const struct ox_view *values,
-                        struct ox_sink *sink)
-{
+                        struct ox_sink *sink) {
     int64_t strides[OX_MAX_RANK];
     ox_row_major(strides, s->rank, s->dims);
     for (size_t i = 0; i < s->values->count; i++) {
@@ -116,8 +117,7 @@ static ox_status spread(ox_ctx *ctx, const struct ox_sparse *s, const struct ox_
     return OX_OK;
 }
 
-ox_status ox_sparse_expand(ox_tensor **out, ox_ctx *ctx, const struct ox_sparse *s)
-{
+ox_status ox_sparse_expand(ox_tensor **out, ox_ctx *ctx, const struct ox_sparse *s) {
     if (!s || !s->values || !s->indices || s->indices->dtype != OX_INT64 || s->values->rank != 1 ||
         s->rank < 0 || s->rank > OX_MAX_RANK)
         return sparse_bad(ctx, "is incomplete");
@@ -137,30 +137,35 @@ ox_status ox_sparse_expand(ox_tensor **out, ox_ctx *ctx, const struct ox_sparse 
 }
 
 ox_status ox_eval_constant(const struct ox_call *call, const void *params,
-                           const ox_tensor *const *in, ox_tensor **out)
-{
+                           const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_attr *a = ((const struct ox_constant_params *)params)->value;
     int64_t count = (int64_t)a->count;
     ox_ctx *ctx = call->ctx;
     (void)in;
     switch (a->type) {
-    case OX_ATTR_FLOAT: return ox_tensor_copy(out, ctx, OX_FLOAT, 0, NULL, &a->v.f, sizeof a->v.f);
+    case OX_ATTR_FLOAT:
+        return ox_tensor_copy(out, ctx, OX_FLOAT, 0, NULL, &a->v.f, sizeof a->v.f);
     case OX_ATTR_FLOATS:
         return ox_tensor_copy(out, ctx, OX_FLOAT, 1, &count, a->v.floats, a->count * sizeof(float));
-    case OX_ATTR_INT: return ox_tensor_copy(out, ctx, OX_INT64, 0, NULL, &a->v.i, sizeof a->v.i);
+    case OX_ATTR_INT:
+        return ox_tensor_copy(out, ctx, OX_INT64, 0, NULL, &a->v.i, sizeof a->v.i);
     case OX_ATTR_INTS:
         return ox_tensor_copy(out, ctx, OX_INT64, 1, &count, a->v.ints, a->count * sizeof(int64_t));
-    case OX_ATTR_STRING: return ox_tensor_strings(out, ctx, 0, NULL, &a->v.s);
-    case OX_ATTR_STRINGS: return ox_tensor_strings(out, ctx, 1, &count, a->v.strings);
-    case OX_ATTR_SPARSE_TENSOR: return ox_sparse_expand(out, call->ctx, a->v.sparse ? a->v.sparse[0] : NULL);
-    default: out[0] = ox_tensor_ref(a->v.t); return OX_OK;
+    case OX_ATTR_STRING:
+        return ox_tensor_strings(out, ctx, 0, NULL, &a->v.s);
+    case OX_ATTR_STRINGS:
+        return ox_tensor_strings(out, ctx, 1, &count, a->v.strings);
+    case OX_ATTR_SPARSE_TENSOR:
+        return ox_sparse_expand(out, call->ctx, a->v.sparse ? a->v.sparse[0] : NULL);
+    default:
+        out[0] = ox_tensor_ref(a->v.t);
+        return OX_OK;
     }
 }
 
 /* ---- ConstantOfShape ------------------------------------------------------------------------- */
 
-ox_status ox_decode_constant_of_shape(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_constant_of_shape(const struct ox_call *call, void *params) {
     struct ox_constant_of_shape_params *p = params;
     OX_TRY(ox_attr_tensor(&p->value, call, "value"));
     if (p->value && p->value->count != 1)
@@ -170,8 +175,8 @@ ox_status ox_decode_constant_of_shape(const struct ox_call *call, void *params)
 }
 
 /* The output's elements where the value is an integer and the shape is a short vector. */
-static ox_status fill_value(const struct ox_call *call, const ox_tensor *value, struct ox_infer *io)
-{
+static ox_status fill_value(const struct ox_call *call, const ox_tensor *value,
+                            struct ox_infer *io) {
     const struct ox_type *t = io->out[0];
     int64_t count = ox_type_count(t), v;
     ox_dim elems[OX_PARTIAL_MAX];
@@ -184,8 +189,7 @@ static ox_status fill_value(const struct ox_call *call, const ox_tensor *value, 
 }
 
 ox_status ox_infer_constant_of_shape(const struct ox_call *call, const void *params,
-                                     struct ox_infer *io)
-{
+                                     struct ox_infer *io) {
     const struct ox_constant_of_shape_params *p = params;
     const struct ox_partial *shape;
     ox_dtype dtype = p->value ? p->value->dtype : OX_FLOAT;
@@ -206,8 +210,8 @@ ox_status ox_infer_constant_of_shape(const struct ox_call *call, const void *par
 }
 
 /* A vector of sizes as dims. */
-static ox_status read_dims(int *rank, int64_t *dims, const struct ox_call *call, const ox_tensor *t)
-{
+static ox_status read_dims(int *rank, int64_t *dims, const struct ox_call *call,
+                           const ox_tensor *t) {
     OX_TRY(ox_expect_index(call, 0, t->dtype));
     if (t->rank > 1 || t->count > OX_MAX_RANK)
         return ox_bad_shape(call, "a shape must be a vector of at most %d numbers", OX_MAX_RANK);
@@ -225,15 +229,13 @@ struct fill {
     size_t size;
 };
 
-static void fill_range(void *arg, size_t begin, size_t end)
-{
+static void fill_range(void *arg, size_t begin, size_t end) {
     const struct fill *f = arg;
     ox_fill(f->data + begin * f->size, f->value, f->size, end - begin);
 }
 
 ox_status ox_eval_constant_of_shape(const struct ox_call *call, const void *params,
-                                    const ox_tensor *const *in, ox_tensor **out)
-{
+                                    const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_constant_of_shape_params *p = params;
     int64_t dims[OX_MAX_RANK];
     int rank;
@@ -246,7 +248,8 @@ ox_status ox_eval_constant_of_shape(const struct ox_call *call, const void *para
     if (status == OX_OK) {
         static const unsigned char zero[16];
         struct fill f = {sink.data, value.data, sink.size};
-        if (memcmp(value.data, zero, sink.size) != 0) /* room is zero already, and need not be touched */
+        if (memcmp(value.data, zero, sink.size) !=
+            0) /* room is zero already, and need not be touched */
             ox_parallel(call->ctx, sink.count, ox_copy_grain(sink.size), fill_range, &f);
         status = ox_sink_close(&sink, call->ctx, OX_OK, &out[0]);
     }
@@ -260,8 +263,7 @@ ox_status ox_eval_constant_of_shape(const struct ox_call *call, const void *para
     (OX_BIT(OX_FLOAT) | OX_BIT(OX_DOUBLE) | OX_BIT(OX_INT16) | OX_BIT(OX_INT32) | OX_BIT(OX_INT64))
 
 /* Known elements where all three are numbers. */
-static ox_status range_value(struct ox_infer *io, int64_t start, int64_t delta, ox_dim count)
-{
+static ox_status range_value(struct ox_infer *io, int64_t start, int64_t delta, ox_dim count) {
     ox_dim elems[OX_PARTIAL_MAX];
     if (!ox_dim_is_const(count) || count.k > OX_PARTIAL_MAX) return OX_OK;
     for (int64_t i = 0; i < count.k; i++)
@@ -269,8 +271,7 @@ static ox_status range_value(struct ox_infer *io, int64_t start, int64_t delta, 
     return ox_infer_value(io, 0, 1, (size_t)count.k, elems);
 }
 
-ox_status ox_infer_range(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_range(const struct ox_call *call, const void *params, struct ox_infer *io) {
     (void)params;
     ox_dtype dtype = ox_in_dtype(io, 0);
     const struct ox_partial *v[3];
@@ -278,7 +279,8 @@ ox_status ox_infer_range(const struct ox_call *call, const void *params, struct 
         OX_TRY(ox_expect_dtype(call, i, ox_in_dtype(io, i), RANGE_TYPES));
         OX_TRY(ox_expect_same_dtype(call, 0, dtype, i, ox_in_dtype(io, i)));
         v[i] = ox_in_value(io, i);
-        if (v[i] && v[i]->count != 1) return ox_bad_shape(call, "input %zu of Range is not a scalar", i);
+        if (v[i] && v[i]->count != 1)
+            return ox_bad_shape(call, "input %zu of Range is not a scalar", i);
     }
     if (!v[0] || !v[1] || !v[2]) return ox_infer_rank(io, 0, dtype, 1);
     ox_dim start = v[0]->elems[0], limit = v[1]->elems[0], delta = v[2]->elems[0], count;
@@ -295,13 +297,13 @@ ox_status ox_infer_range(const struct ox_call *call, const void *params, struct 
 
 /* max(0, ceil((limit - start) / delta)); too many to count: INT64_MAX. */
 static ox_status range_count(int64_t *count, const struct ox_call *call, const union ox_wide *v,
-                             ox_wide_kind kind)
-{
+                             ox_wide_kind kind) {
     *count = 0;
     if (kind == OX_WIDE_F64) {
         double n = ceil((v[1].f - v[0].f) / v[2].f);
         if (v[2].f == 0 || isnan(n))
-            return ox_bad_attr(call, "Range from %g to %g by %g has no length", v[0].f, v[1].f, v[2].f);
+            return ox_bad_attr(call, "Range from %g to %g by %g has no length", v[0].f, v[1].f,
+                               v[2].f);
         if (n > 0) *count = n < 9e18 ? (int64_t)n : INT64_MAX;
         return OX_OK;
     }
@@ -322,8 +324,7 @@ struct range {
     unsigned char *data;
 };
 
-static void range_part(void *arg, size_t begin, size_t end)
-{
+static void range_part(void *arg, size_t begin, size_t end) {
     const struct range *r = arg;
     size_t size = (size_t)ox_dtype_bits(r->dtype) / 8;
     union ox_wide stretch[256];
@@ -341,8 +342,7 @@ static void range_part(void *arg, size_t begin, size_t end)
 }
 
 ox_status ox_eval_range(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                        ox_tensor **out)
-{
+                        ox_tensor **out) {
     static const char *const names[] = {"start", "limit", "delta"};
     union ox_wide v[3];
     (void)params;
@@ -368,8 +368,7 @@ ox_status ox_eval_range(const struct ox_call *call, const void *params, const ox
 
 #define EYE_TYPES (OX_NUMBERS | OX_BIT(OX_BOOL))
 
-ox_status ox_decode_eye_like(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_eye_like(const struct ox_call *call, void *params) {
     struct ox_eye_like_params *p = params;
     int64_t dtype;
     OX_TRY(ox_attr_int(&dtype, call, "dtype", OX_UNDEFINED));
@@ -380,8 +379,7 @@ ox_status ox_decode_eye_like(const struct ox_call *call, void *params)
     return OX_OK;
 }
 
-ox_status ox_infer_eye_like(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_eye_like(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_eye_like_params *p = params;
     ox_dtype dtype = p->dtype ? p->dtype : ox_in_dtype(io, 0);
     OX_TRY(ox_expect_rank(call, 0, ox_in_rank(io, 0), 2, 2));
@@ -390,8 +388,7 @@ ox_status ox_infer_eye_like(const struct ox_call *call, const void *params, stru
 }
 
 ox_status ox_eval_eye_like(const struct ox_call *call, const void *params,
-                           const ox_tensor *const *in, ox_tensor **out)
-{
+                           const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_eye_like_params *p = params;
     ox_dtype dtype = p->dtype ? p->dtype : in[0]->dtype;
     void *data;

@@ -1,10 +1,11 @@
-/* ir/ops/op_gather.c - Gather, GatherElements, GatherND. All indices are checked and resolved to offsets first;
- * the copying loops then have nothing left to check. */
+/* ir/ops/op_gather.c - Gather, GatherElements, GatherND. All indices are checked and resolved to
+ * offsets first; the copying loops then have nothing left to check. */
 #include "ir/ops/mover.h"
 #include "ir/ops/offsets.h"
 #include "ir/ops/op_priv.h"
 
-/* ---- copying rows to where offsets say -------------------------------------------------------- */
+/* ---- copying rows to where offsets say --------------------------------------------------------
+ */
 
 struct rows {
     unsigned char *to;
@@ -14,41 +15,47 @@ struct rows {
     size_t batch;           /* bytes of the source that one round of offsets refers to */
 };
 
-static void copy_rows(void *arg, size_t begin, size_t end)
-{
+static void copy_rows(void *arg, size_t begin, size_t end) {
     const struct rows *r = arg;
     for (size_t i = begin; i < end; i++) {
         const unsigned char *base = r->from + i / r->n * r->batch;
         const unsigned char *from = base + (size_t)r->offsets[i % r->n] * r->row;
         unsigned char *to = r->to + i * r->row;
         switch (r->row) { /* single elements: no call */
-        case 1: *to = *from; break;
-        case 2: memcpy(to, from, 2); break;
-        case 4: memcpy(to, from, 4); break;
-        case 8: memcpy(to, from, 8); break;
-        default: memcpy(to, from, r->row); break;
+        case 1:
+            *to = *from;
+            break;
+        case 2:
+            memcpy(to, from, 2);
+            break;
+        case 4:
+            memcpy(to, from, 4);
+            break;
+        case 8:
+            memcpy(to, from, 8);
+            break;
+        default:
+            memcpy(to, from, r->row);
+            break;
         }
     }
 }
 
 /* `outer` rounds of n rows of `row` elements. */
 static void gather_rows(ox_ctx *ctx, struct ox_sink *sink, const struct ox_view *view,
-                        const int64_t *offsets, size_t outer, size_t n, size_t row, size_t batch)
-{
+                        const int64_t *offsets, size_t outer, size_t n, size_t row, size_t batch) {
     struct rows r = {sink->data, view->data, offsets, n, row * view->size, batch * view->size};
     if (sink->count > 0) ox_parallel(ctx, outer * n, ox_copy_grain(r.row), copy_rows, &r);
 }
 
 /* ---- Gather ---------------------------------------------------------------------------------- */
 
-ox_status ox_decode_gather(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_gather(const struct ox_call *call, void *params) {
     return ox_attr_int(&((struct ox_gather_params *)params)->axis, call, "axis", 0);
 }
 
 /* Elements of a vector that is known in part, at indices that are known. */
-static ox_status gather_value(const struct ox_call *call, struct ox_infer *io)
-{
+static ox_status gather_value(const struct ox_call *call, struct ox_infer *io) {
     const struct ox_partial *v = ox_in_value(io, 0), *at = ox_in_value(io, 1);
     ox_dim elems[OX_PARTIAL_MAX];
     if (!v || !at || v->rank != 1 || at->count > OX_PARTIAL_MAX) return OX_OK;
@@ -64,8 +71,7 @@ static ox_status gather_value(const struct ox_call *call, struct ox_infer *io)
     return ox_infer_value(io, 0, at->rank, at->count, elems);
 }
 
-ox_status ox_infer_gather(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_gather(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_gather_params *p = params;
     int rank = ox_in_rank(io, 0), rank_i = ox_in_rank(io, 1), axis, n = 0;
     ox_dim dims[2 * OX_MAX_RANK];
@@ -73,7 +79,8 @@ ox_status ox_infer_gather(const struct ox_call *call, const void *params, struct
     OX_TRY(ox_expect_rank(call, 0, rank, 1, -1));
     if (rank >= 0) OX_TRY(ox_axis(&axis, call, "axis", p->axis, rank));
     if (rank < 0 || rank_i < 0) return ox_infer_tensor(io, 0, ox_in_dtype(io, 0), -1, NULL);
-    if (rank + rank_i - 1 > OX_MAX_RANK) return ox_bad_shape(call, "Gather to rank %d", rank + rank_i - 1);
+    if (rank + rank_i - 1 > OX_MAX_RANK)
+        return ox_bad_shape(call, "Gather to rank %d", rank + rank_i - 1);
     for (int i = 0; i < axis; i++)
         dims[n++] = io->in[0]->dims[i];
     for (int i = 0; i < rank_i; i++)
@@ -85,8 +92,7 @@ ox_status ox_infer_gather(const struct ox_call *call, const void *params, struct
 }
 
 ox_status ox_eval_gather(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                         ox_tensor **out)
-{
+                         ox_tensor **out) {
     const struct ox_gather_params *p = params;
     const ox_tensor *x = in[0];
     int axis, n = 0;
@@ -108,7 +114,8 @@ ox_status ox_eval_gather(const struct ox_call *call, const void *params, const o
         if (status == OX_OK) {
             size_t outer = (size_t)ox_count_of(axis, x->dims), count = in[1]->count;
             size_t row = sink.count ? sink.count / outer / count : 0;
-            gather_rows(call->ctx, &sink, &view, indices, outer, count, row, row * (size_t)x->dims[axis]);
+            gather_rows(call->ctx, &sink, &view, indices, outer, count, row,
+                        row * (size_t)x->dims[axis]);
             status = ox_sink_close(&sink, call->ctx, OX_OK, &out[0]);
         }
         ox_view_close(&view, call->ctx);
@@ -119,14 +126,12 @@ ox_status ox_eval_gather(const struct ox_call *call, const void *params, const o
 
 /* ---- GatherElements -------------------------------------------------------------------------- */
 
-ox_status ox_decode_gather_elements(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_gather_elements(const struct ox_call *call, void *params) {
     return ox_attr_int(&((struct ox_gather_elements_params *)params)->axis, call, "axis", 0);
 }
 
 ox_status ox_infer_gather_elements(const struct ox_call *call, const void *params,
-                                   struct ox_infer *io)
-{
+                                   struct ox_infer *io) {
     const struct ox_gather_elements_params *p = params;
     int rank = ox_in_rank(io, 0), rank_i = ox_in_rank(io, 1), axis;
     OX_TRY(ox_expect_index(call, 1, ox_in_dtype(io, 1)));
@@ -140,8 +145,7 @@ ox_status ox_infer_gather_elements(const struct ox_call *call, const void *param
 }
 
 ox_status ox_element_offsets(int64_t **out, const struct ox_call *call, const ox_tensor *data,
-                             const ox_tensor *at, int axis)
-{
+                             const ox_tensor *at, int axis) {
     int64_t strides[OX_MAX_RANK], coord[OX_MAX_RANK] = {0}, *offsets, base = 0;
     bool fits = at->rank == data->rank;
     for (int d = 0; fits && d < data->rank; d++)
@@ -167,8 +171,7 @@ ox_status ox_element_offsets(int64_t **out, const struct ox_call *call, const ox
 }
 
 ox_status ox_eval_gather_elements(const struct ox_call *call, const void *params,
-                                  const ox_tensor *const *in, ox_tensor **out)
-{
+                                  const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_gather_elements_params *p = params;
     int64_t *offsets;
     int axis;
@@ -191,8 +194,7 @@ ox_status ox_eval_gather_elements(const struct ox_call *call, const void *params
 
 /* ---- GatherND -------------------------------------------------------------------------------- */
 
-ox_status ox_decode_gather_nd(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_gather_nd(const struct ox_call *call, void *params) {
     struct ox_gather_nd_params *p = params;
     if (call->opset < 12) return OX_OK;
     OX_TRY(ox_attr_int(&p->batch_dims, call, "batch_dims", 0));
@@ -201,8 +203,7 @@ ox_status ox_decode_gather_nd(const struct ox_call *call, void *params)
     return OX_OK;
 }
 
-ox_status ox_infer_gather_nd(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_gather_nd(const struct ox_call *call, const void *params, struct ox_infer *io) {
     int batch = (int)((const struct ox_gather_nd_params *)params)->batch_dims, n = 0;
     int rank = ox_in_rank(io, 0), rank_i = ox_in_rank(io, 1);
     ox_dim dims[2 * OX_MAX_RANK];
@@ -213,7 +214,8 @@ ox_status ox_infer_gather_nd(const struct ox_call *call, const void *params, str
         return ox_infer_tensor(io, 0, ox_in_dtype(io, 0), -1, NULL);
     int64_t k = io->in[1]->dims[rank_i - 1].k;
     if (k < 0 || k > rank - batch)
-        return ox_bad_shape(call, "GatherND of rank %d with indices of %lld", rank - batch, (long long)k);
+        return ox_bad_shape(call, "GatherND of rank %d with indices of %lld", rank - batch,
+                            (long long)k);
     for (int i = 0; i < rank_i - 1; i++) {
         dims[n++] = io->in[1]->dims[i];
         if (i < batch) OX_TRY(ox_dim_unify(&dims[i], call, io->in[0]->dims[i]));
@@ -225,8 +227,7 @@ ox_status ox_infer_gather_nd(const struct ox_call *call, const void *params, str
 }
 
 ox_status ox_tuple_offsets(int64_t **out, const struct ox_call *call, const ox_tensor *data,
-                           const ox_tensor *at, int first, int k)
-{
+                           const ox_tensor *at, int first, int k) {
     int64_t *offsets;
     size_t tuples = (size_t)ox_count_of(at->rank - 1, at->dims);
     OX_TRY(ox_expect_index(call, 1, at->dtype));
@@ -234,7 +235,8 @@ ox_status ox_tuple_offsets(int64_t **out, const struct ox_call *call, const ox_t
     for (size_t i = 0; i < tuples; i++) {
         uint64_t offset = 0; /* wraps only where data is empty */
         for (int j = 0; j < k; j++) {
-            int64_t dim = data->dims[first + j], index = ox_tensor_int(at, i * (size_t)k + (size_t)j);
+            int64_t dim = data->dims[first + j],
+                    index = ox_tensor_int(at, i * (size_t)k + (size_t)j);
             if (index < -dim || index >= dim) {
                 ox_free(call->ctx, offsets);
                 return ox_fail(call->ctx, OX_INVALID, "index-range", NULL,
@@ -250,9 +252,8 @@ ox_status ox_tuple_offsets(int64_t **out, const struct ox_call *call, const ox_t
 }
 
 /* Shapes of GatherND: *k indices in a tuple, the output's dims. */
-static ox_status gather_nd_dims(int *k, int *n, int64_t *dims, const struct ox_call *call, int batch,
-                                const ox_tensor *x, const ox_tensor *at)
-{
+static ox_status gather_nd_dims(int *k, int *n, int64_t *dims, const struct ox_call *call,
+                                int batch, const ox_tensor *x, const ox_tensor *at) {
     OX_TRY(ox_expect_rank(call, 0, x->rank, batch + 1, -1));
     OX_TRY(ox_expect_rank(call, 1, at->rank, batch + 1, -1));
     int64_t last = at->dims[at->rank - 1];
@@ -273,8 +274,7 @@ static ox_status gather_nd_dims(int *k, int *n, int64_t *dims, const struct ox_c
 }
 
 ox_status ox_eval_gather_nd(const struct ox_call *call, const void *params,
-                            const ox_tensor *const *in, ox_tensor **out)
-{
+                            const ox_tensor *const *in, ox_tensor **out) {
     int batch = (int)((const struct ox_gather_nd_params *)params)->batch_dims, k, n;
     const ox_tensor *x = in[0], *at = in[1];
     int64_t dims[2 * OX_MAX_RANK], *offsets;

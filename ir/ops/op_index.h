@@ -14,7 +14,13 @@ struct ox_gather_nd_params {
     int64_t batch_dims;
 };
 
-enum ox_scatter_reduction { OX_SCATTER_NONE, OX_SCATTER_ADD, OX_SCATTER_MUL, OX_SCATTER_MAX, OX_SCATTER_MIN };
+enum ox_scatter_reduction {
+    OX_SCATTER_NONE,
+    OX_SCATTER_ADD,
+    OX_SCATTER_MUL,
+    OX_SCATTER_MAX,
+    OX_SCATTER_MIN
+};
 
 struct ox_scatter_elements_params {
     int64_t axis; /* as written */

@@ -4,8 +4,7 @@
 
 /* Makes out by a strided copy of x, which is not empty. */
 static ox_status copy_strided(ox_tensor **out, const struct ox_call *call, const ox_tensor *x,
-                              int rank, const int64_t *dims, const struct ox_strided *s)
-{
+                              int rank, const int64_t *dims, const struct ox_strided *s) {
     struct ox_view view;
     struct ox_sink sink;
     OX_TRY(ox_view_open(&view, call->ctx, x));
@@ -20,8 +19,7 @@ static ox_status copy_strided(ox_tensor **out, const struct ox_call *call, const
 
 /* ---- Transpose ------------------------------------------------------------------------------- */
 
-ox_status ox_decode_transpose(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_transpose(const struct ox_call *call, void *params) {
     struct ox_transpose_params *p = params;
     bool seen[OX_MAX_RANK] = {0};
     OX_TRY(ox_ints_attr(&p->perm, call, "perm"));
@@ -36,17 +34,16 @@ ox_status ox_decode_transpose(const struct ox_call *call, void *params)
 }
 
 static ox_status transpose_perm(int *perm, const struct ox_call *call,
-                                const struct ox_transpose_params *p, int rank)
-{
+                                const struct ox_transpose_params *p, int rank) {
     if (p->perm.given && p->perm.n != rank)
-        return ox_bad_shape(call, "Transpose of rank %d by a permutation of %d dims", rank, p->perm.n);
+        return ox_bad_shape(call, "Transpose of rank %d by a permutation of %d dims", rank,
+                            p->perm.n);
     for (int i = 0; i < rank; i++)
         perm[i] = p->perm.given ? (int)p->perm.at[i] : rank - 1 - i;
     return OX_OK;
 }
 
-ox_status ox_infer_transpose(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_transpose(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_transpose_params *p = params;
     int rank = ox_in_rank(io, 0), perm[OX_MAX_RANK];
     ox_dim dims[OX_MAX_RANK];
@@ -59,8 +56,7 @@ ox_status ox_infer_transpose(const struct ox_call *call, const void *params, str
 }
 
 ox_status ox_eval_transpose(const struct ox_call *call, const void *params,
-                            const ox_tensor *const *in, ox_tensor **out)
-{
+                            const ox_tensor *const *in, ox_tensor **out) {
     const ox_tensor *x = in[0];
     int perm[OX_MAX_RANK];
     int64_t dims[OX_MAX_RANK], from[OX_MAX_RANK], to[OX_MAX_RANK];
@@ -84,8 +80,7 @@ ox_status ox_eval_transpose(const struct ox_call *call, const void *params,
 
 /* ---- Expand ---------------------------------------------------------------------------------- */
 
-ox_status ox_decode_expand(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_expand(const struct ox_call *call, void *params) {
     struct ox_expand_params *p = params;
     OX_TRY(ox_ints_input(&p->shape, call, 1));
     for (int i = 0; i < p->shape.n; i++)
@@ -94,8 +89,7 @@ ox_status ox_decode_expand(const struct ox_call *call, void *params)
     return OX_OK;
 }
 
-ox_status ox_infer_expand(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_expand(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_partial *shape;
     int rank = ox_in_rank(io, 0);
     ox_dim dims[OX_MAX_RANK];
@@ -123,8 +117,7 @@ ox_status ox_infer_expand(const struct ox_call *call, const void *params, struct
 }
 
 ox_status ox_eval_expand(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                         ox_tensor **out)
-{
+                         ox_tensor **out) {
     const struct ox_expand_params *p = params;
     const ox_tensor *x = in[0];
     int rank = x->rank;
@@ -141,18 +134,19 @@ ox_status ox_eval_expand(const struct ox_call *call, const void *params, const o
     ox_row_major(to, rank, dims);
     ox_row_major(from, x->rank, x->dims);
     for (int i = 0; i < rank; i++)
-        ox_strided_add(&s, dims[i], to[i], i < added || x->dims[i - added] == 1 ? 0 : from[i - added]);
+        ox_strided_add(&s, dims[i], to[i],
+                       i < added || x->dims[i - added] == 1 ? 0 : from[i - added]);
     return copy_strided(&out[0], call, x, rank, dims, &s);
 }
 
 /* ---- Tile ------------------------------------------------------------------------------------ */
 
-ox_status ox_decode_tile(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_tile(const struct ox_call *call, void *params) {
     struct ox_tile_params *p = params;
     if (call->opset < 6) {
         if (!ox_has_input(call, 2))
-            return ox_fail(call->ctx, OX_INVALID, "wrong-arity", NULL, "Tile before opset 6 has three inputs");
+            return ox_fail(call->ctx, OX_INVALID, "wrong-arity", NULL,
+                           "Tile before opset 6 has three inputs");
         return OX_OK;
     }
     if (call->n_in != 2)
@@ -164,8 +158,7 @@ ox_status ox_decode_tile(const struct ox_call *call, void *params)
     return OX_OK;
 }
 
-ox_status ox_infer_tile(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_tile(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_partial *repeats;
     int rank = ox_in_rank(io, 0);
     ox_dim dims[OX_MAX_RANK];
@@ -194,8 +187,7 @@ ox_status ox_infer_tile(const struct ox_call *call, const void *params, struct o
 
 /* Before opset 6: `tiles` copies along one `axis`, both of the type of the data or int64. */
 static ox_status old_repeats(struct ox_ints *repeats, const struct ox_call *call,
-                             const ox_tensor *const *in)
-{
+                             const ox_tensor *const *in) {
     int64_t tiles, axis;
     int at;
     OX_TRY(ox_scalar_int(&tiles, call, "tiles", in[1]));
@@ -209,8 +201,7 @@ static ox_status old_repeats(struct ox_ints *repeats, const struct ox_call *call
 }
 
 ox_status ox_eval_tile(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                       ox_tensor **out)
-{
+                       ox_tensor **out) {
     struct ox_ints repeats = ((const struct ox_tile_params *)params)->repeats;
     const ox_tensor *x = in[0];
     int64_t dims[OX_MAX_RANK], to[OX_MAX_RANK], from[OX_MAX_RANK];
@@ -234,11 +225,11 @@ ox_status ox_eval_tile(const struct ox_call *call, const void *params, const ox_
     return copy_strided(&out[0], call, x, x->rank, dims, &s);
 }
 
-/* ---- DepthToSpace and SpaceToDepth ------------------------------------------------------------ */
+/* ---- DepthToSpace and SpaceToDepth ------------------------------------------------------------
+ */
 
 /* blocksize > 0, and its square fits. */
-static ox_status decode_block(int64_t *block, const struct ox_call *call)
-{
+static ox_status decode_block(int64_t *block, const struct ox_call *call) {
     OX_TRY(ox_attr_int(block, call, "blocksize", 0));
     if (*block < 1 || *block > INT32_MAX)
         return ox_bad_attr(call, "attribute 'blocksize' of %s is %lld", call->op->name,
@@ -246,8 +237,7 @@ static ox_status decode_block(int64_t *block, const struct ox_call *call)
     return OX_OK;
 }
 
-ox_status ox_decode_depth_to_space(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_depth_to_space(const struct ox_call *call, void *params) {
     static const char *const modes[] = {"DCR", "CRD", NULL};
     struct ox_depth_to_space_params *p = params;
     int mode = 0;
@@ -257,15 +247,13 @@ ox_status ox_decode_depth_to_space(const struct ox_call *call, void *params)
     return OX_OK;
 }
 
-ox_status ox_decode_space_to_depth(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_space_to_depth(const struct ox_call *call, void *params) {
     return decode_block(&((struct ox_space_to_depth_params *)params)->block, call);
 }
 
 /* d / by, which must come out even. */
 static ox_status divided(ox_dim *out, const struct ox_call *call, struct ox_infer *io, ox_dim d,
-                         int64_t by)
-{
+                         int64_t by) {
     if (ox_dim_is_const(d) && d.k % by != 0)
         return ox_bad_shape(call, "%s cannot cut a dim of %lld in %lld", call->op->name,
                             (long long)d.k, (long long)by);
@@ -273,8 +261,7 @@ static ox_status divided(ox_dim *out, const struct ox_call *call, struct ox_infe
 }
 
 ox_status ox_infer_depth_to_space(const struct ox_call *call, const void *params,
-                                  struct ox_infer *io)
-{
+                                  struct ox_infer *io) {
     int64_t block = ((const struct ox_depth_to_space_params *)params)->block;
     OX_TRY(ox_expect_rank(call, 0, ox_in_rank(io, 0), 4, 4));
     if (ox_in_rank(io, 0) < 0) return ox_infer_rank(io, 0, ox_in_dtype(io, 0), 4);
@@ -287,8 +274,7 @@ ox_status ox_infer_depth_to_space(const struct ox_call *call, const void *params
 }
 
 ox_status ox_infer_space_to_depth(const struct ox_call *call, const void *params,
-                                  struct ox_infer *io)
-{
+                                  struct ox_infer *io) {
     int64_t block = ((const struct ox_space_to_depth_params *)params)->block;
     OX_TRY(ox_expect_rank(call, 0, ox_in_rank(io, 0), 4, 4));
     if (ox_in_rank(io, 0) < 0) return ox_infer_rank(io, 0, ox_in_dtype(io, 0), 4);
@@ -301,8 +287,7 @@ ox_status ox_infer_space_to_depth(const struct ox_call *call, const void *params
 }
 
 ox_status ox_eval_depth_to_space(const struct ox_call *call, const void *params,
-                                 const ox_tensor *const *in, ox_tensor **out)
-{
+                                 const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_depth_to_space_params *p = params;
     const ox_tensor *x = in[0];
     int64_t b = p->block;
@@ -315,7 +300,8 @@ ox_status ox_eval_depth_to_space(const struct ox_call *call, const void *params,
     if (ox_mul_i64(&dims[2], h, b) || ox_mul_i64(&dims[3], w, b))
         return ox_bad_shape(call, "DepthToSpace makes too many elements");
     if (x->count == 0) return ox_tensor_new(&out[0], NULL, call->ctx, x->dtype, 4, dims);
-    /* Output [n, depth, h, row, w, column]; in the input row and column stand in front of or behind depth. */
+    /* Output [n, depth, h, row, w, column]; in the input row and column stand in front of or behind
+     * depth. */
     int64_t area = h * w, row = p->crd ? area * b : area * depth * b;
     int64_t column = p->crd ? area : area * depth, deep = p->crd ? area * b * b : area;
     struct ox_strided s = {.rank = 0};
@@ -330,8 +316,7 @@ ox_status ox_eval_depth_to_space(const struct ox_call *call, const void *params,
 }
 
 ox_status ox_eval_space_to_depth(const struct ox_call *call, const void *params,
-                                 const ox_tensor *const *in, ox_tensor **out)
-{
+                                 const ox_tensor *const *in, ox_tensor **out) {
     int64_t b = ((const struct ox_space_to_depth_params *)params)->block;
     const ox_tensor *x = in[0];
     OX_TRY(ox_expect_rank(call, 0, x->rank, 4, 4));
@@ -340,7 +325,8 @@ ox_status ox_eval_space_to_depth(const struct ox_call *call, const void *params,
         return ox_bad_shape(call, "SpaceToDepth cannot cut %s in blocks of %lld",
                             ox_dims_text(x->rank, x->dims).text, (long long)b);
     int64_t dims[4] = {n, 0, h, w};
-    if (ox_mul_i64(&dims[1], c, b * b)) return ox_bad_shape(call, "SpaceToDepth makes too many elements");
+    if (ox_mul_i64(&dims[1], c, b * b))
+        return ox_bad_shape(call, "SpaceToDepth makes too many elements");
     if (x->count == 0) return ox_tensor_new(&out[0], NULL, call->ctx, x->dtype, 4, dims);
     /* Output [n, row, column, c, h, w]. */
     int64_t area = h * w, wide = x->dims[3];

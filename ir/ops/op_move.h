@@ -4,7 +4,8 @@
 
 #include "ir/ops/op_args.h"
 
-/* Transpose: output dim i is input dim perm.at[i]; not given: the reverse order. Checked to be a permutation. */
+/* Transpose: output dim i is input dim perm.at[i]; not given: the reverse order. Checked to be a
+ * permutation. */
 struct ox_transpose_params {
     struct ox_ints perm;
 };
@@ -30,12 +31,12 @@ struct ox_concat_params {
 };
 
 struct ox_split_params {
-    int64_t axis;       /* as written */
-    bool given;         /* sizes are an attribute or an input; else parts are equal */
-    const int64_t *attr; /* count sizes, of the attribute */
+    int64_t axis;           /* as written */
+    bool given;             /* sizes are an attribute or an input; else parts are equal */
+    const int64_t *attr;    /* count sizes, of the attribute */
     const ox_tensor *input; /* of the constant input */
     size_t count;
-    int64_t parts;      /* num_outputs; 0: as many as the node has outputs, evenly */
+    int64_t parts; /* num_outputs; 0: as many as the node has outputs, evenly */
 };
 
 /* Slice: one entry for each of starts; axes not given: 0, 1, ...; steps not given: all 1. */
@@ -50,8 +51,8 @@ struct ox_pad_params {
     bool known; /* pads are filled in */
     int n;      /* pads: the first n / 2 are begins, then as many ends */
     int64_t pads[2 * OX_MAX_RANK];
-    struct ox_ints axes;      /* not given: all */
-    bool has_value;           /* `value` is from an attribute (before opset 11); else input 2 */
+    struct ox_ints axes; /* not given: all */
+    bool has_value;      /* `value` is from an attribute (before opset 11); else input 2 */
     float value;
 };
 

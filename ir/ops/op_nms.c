@@ -1,8 +1,7 @@
 /* ir/ops/op_nms.c - NonMaxSuppression: of boxes that overlap much, the one with the best score. */
 #include "ir/ops/op_priv.h"
 
-ox_status ox_decode_nms(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_nms(const struct ox_call *call, void *params) {
     int64_t center;
     OX_TRY(ox_attr_int(&center, call, "center_point_box", 0));
     if (center != 0 && center != 1)
@@ -11,8 +10,7 @@ ox_status ox_decode_nms(const struct ox_call *call, void *params)
     return OX_OK;
 }
 
-ox_status ox_infer_nms(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_nms(const struct ox_call *call, const void *params, struct ox_infer *io) {
     ox_dim dims[2] = {{0, NULL}, {3, NULL}};
     (void)params;
     OX_TRY(ox_expect_rank(call, 0, ox_in_rank(io, 0), 3, 3));
@@ -25,22 +23,20 @@ struct box {
     float y1, x1, y2, x2;
 };
 
-static struct box box_of(const float *b, bool center)
-{
-    if (center) return (struct box){b[1] - b[3] / 2, b[0] - b[2] / 2, b[1] + b[3] / 2, b[0] + b[2] / 2};
+static struct box box_of(const float *b, bool center) {
+    if (center)
+        return (struct box){b[1] - b[3] / 2, b[0] - b[2] / 2, b[1] + b[3] / 2, b[0] + b[2] / 2};
     /* Any two opposite corners. */
-    return (struct box){b[0] < b[2] ? b[0] : b[2], b[1] < b[3] ? b[1] : b[3], b[0] < b[2] ? b[2] : b[0],
-                        b[1] < b[3] ? b[3] : b[1]};
+    return (struct box){b[0] < b[2] ? b[0] : b[2], b[1] < b[3] ? b[1] : b[3],
+                        b[0] < b[2] ? b[2] : b[0], b[1] < b[3] ? b[3] : b[1]};
 }
 
-static float area(struct box b)
-{
+static float area(struct box b) {
     return (b.y2 - b.y1) * (b.x2 - b.x1);
 }
 
 /* Intersection over union above the threshold? */
-static bool overlap(struct box a, struct box b, float threshold)
-{
+static bool overlap(struct box a, struct box b, float threshold) {
     float y = (a.y2 < b.y2 ? a.y2 : b.y2) - (a.y1 > b.y1 ? a.y1 : b.y1);
     float x = (a.x2 < b.x2 ? a.x2 : b.x2) - (a.x1 > b.x1 ? a.x1 : b.x1);
     if (!(y > 0 && x > 0)) return false;
@@ -57,17 +53,19 @@ struct nms {
 };
 
 /* Candidates by falling score, equal ones by number: merge sort, bottom up. */
-static size_t sort_candidates(struct nms *s)
-{
+static size_t sort_candidates(struct nms *s) {
     size_t n = 0;
     for (int64_t i = 0; i < s->n; i++) /* a NaN is no score */
-        if (s->scores[i] == s->scores[i] && (!s->has_score || s->scores[i] > s->score)) s->order[n++] = i;
+        if (s->scores[i] == s->scores[i] && (!s->has_score || s->scores[i] > s->score))
+            s->order[n++] = i;
     for (size_t width = 1; width < n; width *= 2) {
         for (size_t low = 0; low < n; low += 2 * width) {
-            size_t mid = low + width < n ? low + width : n, high = mid + width < n ? mid + width : n;
+            size_t mid = low + width < n ? low + width : n,
+                   high = mid + width < n ? mid + width : n;
             size_t i = low, j = mid;
             for (size_t k = low; k < high; k++) {
-                bool left = j == high || (i < mid && s->scores[s->order[i]] >= s->scores[s->order[j]]);
+                bool left =
+                    j == high || (i < mid && s->scores[s->order[i]] >= s->scores[s->order[j]]);
                 s->room[k] = s->order[left ? i++ : j++];
             }
         }
@@ -77,8 +75,7 @@ static size_t sort_candidates(struct nms *s)
 }
 
 /* Moves what is kept to the front of the order; returns how many. */
-static size_t suppress(struct nms *s)
-{
+static size_t suppress(struct nms *s) {
     size_t n = sort_candidates(s), kept = 0;
     for (size_t i = 0; i < n && (int64_t)kept < s->most; i++) {
         struct box b = box_of(s->boxes + 4 * s->order[i], s->center);
@@ -90,25 +87,27 @@ static size_t suppress(struct nms *s)
     return kept;
 }
 
-static ox_status read_number(float *out, const struct ox_call *call, const ox_tensor *t, const char *what)
-{
+static ox_status read_number(float *out, const struct ox_call *call, const ox_tensor *t,
+                             const char *what) {
     if (t->dtype != OX_FLOAT || t->count != 1)
         return ox_bad_shape(call, "the %s of NonMaxSuppression must be one float", what);
     *out = *(const float *)t->data;
     return OX_OK;
 }
 
-static ox_status read_inputs(struct nms *s, const struct ox_call *call, const ox_tensor *const *in)
-{
+static ox_status read_inputs(struct nms *s, const struct ox_call *call,
+                             const ox_tensor *const *in) {
     const ox_tensor *boxes = in[0], *scores = in[1];
     OX_TRY(ox_expect_dtype(call, 0, boxes->dtype, OX_BIT(OX_FLOAT)));
     OX_TRY(ox_expect_dtype(call, 1, scores->dtype, OX_BIT(OX_FLOAT)));
-    if (boxes->rank != 3 || scores->rank != 3 || boxes->dims[2] != 4 || boxes->dims[0] != scores->dims[0] ||
-        boxes->dims[1] != scores->dims[2])
+    if (boxes->rank != 3 || scores->rank != 3 || boxes->dims[2] != 4 ||
+        boxes->dims[0] != scores->dims[0] || boxes->dims[1] != scores->dims[2])
         return ox_bad_shape(call, "NonMaxSuppression of boxes %s with scores %s",
-                            ox_dims_text(boxes->rank, boxes->dims).text, ox_dims_text(scores->rank, scores->dims).text);
+                            ox_dims_text(boxes->rank, boxes->dims).text,
+                            ox_dims_text(scores->rank, scores->dims).text);
     s->n = boxes->dims[1];
-    if (call->n_in > 2 && in[2]) OX_TRY(ox_scalar_int(&s->most, call, "the number of boxes", in[2]));
+    if (call->n_in > 2 && in[2])
+        OX_TRY(ox_scalar_int(&s->most, call, "the number of boxes", in[2]));
     if (call->n_in > 3 && in[3]) OX_TRY(read_number(&s->iou, call, in[3], "overlap"));
     s->has_score = call->n_in > 4 && in[4];
     if (s->has_score) OX_TRY(read_number(&s->score, call, in[4], "least score"));
@@ -117,8 +116,7 @@ static ox_status read_inputs(struct nms *s, const struct ox_call *call, const ox
 
 /* Appends (image, class, box) for what is kept of every class of every image. */
 static ox_status collect(int64_t **list, size_t *n, const struct ox_call *call, struct nms *s,
-                         const ox_tensor *const *in)
-{
+                         const ox_tensor *const *in) {
     size_t cap = 0;
     int64_t classes = in[1]->dims[1];
     *list = NULL;
@@ -139,8 +137,7 @@ static ox_status collect(int64_t **list, size_t *n, const struct ox_call *call, 
 }
 
 ox_status ox_eval_nms(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                      ox_tensor **out)
-{
+                      ox_tensor **out) {
     struct nms s = {.center = ((const struct ox_nms_params *)params)->center};
     int64_t *list;
     size_t n;

@@ -1,20 +1,20 @@
-/* ir/ops/op_order.c - TopK and Unique: what sorts. Numbers are compared by ox_wide_key, so NaN is the greatest
- * and equal to itself, and the order is total. */
+/* ir/ops/op_order.c - TopK and Unique: what sorts. Numbers are compared by ox_wide_key, so NaN is
+ * the greatest and equal to itself, and the order is total. */
 #include "ir/ops/mover.h"
 #include "ir/ops/op_priv.h"
 #include "ir/ops/wide.h"
 
 /* ---- TopK ------------------------------------------------------------------------------------ */
 
-ox_status ox_decode_top_k(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_top_k(const struct ox_call *call, void *params) {
     struct ox_top_k_params *p = params;
     int64_t largest = 1, sorted;
     OX_TRY(ox_attr_int(&p->axis, call, "axis", -1));
     p->k = -1;
     if (call->opset >= 11) {
         OX_TRY(ox_attr_int(&largest, call, "largest", 1));
-        OX_TRY(ox_attr_int(&sorted, call, "sorted", 1)); /* sorted is one of the orders that unsorted allows */
+        OX_TRY(ox_attr_int(&sorted, call, "sorted",
+                           1)); /* sorted is one of the orders that unsorted allows */
     }
     p->largest = largest != 0;
     if (call->opset < 10) {
@@ -32,8 +32,7 @@ ox_status ox_decode_top_k(const struct ox_call *call, void *params)
     return OX_OK;
 }
 
-ox_status ox_infer_top_k(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_top_k(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_top_k_params *p = params;
     int rank = ox_in_rank(io, 0), axis;
     ox_dim dims[OX_MAX_RANK], k = ox_dim_const(p->k);
@@ -46,7 +45,8 @@ ox_status ox_infer_top_k(const struct ox_call *call, const void *params, struct 
         else if (p->k < 0)
             OX_TRY(ox_dim_unknown(&k, io->dims));
         if (ox_dim_is_const(k) && ox_dim_is_const(dims[axis]) && k.k > dims[axis].k)
-            return ox_bad_shape(call, "TopK takes %lld of %lld", (long long)k.k, (long long)dims[axis].k);
+            return ox_bad_shape(call, "TopK takes %lld of %lld", (long long)k.k,
+                                (long long)dims[axis].k);
         dims[axis] = k;
     }
     OX_TRY(ox_infer_tensor(io, 0, ox_in_dtype(io, 0), rank, dims));
@@ -59,14 +59,12 @@ struct ranked {
     int64_t index;
 };
 
-static bool before(const struct ranked *a, const struct ranked *b)
-{
+static bool before(const struct ranked *a, const struct ranked *b) {
     return a->key != b->key ? a->key > b->key : a->index < b->index;
 }
 
 /* Restores the heap whose top is the last in order, below position i. */
-static void sift(struct ranked *heap, size_t n, size_t i)
-{
+static void sift(struct ranked *heap, size_t n, size_t i) {
     for (size_t child; (child = 2 * i + 1) < n; i = child) {
         if (child + 1 < n && before(&heap[child], &heap[child + 1])) child++;
         if (!before(&heap[i], &heap[child])) return;
@@ -88,8 +86,7 @@ struct top_k {
 };
 
 /* Keeps the best k of a line in a heap, then sorts the heap in place. */
-static void top_line(const struct top_k *t, size_t line)
-{
+static void top_line(const struct top_k *t, size_t line) {
     struct ranked *heap = t->heaps + line * t->k;
     size_t start = line / t->inner * t->dim * t->inner + line % t->inner, kept = 0;
     union ox_wide stretch[64];
@@ -123,15 +120,13 @@ static void top_line(const struct top_k *t, size_t line)
     }
 }
 
-static void top_lines(void *arg, size_t begin, size_t end)
-{
+static void top_lines(void *arg, size_t begin, size_t end) {
     for (; begin < end; begin++)
         top_line(arg, begin);
 }
 
 ox_status ox_eval_top_k(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                        ox_tensor **out)
-{
+                        ox_tensor **out) {
     const struct ox_top_k_params *p = params;
     const ox_tensor *x = in[0];
     int axis;
@@ -141,17 +136,23 @@ ox_status ox_eval_top_k(const struct ox_call *call, const void *params, const ox
     OX_TRY(ox_axis(&axis, call, "axis", p->axis, x->rank));
     memcpy(dims, x->dims, (size_t)x->rank * sizeof *dims);
     if (p->k > dims[axis])
-        return ox_bad_shape(call, "TopK takes %lld of %lld", (long long)p->k, (long long)dims[axis]);
+        return ox_bad_shape(call, "TopK takes %lld of %lld", (long long)p->k,
+                            (long long)dims[axis]);
     dims[axis] = p->k;
     if (!call->wanted || call->wanted[0])
         OX_TRY(ox_tensor_new(&out[0], &values, call->ctx, x->dtype, x->rank, dims));
     if (call->n_out > 1 && (!call->wanted || call->wanted[1]))
         OX_TRY(ox_tensor_new(&out[1], &indices, call->ctx, OX_INT64, x->rank, dims));
     if (x->count == 0 || p->k == 0) return OX_OK;
-    struct top_k t = {.x = x, .data = x->data, .values = values, .indices = indices, .k = (size_t)p->k,
+    struct top_k t = {.x = x,
+                      .data = x->data,
+                      .values = values,
+                      .indices = indices,
+                      .k = (size_t)p->k,
                       .dim = (size_t)x->dims[axis],
                       .inner = (size_t)ox_count_of(x->rank - axis - 1, x->dims + axis + 1),
-                      .size = (size_t)ox_dtype_bits(x->dtype) / 8, .largest = p->largest,
+                      .size = (size_t)ox_dtype_bits(x->dtype) / 8,
+                      .largest = p->largest,
                       .kind = ox_wide_of(x->dtype)};
     size_t lines = x->count / t.dim;
     OX_TRY(ox_alloc_raw(call->ctx, &t.heaps, lines * t.k, sizeof *t.heaps)); /* at most x->count */
@@ -162,8 +163,7 @@ ox_status ox_eval_top_k(const struct ox_call *call, const void *params, const ox
 
 /* ---- Unique ---------------------------------------------------------------------------------- */
 
-ox_status ox_decode_unique(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_unique(const struct ox_call *call, void *params) {
     struct ox_unique_params *p = params;
     int64_t sorted;
     p->has_axis = ox_attr_find(call, "axis") != NULL;
@@ -173,8 +173,7 @@ ox_status ox_decode_unique(const struct ox_call *call, void *params)
     return OX_OK;
 }
 
-ox_status ox_infer_unique(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_unique(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_unique_params *p = params;
     int rank = p->has_axis ? ox_in_rank(io, 0) : 1, axis = 0;
     ox_dim dims[OX_MAX_RANK], count, length;
@@ -202,8 +201,7 @@ struct slices {
     size_t dim, outer, inner;
 };
 
-static int compare_strings(const unsigned char *a, const unsigned char *b)
-{
+static int compare_strings(const unsigned char *a, const unsigned char *b) {
     struct ox_str s, t;
     memcpy(&s, a, sizeof s);
     memcpy(&t, b, sizeof t);
@@ -212,11 +210,12 @@ static int compare_strings(const unsigned char *a, const unsigned char *b)
     return order ? order : (s.len > t.len) - (s.len < t.len);
 }
 
-static int compare_elements(const struct slices *s, size_t i, size_t j)
-{
-    const unsigned char *a = s->view->data + i * s->view->size, *b = s->view->data + j * s->view->size;
+static int compare_elements(const struct slices *s, size_t i, size_t j) {
+    const unsigned char *a = s->view->data + i * s->view->size,
+                        *b = s->view->data + j * s->view->size;
     if (s->dtype == OX_STRING) return compare_strings(a, b);
-    if (s->kind == OX_WIDE_NONE) return memcmp(a, b, s->view->size); /* no order: any that is total */
+    if (s->kind == OX_WIDE_NONE)
+        return memcmp(a, b, s->view->size); /* no order: any that is total */
     union ox_wide v, w;
     ox_wide_load(&v, s->dtype, a, 1, 1);
     ox_wide_load(&w, s->dtype, b, 1, 1);
@@ -224,26 +223,28 @@ static int compare_elements(const struct slices *s, size_t i, size_t j)
     return (x > y) - (x < y);
 }
 
-static int compare_slices(const struct slices *s, size_t i, size_t j)
-{
+static int compare_slices(const struct slices *s, size_t i, size_t j) {
     for (size_t o = 0; o < s->outer; o++) {
         for (size_t k = 0; k < s->inner; k++) {
-            int order = compare_elements(s, (o * s->dim + i) * s->inner + k, (o * s->dim + j) * s->inner + k);
+            int order = compare_elements(s, (o * s->dim + i) * s->inner + k,
+                                         (o * s->dim + j) * s->inner + k);
             if (order) return order;
         }
     }
     return 0;
 }
 
-/* Sorts n slice numbers by content, equal ones by number; room has as many places. Merge sort, bottom up. */
-static void sort_slices(const struct slices *s, int64_t *order, int64_t *room, size_t n)
-{
+/* Sorts n slice numbers by content, equal ones by number; room has as many places. Merge sort,
+ * bottom up. */
+static void sort_slices(const struct slices *s, int64_t *order, int64_t *room, size_t n) {
     for (size_t width = 1; width < n; width *= 2) {
         for (size_t low = 0; low < n; low += 2 * width) {
-            size_t mid = low + width < n ? low + width : n, high = mid + width < n ? mid + width : n;
+            size_t mid = low + width < n ? low + width : n,
+                   high = mid + width < n ? mid + width : n;
             size_t i = low, j = mid;
             for (size_t k = low; k < high; k++) {
-                bool left = j == high || (i < mid && compare_slices(s, (size_t)order[i], (size_t)order[j]) <= 0);
+                bool left = j == high ||
+                            (i < mid && compare_slices(s, (size_t)order[i], (size_t)order[j]) <= 0);
                 room[k] = order[left ? i++ : j++];
             }
         }
@@ -251,18 +252,18 @@ static void sort_slices(const struct slices *s, int64_t *order, int64_t *room, s
     }
 }
 
-/* What Unique finds: arrays of `dim` entries, of which `count` are used where not said otherwise. */
+/* What Unique finds: arrays of `dim` entries, of which `count` are used where not said otherwise.
+ */
 struct unique {
     int64_t *order, *room; /* dim entries */
     int64_t *first;        /* slice where a group is met first */
     int64_t *counts;
-    int64_t *inverse;      /* dim entries: group of each slice */
+    int64_t *inverse; /* dim entries: group of each slice */
     size_t count;
 };
 
 /* Groups in ascending order of content. */
-static void group_slices(struct unique *u, const struct slices *s)
-{
+static void group_slices(struct unique *u, const struct slices *s) {
     for (size_t i = 0; i < s->dim; i++)
         u->order[i] = (int64_t)i;
     sort_slices(s, u->order, u->room, s->dim);
@@ -278,8 +279,7 @@ static void group_slices(struct unique *u, const struct slices *s)
 }
 
 /* Puts groups in the order in which they are met. */
-static void order_by_first(struct unique *u, size_t dim)
-{
+static void order_by_first(struct unique *u, size_t dim) {
     int64_t *rank = u->room; /* new number of a group */
     size_t met = 0;
     for (size_t i = 0; i < dim; i++)
@@ -294,8 +294,7 @@ static void order_by_first(struct unique *u, size_t dim)
 }
 
 static ox_status unique_values(ox_tensor **out, const struct ox_call *call, const struct unique *u,
-                               const struct slices *s, int rank, int64_t *dims, int axis)
-{
+                               const struct slices *s, int rank, int64_t *dims, int axis) {
     struct ox_sink sink;
     dims[axis] = (int64_t)u->count;
     OX_TRY(ox_sink_open(&sink, call->ctx, s->dtype, rank, dims));
@@ -308,10 +307,10 @@ static ox_status unique_values(ox_tensor **out, const struct ox_call *call, cons
 }
 
 static ox_status unique_outputs(ox_tensor **out, const struct ox_call *call, const struct unique *u,
-                                const struct slices *s, int rank, int64_t *dims, int axis)
-{
+                                const struct slices *s, int rank, int64_t *dims, int axis) {
     const int64_t *parts[] = {NULL, u->first, u->inverse, u->counts};
-    if (!call->wanted || call->wanted[0]) OX_TRY(unique_values(&out[0], call, u, s, rank, dims, axis));
+    if (!call->wanted || call->wanted[0])
+        OX_TRY(unique_values(&out[0], call, u, s, rank, dims, axis));
     for (size_t i = 1; i < call->n_out; i++) {
         int64_t n = (int64_t)(i == 2 ? s->dim : u->count);
         if (call->wanted && !call->wanted[i]) continue;
@@ -321,8 +320,7 @@ static ox_status unique_outputs(ox_tensor **out, const struct ox_call *call, con
 }
 
 ox_status ox_eval_unique(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                         ox_tensor **out)
-{
+                         ox_tensor **out) {
     const struct ox_unique_params *p = params;
     const ox_tensor *x = in[0];
     int axis = 0, rank = 1;
@@ -333,14 +331,19 @@ ox_status ox_eval_unique(const struct ox_call *call, const void *params, const o
         memcpy(dims, x->dims, (size_t)rank * sizeof *dims);
     }
     struct ox_view view;
-    struct slices s = {.view = &view, .dtype = x->dtype, .kind = ox_wide_of(x->dtype), .dim = (size_t)dims[axis],
+    struct slices s = {.view = &view,
+                       .dtype = x->dtype,
+                       .kind = ox_wide_of(x->dtype),
+                       .dim = (size_t)dims[axis],
                        .outer = (size_t)ox_count_of(axis, dims),
                        .inner = (size_t)ox_count_of(rank - axis - 1, dims + axis + 1)};
-    if (x->count == 0 && s.dim > 0) s.outer = s.inner = 0; /* slices without elements are all equal */
+    if (x->count == 0 && s.dim > 0)
+        s.outer = s.inner = 0; /* slices without elements are all equal */
     OX_TRY(ox_view_open(&view, call->ctx, x));
     ox_status status = ox_alloc(call->ctx, &arrays, s.dim, 5 * sizeof *arrays);
     if (status == OX_OK) {
-        struct unique u = {arrays, arrays + s.dim, arrays + 2 * s.dim, arrays + 3 * s.dim, arrays + 4 * s.dim, 0};
+        struct unique u = {
+            arrays, arrays + s.dim, arrays + 2 * s.dim, arrays + 3 * s.dim, arrays + 4 * s.dim, 0};
         group_slices(&u, &s);
         if (!p->sorted) order_by_first(&u, s.dim);
         status = unique_outputs(out, call, &u, &s, rank, dims, axis);

@@ -6,8 +6,7 @@
 /* ---- decode ---------------------------------------------------------------------------------- */
 
 static ox_status read_pads(struct ox_pad_params *p, const struct ox_call *call, size_t n,
-                           const int64_t *ints, const ox_tensor *t)
-{
+                           const int64_t *ints, const ox_tensor *t) {
     if (n > 2 * OX_MAX_RANK || n % 2 != 0)
         return ox_bad_attr(call, "Pad has %zu pads, expected two for each axis", n);
     for (size_t i = 0; i < n; i++)
@@ -17,8 +16,7 @@ static ox_status read_pads(struct ox_pad_params *p, const struct ox_call *call, 
     return OX_OK;
 }
 
-ox_status ox_decode_pad(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_pad(const struct ox_call *call, void *params) {
     static const char *const modes[] = {"constant", "reflect", "edge", "wrap", NULL};
     struct ox_pad_params *p = params;
     int mode;
@@ -40,7 +38,8 @@ ox_status ox_decode_pad(const struct ox_call *call, void *params)
     if (call->opset >= 18)
         OX_TRY(ox_ints_input(&p->axes, call, 3));
     else if (call->n_in > 3)
-        return ox_fail(call->ctx, OX_INVALID, "wrong-arity", NULL, "axes of Pad came with opset 18");
+        return ox_fail(call->ctx, OX_INVALID, "wrong-arity", NULL,
+                       "axes of Pad came with opset 18");
     const ox_tensor *t = ox_const_input(call, 1);
     if (!t) return OX_OK;
     OX_TRY(ox_expect_index(call, 1, t->dtype));
@@ -52,8 +51,7 @@ ox_status ox_decode_pad(const struct ox_call *call, void *params)
 /* ---- infer ----------------------------------------------------------------------------------- */
 
 /* axes to 0, 1, ... where not given; checks that as many pads are there. */
-static ox_status pad_axes(struct ox_ints *axes, const struct ox_call *call, int n_pads, int rank)
-{
+static ox_status pad_axes(struct ox_ints *axes, const struct ox_call *call, int n_pads, int rank) {
     if (!axes->given) {
         axes->n = rank;
         for (int i = 0; i < rank; i++)
@@ -64,8 +62,7 @@ static ox_status pad_axes(struct ox_ints *axes, const struct ox_call *call, int 
     return ox_axes_resolve(axes, call, rank);
 }
 
-ox_status ox_infer_pad(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_pad(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_pad_params *p = params;
     struct ox_ints axes = ox_ints_late(&p->axes, io, 3);
     int rank = ox_in_rank(io, 0), n = p->n;
@@ -95,37 +92,42 @@ struct pad {
     int64_t dims[OX_MAX_RANK];  /* of the output */
     int64_t steps[OX_MAX_RANK]; /* of the input, in elements */
     int64_t *map[OX_MAX_RANK];  /* input index for each output index, -1: the value */
-    int64_t run_begin, run_end; /* stretch of the last axis that comes from input indices in a row */
+    int64_t run_begin,
+        run_end; /* stretch of the last axis that comes from input indices in a row */
     const unsigned char *from;
     unsigned char *to;
     size_t size;
     unsigned char value[16];
 };
 
-/* Where index i of the cropped input's axis of n elements comes from; i may lie outside on both sides. */
-static int64_t source(enum ox_pad_mode mode, int64_t i, int64_t n)
-{
+/* Where index i of the cropped input's axis of n elements comes from; i may lie outside on both
+ * sides. */
+static int64_t source(enum ox_pad_mode mode, int64_t i, int64_t n) {
     if (i >= 0 && i < n) return i;
     switch (mode) {
-    case OX_PAD_EDGE: return i < 0 ? 0 : n - 1;
-    case OX_PAD_WRAP: i %= n; return i < 0 ? i + n : i;
+    case OX_PAD_EDGE:
+        return i < 0 ? 0 : n - 1;
+    case OX_PAD_WRAP:
+        i %= n;
+        return i < 0 ? i + n : i;
     case OX_PAD_REFLECT:
         if (n == 1) return 0;
         i %= 2 * (n - 1);
         if (i < 0) i += 2 * (n - 1);
         return i < n ? i : 2 * (n - 1) - i;
-    default: return -1;
+    default:
+        return -1;
     }
 }
 
 /* Negative pads crop first. */
 static ox_status pad_axis(const struct ox_call *call, const struct ox_pad_params *p, int64_t *map,
-                          int64_t dim, int64_t begin, int64_t end)
-{
+                          int64_t dim, int64_t begin, int64_t end) {
     int64_t crop = begin < 0 ? -begin : 0, n = dim - crop + (end < 0 ? end : 0);
     int64_t total = dim + begin + end, lead = begin > 0 ? begin : 0;
     if (n <= 0 && total > 0 && p->mode != OX_PAD_CONSTANT)
-        return ox_bad_shape(call, "Pad has nothing to repeat along an axis of %lld", (long long)dim);
+        return ox_bad_shape(call, "Pad has nothing to repeat along an axis of %lld",
+                            (long long)dim);
     for (int64_t i = 0; i < total; i++) {
         int64_t at = source(p->mode, i - lead, n < 0 ? 0 : n);
         map[i] = at < 0 ? -1 : at + crop;
@@ -134,8 +136,7 @@ static ox_status pad_axis(const struct ox_call *call, const struct ox_pad_params
 }
 
 /* The longest beginning stretch of consecutive indices from the first that is not padding. */
-static void find_run(struct pad *s, int64_t begin)
-{
+static void find_run(struct pad *s, int64_t begin) {
     const int64_t *map = s->map[s->rank - 1];
     int64_t n = s->dims[s->rank - 1];
     s->run_begin = begin > 0 ? (begin < n ? begin : n) : 0;
@@ -145,8 +146,7 @@ static void find_run(struct pad *s, int64_t begin)
         s->run_end++;
 }
 
-static void pad_row(const struct pad *s, unsigned char *to, const unsigned char *from)
-{
+static void pad_row(const struct pad *s, unsigned char *to, const unsigned char *from) {
     const int64_t *map = s->map[s->rank - 1];
     int64_t n = s->dims[s->rank - 1];
     for (int64_t i = 0; i < n; i++) {
@@ -161,8 +161,7 @@ static void pad_row(const struct pad *s, unsigned char *to, const unsigned char 
     }
 }
 
-static void pad_rows(void *arg, size_t begin, size_t end)
-{
+static void pad_rows(void *arg, size_t begin, size_t end) {
     const struct pad *s = arg;
     size_t n = (size_t)s->dims[s->rank - 1];
     for (size_t row = begin; row < end; row++) {
@@ -185,8 +184,7 @@ static void pad_rows(void *arg, size_t begin, size_t end)
 
 /* The bytes of the value that pads, in a type of whole bytes; strings: the string of input 2. */
 static ox_status pad_value(struct pad *s, const struct ox_call *call, const struct ox_pad_params *p,
-                           const ox_tensor *x, const ox_tensor *value)
-{
+                           const ox_tensor *x, const ox_tensor *value) {
     memset(s->value, 0, sizeof s->value);
     if (p->mode != OX_PAD_CONSTANT) return OX_OK;
     if (p->has_value) {
@@ -209,8 +207,7 @@ static ox_status pad_value(struct pad *s, const struct ox_call *call, const stru
 /* Dims of the output, checked to be ones that a tensor can have; *entries is their sum. */
 static ox_status padded_dims(int64_t *dims, size_t *entries, const struct ox_call *call,
                              const struct ox_pad_params *p, const struct ox_ints *axes,
-                             const ox_tensor *x)
-{
+                             const ox_tensor *x) {
     memcpy(dims, x->dims, (size_t)x->rank * sizeof *dims);
     for (int i = 0; i < axes->n; i++) {
         int64_t *d = &dims[axes->at[i]], begin = p->pads[i], end = p->pads[axes->n + i];
@@ -230,9 +227,9 @@ static ox_status padded_dims(int64_t *dims, size_t *entries, const struct ox_cal
     return OX_OK;
 }
 
-static ox_status pad_tables(struct pad *s, const struct ox_call *call, const struct ox_pad_params *p,
-                            const struct ox_ints *axes, const ox_tensor *x, int64_t *maps)
-{
+static ox_status pad_tables(struct pad *s, const struct ox_call *call,
+                            const struct ox_pad_params *p, const struct ox_ints *axes,
+                            const ox_tensor *x, int64_t *maps) {
     int64_t begins[OX_MAX_RANK] = {0}, ends[OX_MAX_RANK] = {0};
     for (int i = 0; i < axes->n; i++) {
         begins[axes->at[i]] = p->pads[i];
@@ -249,8 +246,7 @@ static ox_status pad_tables(struct pad *s, const struct ox_call *call, const str
 
 static ox_status run_pad(struct pad *s, const struct ox_call *call, const struct ox_pad_params *p,
                          const struct ox_ints *axes, const ox_tensor *x, struct ox_sink *sink,
-                         size_t entries)
-{
+                         size_t entries) {
     int64_t *maps;
     size_t row = (size_t)s->dims[s->rank - 1];
     OX_TRY(ox_alloc_raw(call->ctx, &maps, entries, sizeof *maps));
@@ -265,8 +261,7 @@ static ox_status run_pad(struct pad *s, const struct ox_call *call, const struct
 }
 
 ox_status ox_eval_pad(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                      ox_tensor **out)
-{
+                      ox_tensor **out) {
     const struct ox_pad_params *p = params;
     const ox_tensor *x = in[0];
     struct ox_ints axes = p->axes;

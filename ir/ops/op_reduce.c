@@ -1,9 +1,10 @@
 /* ir/ops/op_reduce.c - the Reduce operators: decode, infer, and one engine for all of them.
  *
- * Dims of one kind (kept or reduced) that stand side by side are one. If the innermost is reduced, an
- * output element is made from runs of elements; if it is kept, a tile of outputs is made
- * from rows. Floats are summed in doubles, integers modulo 2^64. The order of every sum is a matter of the shape
- * alone: few outputs of many elements are made from parts of a fixed size, which threads may share. */
+ * Dims of one kind (kept or reduced) that stand side by side are one. If the innermost is reduced,
+ * an output element is made from runs of elements; if it is kept, a tile of outputs is made from
+ * rows. Floats are summed in doubles, integers modulo 2^64. The order of every sum is a matter of
+ * the shape alone: few outputs of many elements are made from parts of a fixed size, which threads
+ * may share. */
 #include "ir/ops/mover.h"
 #include "ir/ops/op_priv.h"
 #include "ir/ops/simd.h"
@@ -27,8 +28,7 @@ const struct ox_reduce_kind ox_reduce_kinds[OX_REDUCE_COUNT] = {
 
 /* ---- decode and infer ------------------------------------------------------------------------ */
 
-ox_status ox_decode_reduce(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_reduce(const struct ox_call *call, void *params) {
     const struct ox_reduce_kind *kind = call->op->family;
     struct ox_reduce_params *p = params;
     int64_t keepdims, noop = 0;
@@ -40,14 +40,14 @@ ox_status ox_decode_reduce(const struct ox_call *call, void *params)
         return ox_ints_input(&p->axes, call, 1);
     }
     if (call->n_in > 1)
-        return ox_fail(call->ctx, OX_INVALID, "wrong-arity", NULL, "axes of %s became an input with opset %d",
-                       call->op->name, kind->input_since);
+        return ox_fail(call->ctx, OX_INVALID, "wrong-arity", NULL,
+                       "axes of %s became an input with opset %d", call->op->name,
+                       kind->input_since);
     return ox_ints_attr(&p->axes, call, "axes");
 }
 
 ox_status ox_reduce_axes(bool *reduced, const struct ox_call *call,
-                         const struct ox_reduce_params *params, int rank)
-{
+                         const struct ox_reduce_params *params, int rank) {
     struct ox_ints axes = params->axes;
     for (int i = 0; i < rank; i++)
         reduced[i] = axes.n == 0 && !params->noop;
@@ -58,8 +58,7 @@ ox_status ox_reduce_axes(bool *reduced, const struct ox_call *call,
 }
 
 /* Shape arithmetic: one number made from all elements of a vector. */
-static ox_status reduce_value(const struct ox_call *call, struct ox_infer *io, bool all)
-{
+static ox_status reduce_value(const struct ox_call *call, struct ox_infer *io, bool all) {
     const struct ox_reduce_kind *kind = call->op->family;
     const struct ox_partial *v = ox_in_value(io, 0);
     ox_status (*step)(ox_dim *, struct ox_dims *, ox_dim, ox_dim) =
@@ -76,8 +75,7 @@ static ox_status reduce_value(const struct ox_call *call, struct ox_infer *io, b
     return ox_infer_value(io, 0, io->out[0]->rank, 1, &total);
 }
 
-ox_status ox_infer_reduce(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_reduce(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_reduce_kind *kind = call->op->family;
     struct ox_reduce_params p = *(const struct ox_reduce_params *)params;
     int rank = ox_in_rank(io, 0), n = 0;
@@ -98,7 +96,8 @@ ox_status ox_infer_reduce(const struct ox_call *call, const void *params, struct
     return reduce_value(call, io, rank == 1 && reduced[0]);
 }
 
-/* ---- the engine: what is done to wide numbers -------------------------------------------------- */
+/* ---- the engine: what is done to wide numbers --------------------------------------------------
+ */
 
 enum step { SUM, SQUARES, MAGNITUDES, PRODUCT, GREATEST, LEAST, EXPONENTIALS };
 
@@ -132,38 +131,53 @@ enum step { SUM, SQUARES, MAGNITUDES, PRODUCT, GREATEST, LEAST, EXPONENTIALS };
 #define MAGNITUDE_I(v) ((v) < 0 ? 0 - (uint64_t)(v) : (uint64_t)(v))
 
 OX_CLONES static union ox_wide fold_run(enum step step, ox_wide_kind kind, union ox_wide acc,
-                                        const union ox_wide *x, size_t n, double shift)
-{
+                                        const union ox_wide *x, size_t n, double shift) {
     bool f = kind == OX_WIDE_F64, s = kind == OX_WIDE_I64;
     switch (step) {
     case SUM:
-        if (f) ADD_RUN(double, f, v);
-        else ADD_RUN(uint64_t, u, v);
+        if (f)
+            ADD_RUN(double, f, v);
+        else
+            ADD_RUN(uint64_t, u, v);
         break;
     case SQUARES:
-        if (f) ADD_RUN(double, f, v * v);
-        else ADD_RUN(uint64_t, u, v * v);
+        if (f)
+            ADD_RUN(double, f, v *v);
+        else
+            ADD_RUN(uint64_t, u, v * v);
         break;
     case MAGNITUDES:
-        if (f) ADD_RUN(double, f, fabs(v));
-        else if (s) FOLD_RUN(u, a + MAGNITUDE_I((int64_t)v))
-        else ADD_RUN(uint64_t, u, v);
+        if (f)
+            ADD_RUN(double, f, fabs(v));
+        else if (s)
+            FOLD_RUN(u, a + MAGNITUDE_I((int64_t)v))
+        else
+            ADD_RUN(uint64_t, u, v);
         break;
     case PRODUCT:
-        if (f) FOLD_RUN(f, a * v)
-        else FOLD_RUN(u, a * v)
+        if (f)
+            FOLD_RUN(f, a * v)
+        else
+            FOLD_RUN(u, a * v)
         break;
     case GREATEST:
-        if (f) FOLD_RUN(f, MORE(a, v))
-        else if (s) FOLD_RUN(i, v > a ? v : a)
-        else FOLD_RUN(u, v > a ? v : a)
+        if (f)
+            FOLD_RUN(f, MORE(a, v))
+        else if (s)
+            FOLD_RUN(i, v > a ? v : a)
+        else
+            FOLD_RUN(u, v > a ? v : a)
         break;
     case LEAST:
-        if (f) FOLD_RUN(f, LESS(a, v))
-        else if (s) FOLD_RUN(i, v < a ? v : a)
-        else FOLD_RUN(u, v < a ? v : a)
+        if (f)
+            FOLD_RUN(f, LESS(a, v))
+        else if (s)
+            FOLD_RUN(i, v < a ? v : a)
+        else
+            FOLD_RUN(u, v < a ? v : a)
         break;
-    case EXPONENTIALS: FOLD_RUN(f, a + exp(v - shift)) break;
+    case EXPONENTIALS:
+        FOLD_RUN(f, a + exp(v - shift)) break;
     }
     return acc;
 }
@@ -176,42 +190,58 @@ OX_CLONES static union ox_wide fold_run(enum step step, ox_wide_kind kind, union
 
 /* The same side by side: acc[i] with x[i]. */
 OX_CLONES static void fold_row(enum step step, ox_wide_kind kind, union ox_wide *acc,
-                               const union ox_wide *x, size_t n, const double *shift)
-{
+                               const union ox_wide *x, size_t n, const double *shift) {
     bool f = kind == OX_WIDE_F64, s = kind == OX_WIDE_I64;
     switch (step) {
     case SUM:
-        if (f) FOLD_ROW(f, a + v)
-        else FOLD_ROW(u, a + v)
+        if (f)
+            FOLD_ROW(f, a + v)
+        else
+            FOLD_ROW(u, a + v)
         break;
     case SQUARES:
-        if (f) FOLD_ROW(f, a + v * v)
-        else FOLD_ROW(u, a + v * v)
+        if (f)
+            FOLD_ROW(f, a + v * v)
+        else
+            FOLD_ROW(u, a + v * v)
         break;
     case MAGNITUDES:
-        if (f) FOLD_ROW(f, a + fabs(v))
-        else if (s) FOLD_ROW(u, a + MAGNITUDE_I((int64_t)v))
-        else FOLD_ROW(u, a + v)
+        if (f)
+            FOLD_ROW(f, a + fabs(v))
+        else if (s)
+            FOLD_ROW(u, a + MAGNITUDE_I((int64_t)v))
+        else
+            FOLD_ROW(u, a + v)
         break;
     case PRODUCT:
-        if (f) FOLD_ROW(f, a * v)
-        else FOLD_ROW(u, a * v)
+        if (f)
+            FOLD_ROW(f, a * v)
+        else
+            FOLD_ROW(u, a * v)
         break;
     case GREATEST:
-        if (f) FOLD_ROW(f, MORE(a, v))
-        else if (s) FOLD_ROW(i, v > a ? v : a)
-        else FOLD_ROW(u, v > a ? v : a)
+        if (f)
+            FOLD_ROW(f, MORE(a, v))
+        else if (s)
+            FOLD_ROW(i, v > a ? v : a)
+        else
+            FOLD_ROW(u, v > a ? v : a)
         break;
     case LEAST:
-        if (f) FOLD_ROW(f, LESS(a, v))
-        else if (s) FOLD_ROW(i, v < a ? v : a)
-        else FOLD_ROW(u, v < a ? v : a)
+        if (f)
+            FOLD_ROW(f, LESS(a, v))
+        else if (s)
+            FOLD_ROW(i, v < a ? v : a)
+        else
+            FOLD_ROW(u, v < a ? v : a)
         break;
-    case EXPONENTIALS: FOLD_ROW(f, a + exp(v - shift[i])) break;
+    case EXPONENTIALS:
+        FOLD_ROW(f, a + exp(v - shift[i])) break;
     }
 }
 
-/* ---- the engine: walking the input ------------------------------------------------------------- */
+/* ---- the engine: walking the input -------------------------------------------------------------
+ */
 
 enum { TILE = 256, PART = 32768, FEW = 64 };
 
@@ -240,21 +270,27 @@ struct plan {
 };
 
 /* The step that an operator is made of. */
-static enum step step_of(enum ox_reduce_op op)
-{
+static enum step step_of(enum ox_reduce_op op) {
     switch (op) {
-    case OX_RED_L1: return MAGNITUDES;
-    case OX_RED_L2: case OX_RED_SumSquare: return SQUARES;
-    case OX_RED_LogSumExp: return EXPONENTIALS;
-    case OX_RED_Max: return GREATEST;
-    case OX_RED_Min: return LEAST;
-    case OX_RED_Prod: return PRODUCT;
-    default: return SUM;
+    case OX_RED_L1:
+        return MAGNITUDES;
+    case OX_RED_L2:
+    case OX_RED_SumSquare:
+        return SQUARES;
+    case OX_RED_LogSumExp:
+        return EXPONENTIALS;
+    case OX_RED_Max:
+        return GREATEST;
+    case OX_RED_Min:
+        return LEAST;
+    case OX_RED_Prod:
+        return PRODUCT;
+    default:
+        return SUM;
     }
 }
 
-static size_t offset_of(const struct loops *l, size_t index)
-{
+static size_t offset_of(const struct loops *l, size_t index) {
     size_t offset = 0;
     for (int i = l->n - 1; i >= 0; i--) {
         offset += index % l->dims[i] * l->strides[i];
@@ -263,8 +299,7 @@ static size_t offset_of(const struct loops *l, size_t index)
     return offset;
 }
 
-static void load(const struct plan *p, union ox_wide *out, size_t offset, size_t n)
-{
+static void load(const struct plan *p, union ox_wide *out, size_t offset, size_t n) {
     ox_wide_load(out, p->dtype, p->from + offset * p->size, 1, n);
     if (!p->widen) return;
     ox_wide_kind from = ox_wide_of(p->dtype);
@@ -272,20 +307,22 @@ static void load(const struct plan *p, union ox_wide *out, size_t offset, size_t
         out[i].f = ox_wide_to_double(from, out[i]);
 }
 
-static union ox_wide identity(const struct plan *p, enum step step)
-{
+static union ox_wide identity(const struct plan *p, enum step step) {
     switch (step) {
-    case PRODUCT: return ox_wide_small(p->kind, 1);
-    case GREATEST: return p->widen ? (union ox_wide){.f = -INFINITY} : ox_wide_least(p->dtype);
-    case LEAST: return ox_wide_greatest(p->dtype);
-    default: return ox_wide_small(p->kind, 0);
+    case PRODUCT:
+        return ox_wide_small(p->kind, 1);
+    case GREATEST:
+        return p->widen ? (union ox_wide){.f = -INFINITY} : ox_wide_least(p->dtype);
+    case LEAST:
+        return ox_wide_greatest(p->dtype);
+    default:
+        return ox_wide_small(p->kind, 0);
     }
 }
 
 /* Folds elements [begin, end) of those that make the output at `base`. */
 static union ox_wide fold_output(const struct plan *p, enum step step, size_t base, size_t begin,
-                                 size_t end, double shift)
-{
+                                 size_t end, double shift) {
     union ox_wide acc = identity(p, step), x[TILE];
     while (begin < end) {
         size_t column = begin % p->run, n = p->run - column;
@@ -299,9 +336,8 @@ static union ox_wide fold_output(const struct plan *p, enum step step, size_t ba
 }
 
 /* The same for n outputs side by side. */
-static void fold_tile(const struct plan *p, enum step step, union ox_wide *acc, size_t base, size_t n,
-                      size_t begin, size_t end, const double *shift)
-{
+static void fold_tile(const struct plan *p, enum step step, union ox_wide *acc, size_t base,
+                      size_t n, size_t begin, size_t end, const double *shift) {
     union ox_wide x[TILE];
     for (size_t i = 0; i < n; i++)
         acc[i] = identity(p, step);
@@ -311,35 +347,44 @@ static void fold_tile(const struct plan *p, enum step step, union ox_wide *acc, 
     }
 }
 
-/* What log(sum(exp(x))) subtracts from x before and adds to the result after: the maximum, if it is finite. */
-static double shift_of(union ox_wide greatest)
-{
+/* What log(sum(exp(x))) subtracts from x before and adds to the result after: the maximum, if it is
+ * finite. */
+static double shift_of(union ox_wide greatest) {
     return isfinite(greatest.f) ? greatest.f : 0;
 }
 
 /* From sums and the like to the result, in the output's kind. */
-static union ox_wide finish(const struct plan *p, union ox_wide acc, double shift)
-{
+static union ox_wide finish(const struct plan *p, union ox_wide acc, double shift) {
     double v = acc.f;
     switch (p->op) {
     case OX_RED_Mean:
-        if (p->kind == OX_WIDE_F64) acc.f /= (double)p->count;
-        else if (p->count == 0) acc.u = 0;
-        else if (p->kind == OX_WIDE_I64) acc.i /= (int64_t)p->count;
-        else acc.u /= p->count;
+        if (p->kind == OX_WIDE_F64)
+            acc.f /= (double)p->count;
+        else if (p->count == 0)
+            acc.u = 0;
+        else if (p->kind == OX_WIDE_I64)
+            acc.i /= (int64_t)p->count;
+        else
+            acc.u /= p->count;
         return acc;
-    case OX_RED_L2: v = sqrt(v); break;
-    case OX_RED_LogSum: v = log(v); break;
-    case OX_RED_LogSumExp: v = log(v) + shift; break;
-    default: return acc;
+    case OX_RED_L2:
+        v = sqrt(v);
+        break;
+    case OX_RED_LogSum:
+        v = log(v);
+        break;
+    case OX_RED_LogSumExp:
+        v = log(v) + shift;
+        break;
+    default:
+        return acc;
     }
     return p->widen ? ox_wide_from_double(p->dtype, v) : (union ox_wide){.f = v};
 }
 
 /* n results, from output `first` on. */
 static void put(const struct plan *p, size_t first, size_t part, union ox_wide *acc, size_t n,
-                const double *shift)
-{
+                const double *shift) {
     if (p->parts > 1) {
         memcpy(p->partial + part * p->outputs + first, acc, n * sizeof *acc);
         return;
@@ -350,8 +395,7 @@ static void put(const struct plan *p, size_t first, size_t part, union ox_wide *
 }
 
 /* One item: an output or a tile of them, one part of what makes it. */
-static void reduce_item(const struct plan *p, size_t item)
-{
+static void reduce_item(const struct plan *p, size_t item) {
     size_t part = item % p->parts, begin = part * PART, end = begin + PART;
     union ox_wide acc[TILE];
     double shift[TILE];
@@ -378,16 +422,15 @@ static void reduce_item(const struct plan *p, size_t item)
     put(p, row * p->width + column, part, acc, n, exponentials ? shift : NULL);
 }
 
-static void reduce_items(void *arg, size_t begin, size_t end)
-{
+static void reduce_items(void *arg, size_t begin, size_t end) {
     for (; begin < end; begin++)
         reduce_item(arg, begin);
 }
 
-/* ---- the engine: planning ---------------------------------------------------------------------- */
+/* ---- the engine: planning ----------------------------------------------------------------------
+ */
 
-static void make_loops(struct plan *p, const ox_tensor *x, const bool *reduced)
-{
+static void make_loops(struct plan *p, const ox_tensor *x, const bool *reduced) {
     int64_t strides[OX_MAX_RANK];
     bool last_reduced = true, first = true;
     ox_row_major(strides, x->rank, x->dims);
@@ -408,12 +451,13 @@ static void make_loops(struct plan *p, const ox_tensor *x, const bool *reduced)
         first = false;
     }
     p->run = 1;
-    if (!last_reduced) p->width = p->kept.dims[--p->kept.n];
-    else if (p->reduced.n) p->run = p->reduced.dims[--p->reduced.n];
+    if (!last_reduced)
+        p->width = p->kept.dims[--p->kept.n];
+    else if (p->reduced.n)
+        p->run = p->reduced.dims[--p->reduced.n];
 }
 
-static ox_status run_plan(const struct ox_call *call, struct plan *p)
-{
+static ox_status run_plan(const struct ox_call *call, struct plan *p) {
     p->tiles = p->width ? (p->width + TILE - 1) / TILE : 1;
     size_t items = p->width ? p->outputs / p->width * p->tiles : p->outputs;
     size_t cost = (p->width ? p->count * (p->width < TILE ? p->width : TILE) : p->count) + 16;
@@ -435,8 +479,7 @@ static ox_status run_plan(const struct ox_call *call, struct plan *p)
 }
 
 ox_status ox_eval_reduce(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                         ox_tensor **out)
-{
+                         ox_tensor **out) {
     const struct ox_reduce_kind *kind = call->op->family;
     const struct ox_reduce_params *p = params;
     const ox_tensor *x = in[0];
@@ -453,17 +496,24 @@ ox_status ox_eval_reduce(const struct ox_call *call, const void *params, const o
         else if (p->keepdims)
             dims[n++] = 1;
     }
-    bool only_gathers = kind->op == OX_RED_Max || kind->op == OX_RED_Min || kind->op == OX_RED_Sum ||
-                        kind->op == OX_RED_Prod || kind->op == OX_RED_Mean;
+    bool only_gathers = kind->op == OX_RED_Max || kind->op == OX_RED_Min ||
+                        kind->op == OX_RED_Sum || kind->op == OX_RED_Prod ||
+                        kind->op == OX_RED_Mean;
     if (none && only_gathers && x->rank > 0) {
         out[0] = ox_tensor_ref(x);
         return OX_OK;
     }
     OX_TRY(ox_tensor_new(&out[0], &data, call->ctx, x->dtype, n, dims));
     if (out[0]->count == 0) return OX_OK;
-    struct plan plan = {.op = kind->op, .step = step_of(kind->op), .dtype = x->dtype, .kind = ox_wide_of(x->dtype),
-                        .from = x->data, .to = data, .size = (size_t)ox_dtype_bits(x->dtype) / 8};
-    bool by_doubles = kind->op == OX_RED_L2 || kind->op == OX_RED_LogSum || kind->op == OX_RED_LogSumExp;
+    struct plan plan = {.op = kind->op,
+                        .step = step_of(kind->op),
+                        .dtype = x->dtype,
+                        .kind = ox_wide_of(x->dtype),
+                        .from = x->data,
+                        .to = data,
+                        .size = (size_t)ox_dtype_bits(x->dtype) / 8};
+    bool by_doubles =
+        kind->op == OX_RED_L2 || kind->op == OX_RED_LogSum || kind->op == OX_RED_LogSumExp;
     plan.widen = by_doubles && plan.kind != OX_WIDE_F64;
     if (plan.widen) plan.kind = OX_WIDE_F64;
     make_loops(&plan, x, reduced);

@@ -1,4 +1,5 @@
-/* ir/ops/op_reduce.h - parameters of the Reduce operators, and the table by which their functions tell them apart. */
+/* ir/ops/op_reduce.h - parameters of the Reduce operators, and the table by which their functions
+ * tell them apart. */
 #ifndef OX_IR_OPS_OP_REDUCE_H
 #define OX_IR_OPS_OP_REDUCE_H
 
@@ -7,7 +8,7 @@
 struct ox_reduce_params {
     struct ox_ints axes; /* as written; see ox_reduce_axes */
     bool keepdims;
-    bool noop;           /* no axes means none, instead of all */
+    bool noop; /* no axes means none, instead of all */
 };
 
 /* clang-format off */
@@ -21,8 +22,8 @@ enum ox_reduce_op {
 };
 struct ox_reduce_kind {
     enum ox_reduce_op op;
-    uint32_t types;   /* element types it takes: bit d is dtype d */
-    int input_since;  /* opset in which axes became an input */
+    uint32_t types;  /* element types it takes: bit d is dtype d */
+    int input_since; /* opset in which axes became an input */
 };
 extern const struct ox_reduce_kind ox_reduce_kinds[OX_REDUCE_COUNT];
 

@@ -9,21 +9,23 @@ enum { STRETCH = 64 };
 struct lines {
     const ox_tensor *x;
     const unsigned char *from;
-    size_t dim, inner, size, count; /* line `i` begins at start_of(i); its elements are `inner` apart */
+    size_t dim, inner, size,
+        count; /* line `i` begins at start_of(i); its elements are `inner` apart */
     ox_wide_kind kind;
 };
 
-static struct lines lines_of(const ox_tensor *x, int axis)
-{
-    struct lines l = {.x = x, .from = x->data, .dim = (size_t)x->dims[axis],
+static struct lines lines_of(const ox_tensor *x, int axis) {
+    struct lines l = {.x = x,
+                      .from = x->data,
+                      .dim = (size_t)x->dims[axis],
                       .inner = (size_t)ox_count_of(x->rank - axis - 1, x->dims + axis + 1),
-                      .size = (size_t)ox_dtype_bits(x->dtype) / 8, .kind = ox_wide_of(x->dtype)};
+                      .size = (size_t)ox_dtype_bits(x->dtype) / 8,
+                      .kind = ox_wide_of(x->dtype)};
     l.count = x->count ? x->count / l.dim : 0;
     return l;
 }
 
-static size_t start_of(const struct lines *l, size_t line)
-{
+static size_t start_of(const struct lines *l, size_t line) {
     return line / l->inner * l->dim * l->inner + line % l->inner;
 }
 
@@ -31,8 +33,7 @@ static size_t start_of(const struct lines *l, size_t line)
 
 const bool ox_arg_finds_least[2] = {false, true};
 
-ox_status ox_decode_arg(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_arg(const struct ox_call *call, void *params) {
     struct ox_arg_params *p = params;
     int64_t keepdims, last = 0;
     OX_TRY(ox_attr_int(&p->axis, call, "axis", 0));
@@ -43,8 +44,7 @@ ox_status ox_decode_arg(const struct ox_call *call, void *params)
     return OX_OK;
 }
 
-ox_status ox_infer_arg(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_arg(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_arg_params *p = params;
     int rank = ox_in_rank(io, 0), axis, n = 0;
     ox_dim dims[OX_MAX_RANK];
@@ -67,8 +67,7 @@ struct arg {
 };
 
 /* NaN wins in both directions, as it does in the maximum and the minimum themselves. */
-static void arg_lines(void *arg, size_t begin, size_t end)
-{
+static void arg_lines(void *arg, size_t begin, size_t end) {
     const struct arg *a = arg;
     const struct lines *l = &a->lines;
     union ox_wide stretch[STRETCH];
@@ -78,7 +77,8 @@ static void arg_lines(void *arg, size_t begin, size_t end)
         int64_t at = -1;
         for (size_t i = 0; i < l->dim; i += STRETCH) {
             size_t n = l->dim - i < STRETCH ? l->dim - i : STRETCH;
-            ox_wide_load(stretch, l->x->dtype, from + i * l->inner * l->size, (ptrdiff_t)l->inner, n);
+            ox_wide_load(stretch, l->x->dtype, from + i * l->inner * l->size, (ptrdiff_t)l->inner,
+                         n);
             for (size_t k = 0; k < n; k++) {
                 uint64_t key = ox_wide_key(l->kind, stretch[k]);
                 if (a->least && !(l->kind == OX_WIDE_F64 && key == UINT64_MAX)) key = ~key;
@@ -92,8 +92,7 @@ static void arg_lines(void *arg, size_t begin, size_t end)
 }
 
 ox_status ox_eval_arg(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                      ox_tensor **out)
-{
+                      ox_tensor **out) {
     const struct ox_arg_params *p = params;
     const ox_tensor *x = in[0];
     const bool *least = call->op->family;
@@ -122,8 +121,7 @@ ox_status ox_eval_arg(const struct ox_call *call, const void *params, const ox_t
 #define CUM_SUM_TYPES                                                                              \
     (OX_FLOATS | OX_BIT(OX_INT32) | OX_BIT(OX_INT64) | OX_BIT(OX_UINT32) | OX_BIT(OX_UINT64))
 
-ox_status ox_decode_cum_sum(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_cum_sum(const struct ox_call *call, void *params) {
     struct ox_cum_sum_params *p = params;
     int64_t exclusive, reverse;
     OX_TRY(ox_attr_int(&exclusive, call, "exclusive", 0));
@@ -133,8 +131,7 @@ ox_status ox_decode_cum_sum(const struct ox_call *call, void *params)
     return OX_OK;
 }
 
-ox_status ox_infer_cum_sum(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_cum_sum(const struct ox_call *call, const void *params, struct ox_infer *io) {
     (void)params;
     OX_TRY(ox_expect_dtype(call, 0, ox_in_dtype(io, 0), CUM_SUM_TYPES));
     OX_TRY(ox_expect_index(call, 1, ox_in_dtype(io, 1)));
@@ -147,8 +144,7 @@ struct cum_sum {
     bool exclusive, reverse;
 };
 
-static void sum_line(const struct cum_sum *c, size_t line)
-{
+static void sum_line(const struct cum_sum *c, size_t line) {
     const struct lines *l = &c->lines;
     union ox_wide sum = {.u = 0}, v;
     size_t start = start_of(l, line);
@@ -165,15 +161,13 @@ static void sum_line(const struct cum_sum *c, size_t line)
     }
 }
 
-static void sum_lines(void *arg, size_t begin, size_t end)
-{
+static void sum_lines(void *arg, size_t begin, size_t end) {
     for (; begin < end; begin++)
         sum_line(arg, begin);
 }
 
-ox_status ox_eval_cum_sum(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                          ox_tensor **out)
-{
+ox_status ox_eval_cum_sum(const struct ox_call *call, const void *params,
+                          const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_cum_sum_params *p = params;
     const ox_tensor *x = in[0];
     int64_t axis;

@@ -1,5 +1,5 @@
-/* ir/ops/op_scatter.c - ScatterElements (once named Scatter) and ScatterND: updates in the order of their indices,
- * one after the other, so that the last of two for the same place wins. */
+/* ir/ops/op_scatter.c - ScatterElements (once named Scatter) and ScatterND: updates in the order of
+ * their indices, one after the other, so that the last of two for the same place wins. */
 #include "ir/ops/mover.h"
 #include "ir/ops/offsets.h"
 #include "ir/ops/op_priv.h"
@@ -7,8 +7,7 @@
 
 /* ---- decode ---------------------------------------------------------------------------------- */
 
-static ox_status decode_reduction(enum ox_scatter_reduction *out, const struct ox_call *call)
-{
+static ox_status decode_reduction(enum ox_scatter_reduction *out, const struct ox_call *call) {
     static const char *const names[] = {"none", "add", "mul", "max", "min", NULL};
     int reduction = OX_SCATTER_NONE;
     if (call->opset >= 16) OX_TRY(ox_attr_choice(&reduction, call, "reduction", names, 0));
@@ -18,23 +17,20 @@ static ox_status decode_reduction(enum ox_scatter_reduction *out, const struct o
     return OX_OK;
 }
 
-ox_status ox_decode_scatter_elements(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_scatter_elements(const struct ox_call *call, void *params) {
     struct ox_scatter_elements_params *p = params;
     OX_TRY(ox_attr_int(&p->axis, call, "axis", 0));
     return decode_reduction(&p->reduction, call);
 }
 
-ox_status ox_decode_scatter_nd(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_scatter_nd(const struct ox_call *call, void *params) {
     return decode_reduction(&((struct ox_scatter_nd_params *)params)->reduction, call);
 }
 
 /* ---- infer ----------------------------------------------------------------------------------- */
 
 ox_status ox_infer_scatter_elements(const struct ox_call *call, const void *params,
-                                    struct ox_infer *io)
-{
+                                    struct ox_infer *io) {
     const struct ox_scatter_elements_params *p = params;
     int rank = ox_in_rank(io, 0), axis;
     OX_TRY(ox_expect_index(call, 1, ox_in_dtype(io, 1)));
@@ -48,8 +44,7 @@ ox_status ox_infer_scatter_elements(const struct ox_call *call, const void *para
     return ox_infer_same(io, 0, 0);
 }
 
-ox_status ox_infer_scatter_nd(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_scatter_nd(const struct ox_call *call, const void *params, struct ox_infer *io) {
     (void)params;
     OX_TRY(ox_expect_index(call, 1, ox_in_dtype(io, 1)));
     OX_TRY(ox_expect_same_dtype(call, 0, ox_in_dtype(io, 0), 2, ox_in_dtype(io, 2)));
@@ -60,9 +55,8 @@ ox_status ox_infer_scatter_nd(const struct ox_call *call, const void *params, st
 
 /* ---- eval ------------------------------------------------------------------------------------ */
 
-static union ox_wide combine(enum ox_scatter_reduction reduction, ox_wide_kind kind, union ox_wide a,
-                             union ox_wide b)
-{
+static union ox_wide combine(enum ox_scatter_reduction reduction, ox_wide_kind kind,
+                             union ox_wide a, union ox_wide b) {
     bool more = kind == OX_WIDE_F64 ? b.f > a.f : kind == OX_WIDE_I64 ? b.i > a.i : b.u > a.u;
     bool less = kind == OX_WIDE_F64 ? b.f < a.f : kind == OX_WIDE_I64 ? b.i < a.i : b.u < a.u;
     bool nan = kind == OX_WIDE_F64 && b.f != b.f;
@@ -79,16 +73,18 @@ static union ox_wide combine(enum ox_scatter_reduction reduction, ox_wide_kind k
         else
             a.u *= b.u;
         return a;
-    case OX_SCATTER_MAX: return more || nan ? b : a;
-    case OX_SCATTER_MIN: return less || nan ? b : a;
-    default: return b;
+    case OX_SCATTER_MAX:
+        return more || nan ? b : a;
+    case OX_SCATTER_MIN:
+        return less || nan ? b : a;
+    default:
+        return b;
     }
 }
 
 /* n elements of src into those of dst. */
-static void merge(unsigned char *dst, const unsigned char *src, size_t size, size_t n, ox_dtype dtype,
-                  enum ox_scatter_reduction reduction)
-{
+static void merge(unsigned char *dst, const unsigned char *src, size_t size, size_t n,
+                  ox_dtype dtype, enum ox_scatter_reduction reduction) {
     if (reduction == OX_SCATTER_NONE) {
         memcpy(dst, src, n * size);
         return;
@@ -111,8 +107,7 @@ static void merge(unsigned char *dst, const unsigned char *src, size_t size, siz
 /* out = data, then for each of n offsets a row of updates. */
 static ox_status scatter(ox_tensor **out, const struct ox_call *call, const ox_tensor *data,
                          const ox_tensor *updates, const int64_t *offsets, size_t n,
-                         enum ox_scatter_reduction reduction)
-{
+                         enum ox_scatter_reduction reduction) {
     struct ox_view from, with;
     struct ox_sink sink;
     if (reduction != OX_SCATTER_NONE && ox_wide_of(data->dtype) == OX_WIDE_NONE)
@@ -136,8 +131,7 @@ static ox_status scatter(ox_tensor **out, const struct ox_call *call, const ox_t
     return status;
 }
 
-static ox_status shapes_differ(const struct ox_call *call, const ox_tensor *const *in)
-{
+static ox_status shapes_differ(const struct ox_call *call, const ox_tensor *const *in) {
     return ox_bad_shape(call, "%s of data %s, indices %s and updates %s", call->op->name,
                         ox_dims_text(in[0]->rank, in[0]->dims).text,
                         ox_dims_text(in[1]->rank, in[1]->dims).text,
@@ -145,8 +139,7 @@ static ox_status shapes_differ(const struct ox_call *call, const ox_tensor *cons
 }
 
 ox_status ox_eval_scatter_elements(const struct ox_call *call, const void *params,
-                                   const ox_tensor *const *in, ox_tensor **out)
-{
+                                   const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_scatter_elements_params *p = params;
     const ox_tensor *at = in[1], *updates = in[2];
     int64_t *offsets;
@@ -164,8 +157,7 @@ ox_status ox_eval_scatter_elements(const struct ox_call *call, const void *param
 }
 
 /* updates must be indices[:-1] followed by data[k:]. */
-static bool updates_fit(const ox_tensor *x, const ox_tensor *at, const ox_tensor *updates)
-{
+static bool updates_fit(const ox_tensor *x, const ox_tensor *at, const ox_tensor *updates) {
     if (x->rank < 1 || at->rank < 1 || at->dims[at->rank - 1] > x->rank) return false;
     int k = (int)at->dims[at->rank - 1], n = at->rank - 1;
     if (updates->rank != n + x->rank - k) return false;
@@ -175,8 +167,7 @@ static bool updates_fit(const ox_tensor *x, const ox_tensor *at, const ox_tensor
 }
 
 ox_status ox_eval_scatter_nd(const struct ox_call *call, const void *params,
-                             const ox_tensor *const *in, ox_tensor **out)
-{
+                             const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_scatter_nd_params *p = params;
     const ox_tensor *at = in[1];
     int64_t *offsets;

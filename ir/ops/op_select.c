@@ -5,15 +5,13 @@
 
 /* ---- OneHot ---------------------------------------------------------------------------------- */
 
-ox_status ox_decode_one_hot(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_one_hot(const struct ox_call *call, void *params) {
     struct ox_one_hot_params *p = params;
     p->wraps = call->opset >= 11;
     return ox_attr_int(&p->axis, call, "axis", -1);
 }
 
-ox_status ox_infer_one_hot(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_one_hot(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_one_hot_params *p = params;
     const ox_tensor *depth = ox_const_input(call, 1);
     int rank = ox_in_rank(io, 0), axis, n = 0;
@@ -42,8 +40,7 @@ ox_status ox_infer_one_hot(const struct ox_call *call, const void *params, struc
 }
 
 /* Index of an element as an integer, or -1 where it lights nothing. */
-static int64_t hot_index(const ox_tensor *t, size_t i, int64_t depth, bool wraps)
-{
+static int64_t hot_index(const ox_tensor *t, size_t i, int64_t depth, bool wraps) {
     union ox_wide v;
     size_t size = (size_t)ox_dtype_bits(t->dtype) / 8;
     ox_wide_kind kind = ox_wide_of(t->dtype);
@@ -60,9 +57,8 @@ static int64_t hot_index(const ox_tensor *t, size_t i, int64_t depth, bool wraps
     return index < depth ? index : -1;
 }
 
-ox_status ox_eval_one_hot(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                          ox_tensor **out)
-{
+ox_status ox_eval_one_hot(const struct ox_call *call, const void *params,
+                          const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_one_hot_params *p = params;
     const ox_tensor *x = in[0], *values = in[2];
     int axis, n = 0;
@@ -97,8 +93,7 @@ ox_status ox_eval_one_hot(const struct ox_call *call, const void *params, const 
 
 /* ---- NonZero --------------------------------------------------------------------------------- */
 
-ox_status ox_infer_non_zero(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_non_zero(const struct ox_call *call, const void *params, struct ox_infer *io) {
     ox_dim dims[2];
     (void)call;
     (void)params;
@@ -109,8 +104,7 @@ ox_status ox_infer_non_zero(const struct ox_call *call, const void *params, stru
 }
 
 /* Numbers other than 0 (also -0), strings that are not empty. */
-static bool is_set(const struct ox_view *view, ox_dtype dtype, size_t i)
-{
+static bool is_set(const struct ox_view *view, ox_dtype dtype, size_t i) {
     const unsigned char *p = view->data + i * view->size;
     union ox_wide v;
     if (dtype == OX_STRING) {
@@ -127,8 +121,7 @@ static bool is_set(const struct ox_view *view, ox_dtype dtype, size_t i)
     return false;
 }
 
-static void list_coordinates(int64_t *y, size_t n, const ox_tensor *x, const struct ox_view *view)
-{
+static void list_coordinates(int64_t *y, size_t n, const ox_tensor *x, const struct ox_view *view) {
     size_t found = 0;
     for (size_t i = 0; i < x->count && found < n; i++) {
         if (!is_set(view, x->dtype, i)) continue;
@@ -142,8 +135,7 @@ static void list_coordinates(int64_t *y, size_t n, const ox_tensor *x, const str
 }
 
 ox_status ox_eval_non_zero(const struct ox_call *call, const void *params,
-                           const ox_tensor *const *in, ox_tensor **out)
-{
+                           const ox_tensor *const *in, ox_tensor **out) {
     const ox_tensor *x = in[0];
     struct ox_view view;
     size_t n = 0;
@@ -161,20 +153,17 @@ ox_status ox_eval_non_zero(const struct ox_call *call, const void *params,
 
 /* ---- Compress -------------------------------------------------------------------------------- */
 
-static ox_status decode_axis(bool *has, int64_t *axis, const struct ox_call *call)
-{
+static ox_status decode_axis(bool *has, int64_t *axis, const struct ox_call *call) {
     *has = ox_attr_find(call, "axis") != NULL;
     return ox_attr_int(axis, call, "axis", 0);
 }
 
-ox_status ox_decode_compress(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_compress(const struct ox_call *call, void *params) {
     struct ox_compress_params *p = params;
     return decode_axis(&p->has_axis, &p->axis, call);
 }
 
-ox_status ox_infer_compress(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_compress(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_compress_params *p = params;
     int rank = ox_in_rank(io, 0), axis;
     const ox_tensor *marks = ox_const_input(call, 1);
@@ -197,8 +186,7 @@ ox_status ox_infer_compress(const struct ox_call *call, const void *params, stru
 
 /* Copies the marked ones of `dim` slices of `row` bytes, `outer` times. */
 static void pick_slices(unsigned char *to, const unsigned char *from, const ox_tensor *marks,
-                        size_t outer, size_t dim, size_t row)
-{
+                        size_t outer, size_t dim, size_t row) {
     const uint8_t *marked = marks->data;
     for (size_t o = 0; o < outer; o++, from += dim * row) {
         for (size_t i = 0; i < marks->count; i++) {
@@ -210,8 +198,7 @@ static void pick_slices(unsigned char *to, const unsigned char *from, const ox_t
 }
 
 ox_status ox_eval_compress(const struct ox_call *call, const void *params,
-                           const ox_tensor *const *in, ox_tensor **out)
-{
+                           const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_compress_params *p = params;
     const ox_tensor *x = in[0], *marks = in[1];
     int axis = 0, rank = 1;
@@ -247,16 +234,14 @@ ox_status ox_eval_compress(const struct ox_call *call, const void *params,
 
 /* ---- Trilu ----------------------------------------------------------------------------------- */
 
-ox_status ox_decode_trilu(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_trilu(const struct ox_call *call, void *params) {
     int64_t upper;
     OX_TRY(ox_attr_int(&upper, call, "upper", 1));
     ((struct ox_trilu_params *)params)->upper = upper != 0;
     return OX_OK;
 }
 
-ox_status ox_infer_trilu(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_trilu(const struct ox_call *call, const void *params, struct ox_infer *io) {
     (void)params;
     OX_TRY(ox_expect_rank(call, 0, ox_in_rank(io, 0), 2, -1));
     return ox_infer_same(io, 0, 0);
@@ -270,8 +255,7 @@ struct trilu {
     bool upper;
 };
 
-static void trilu_rows(void *arg, size_t begin, size_t end)
-{
+static void trilu_rows(void *arg, size_t begin, size_t end) {
     const struct trilu *t = arg;
     for (size_t i = begin; i < end; i++) {
         /* Column where the diagonal crosses the row, clamped to the row. */
@@ -284,13 +268,13 @@ static void trilu_rows(void *arg, size_t begin, size_t end)
 }
 
 ox_status ox_eval_trilu(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                        ox_tensor **out)
-{
+                        ox_tensor **out) {
     const ox_tensor *x = in[0];
     int64_t k = 0;
     OX_TRY(ox_expect_rank(call, 0, x->rank, 2, -1));
     if (call->n_in > 1 && in[1]) OX_TRY(ox_scalar_int(&k, call, "k", in[1]));
-    struct trilu t = {.rows = x->dims[x->rank - 2], .cols = x->dims[x->rank - 1],
+    struct trilu t = {.rows = x->dims[x->rank - 2],
+                      .cols = x->dims[x->rank - 1],
                       .upper = ((const struct ox_trilu_params *)params)->upper};
     t.k = k < -t.rows ? -t.rows : k > t.cols ? t.cols : k; /* beyond lies nothing else */
     struct ox_view view;
@@ -302,8 +286,8 @@ ox_status ox_eval_trilu(const struct ox_call *call, const void *params, const ox
         t.from = view.data;
         t.size = view.size;
         if (sink.count > 0)
-            ox_parallel(call->ctx, x->count / (size_t)t.cols, ox_copy_grain((size_t)t.cols * t.size),
-                        trilu_rows, &t);
+            ox_parallel(call->ctx, x->count / (size_t)t.cols,
+                        ox_copy_grain((size_t)t.cols * t.size), trilu_rows, &t);
         status = ox_sink_close(&sink, call->ctx, OX_OK, &out[0]);
     }
     ox_view_close(&view, call->ctx);
@@ -312,8 +296,7 @@ ox_status ox_eval_trilu(const struct ox_call *call, const void *params, const ox
 
 /* ---- ReverseSequence ------------------------------------------------------------------------- */
 
-ox_status ox_decode_reverse_sequence(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_reverse_sequence(const struct ox_call *call, void *params) {
     struct ox_reverse_sequence_params *p = params;
     int64_t batch, time;
     OX_TRY(ox_attr_int(&batch, call, "batch_axis", 1));
@@ -327,8 +310,7 @@ ox_status ox_decode_reverse_sequence(const struct ox_call *call, void *params)
 }
 
 ox_status ox_infer_reverse_sequence(const struct ox_call *call, const void *params,
-                                    struct ox_infer *io)
-{
+                                    struct ox_infer *io) {
     (void)params;
     OX_TRY(ox_expect_rank(call, 0, ox_in_rank(io, 0), 2, -1));
     OX_TRY(ox_expect_rank(call, 1, ox_in_rank(io, 1), 1, 1));
@@ -336,8 +318,7 @@ ox_status ox_infer_reverse_sequence(const struct ox_call *call, const void *para
 }
 
 ox_status ox_eval_reverse_sequence(const struct ox_call *call, const void *params,
-                                   const ox_tensor *const *in, ox_tensor **out)
-{
+                                   const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_reverse_sequence_params *p = params;
     const ox_tensor *x = in[0], *lens = in[1];
     OX_TRY(ox_expect_rank(call, 0, x->rank, 2, -1));
@@ -357,7 +338,8 @@ ox_status ox_eval_reverse_sequence(const struct ox_call *call, const void *param
     ox_status status = ox_sink_open(&sink, call->ctx, x->dtype, x->rank, x->dims);
     if (status == OX_OK) {
         size_t row = (size_t)ox_count_of(x->rank - 2, x->dims + 2) * view.size;
-        size_t b_step = p->batch_axis == 0 ? (size_t)time : 1, t_step = p->batch_axis == 0 ? 1 : (size_t)batch;
+        size_t b_step = p->batch_axis == 0 ? (size_t)time : 1,
+               t_step = p->batch_axis == 0 ? 1 : (size_t)batch;
         for (int64_t b = 0; sink.count > 0 && b < batch; b++) {
             int64_t len = ox_tensor_int(lens, (size_t)b);
             for (int64_t t = 0; t < time; t++) {

@@ -4,8 +4,7 @@
 
 /* ---- Shape and Size -------------------------------------------------------------------------- */
 
-ox_status ox_decode_shape(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_shape(const struct ox_call *call, void *params) {
     struct ox_shape_params *p = params;
     p->start = 0;
     p->end = INT64_MAX;
@@ -15,8 +14,7 @@ ox_status ox_decode_shape(const struct ox_call *call, void *params)
 }
 
 /* The range as numbers in [0, rank], end not before start. */
-static void shape_range(int *start, int *end, const struct ox_shape_params *p, int rank)
-{
+static void shape_range(int *start, int *end, const struct ox_shape_params *p, int rank) {
     int64_t s = p->start < 0 ? p->start + rank : p->start;
     int64_t e = p->end < 0 ? p->end + rank : p->end;
     s = s < 0 ? 0 : s > rank ? rank : s;
@@ -25,8 +23,7 @@ static void shape_range(int *start, int *end, const struct ox_shape_params *p, i
     *end = (int)e;
 }
 
-ox_status ox_infer_shape(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_shape(const struct ox_call *call, const void *params, struct ox_infer *io) {
     int rank = ox_in_rank(io, 0), start, end;
     (void)call;
     if (rank < 0) return ox_infer_rank(io, 0, OX_INT64, 1);
@@ -38,8 +35,7 @@ ox_status ox_infer_shape(const struct ox_call *call, const void *params, struct 
 }
 
 ox_status ox_eval_shape(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                        ox_tensor **out)
-{
+                        ox_tensor **out) {
     int start, end;
     shape_range(&start, &end, params, in[0]->rank);
     int64_t count = end - start;
@@ -47,8 +43,7 @@ ox_status ox_eval_shape(const struct ox_call *call, const void *params, const ox
                           (size_t)count * sizeof count);
 }
 
-ox_status ox_infer_size(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_size(const struct ox_call *call, const void *params, struct ox_infer *io) {
     (void)call;
     (void)params;
     OX_TRY(ox_infer_tensor(io, 0, OX_INT64, 0, NULL));
@@ -59,8 +54,7 @@ ox_status ox_infer_size(const struct ox_call *call, const void *params, struct o
 }
 
 ox_status ox_eval_size(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                       ox_tensor **out)
-{
+                       ox_tensor **out) {
     int64_t count = (int64_t)in[0]->count;
     (void)params;
     return ox_tensor_copy(&out[0], call->ctx, OX_INT64, 0, NULL, &count, sizeof count);
@@ -68,15 +62,15 @@ ox_status ox_eval_size(const struct ox_call *call, const void *params, const ox_
 
 /* ---- Reshape --------------------------------------------------------------------------------- */
 
-ox_status ox_decode_reshape(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_reshape(const struct ox_call *call, void *params) {
     struct ox_reshape_params *p = params;
     int64_t allowzero = 0;
     if (call->opset < 5) {
         OX_TRY(ox_ints_attr(&p->shape, call, "shape"));
     } else {
         if (!ox_has_input(call, 1))
-            return ox_fail(call->ctx, OX_INVALID, "wrong-arity", NULL, "Reshape has no shape input");
+            return ox_fail(call->ctx, OX_INVALID, "wrong-arity", NULL,
+                           "Reshape has no shape input");
         OX_TRY(ox_ints_input(&p->shape, call, 1));
     }
     if (call->opset >= 14) OX_TRY(ox_attr_int(&allowzero, call, "allowzero", 0));
@@ -99,15 +93,14 @@ ox_status ox_decode_reshape(const struct ox_call *call, void *params)
 
 /* What the shape's elements say, before -1 is resolved. */
 struct reshape {
-    int rank, inferred;             /* position of -1, or -1 */
-    bool open;                      /* some element may turn out to be -1 or 0 */
+    int rank, inferred; /* position of -1, or -1 */
+    bool open;          /* some element may turn out to be -1 or 0 */
     ox_dim dims[OX_MAX_RANK];
-    bool copied[OX_MAX_RANK];       /* taken from the input at the same place */
+    bool copied[OX_MAX_RANK]; /* taken from the input at the same place */
 };
 
 static ox_status reshape_elem(struct reshape *r, const struct ox_call *call, struct ox_infer *io,
-                              bool allowzero, int i, ox_dim elem)
-{
+                              bool allowzero, int i, ox_dim elem) {
     int rank = ox_in_rank(io, 0);
     r->dims[i] = elem;
     if (ox_dim_is_const(elem) && elem.k == -1) {
@@ -117,7 +110,8 @@ static ox_status reshape_elem(struct reshape *r, const struct ox_call *call, str
         return ox_bad_shape(call, "element %d of Reshape's shape is %lld", i, (long long)elem.k);
     } else if (ox_dim_is_const(elem) && elem.k == 0 && !allowzero) {
         if (rank >= 0 && i >= rank)
-            return ox_bad_shape(call, "Reshape's shape copies dim %d of an input of rank %d", i, rank);
+            return ox_bad_shape(call, "Reshape's shape copies dim %d of an input of rank %d", i,
+                                rank);
         r->copied[i] = rank >= 0;
         r->open = r->open || rank < 0;
         if (rank < 0) return ox_dim_unknown(&r->dims[i], io->dims);
@@ -130,18 +124,18 @@ static ox_status reshape_elem(struct reshape *r, const struct ox_call *call, str
 }
 
 /* product(input) / product(other dims), leaving out what is copied on both sides. */
-static ox_status resolve_inferred(struct reshape *r, const struct ox_call *call, struct ox_infer *io)
-{
+static ox_status resolve_inferred(struct reshape *r, const struct ox_call *call,
+                                  struct ox_infer *io) {
     const struct ox_type *x = io->in[0];
     ox_dim whole = ox_dim_const(1), rest = ox_dim_const(1);
     if (ox_in_rank(io, 0) < 0 || r->open) return ox_dim_unknown(&r->dims[r->inferred], io->dims);
     for (int i = 0; i < x->rank; i++)
-        if (i >= r->rank || !r->copied[i])
-            OX_TRY(ox_dim_mul(&whole, io->dims, whole, x->dims[i]));
+        if (i >= r->rank || !r->copied[i]) OX_TRY(ox_dim_mul(&whole, io->dims, whole, x->dims[i]));
     for (int i = 0; i < r->rank; i++)
         if (i != r->inferred && !r->copied[i])
             OX_TRY(ox_dim_mul(&rest, io->dims, rest, r->dims[i]));
-    if (ox_dim_is_const(rest) && rest.k == 0) return ox_dim_unknown(&r->dims[r->inferred], io->dims);
+    if (ox_dim_is_const(rest) && rest.k == 0)
+        return ox_dim_unknown(&r->dims[r->inferred], io->dims);
     if (ox_dim_is_const(rest) && ox_dim_is_const(whole) && whole.k % rest.k != 0)
         return ox_bad_shape(call, "%lld elements of %s cannot be reshaped to rows of %lld",
                             (long long)whole.k, ox_sym_dims_text(x->rank, x->dims).text,
@@ -150,8 +144,7 @@ static ox_status resolve_inferred(struct reshape *r, const struct ox_call *call,
 }
 
 static ox_status check_counts(const struct ox_call *call, const struct ox_type *from,
-                              const struct ox_type *to)
-{
+                              const struct ox_type *to) {
     int64_t a = ox_type_count(from), b = ox_type_count(to);
     bool too_many = a >= 0 && b < 0 && ox_type_is_static(to); /* more than can be counted */
     if (!too_many && (a < 0 || b < 0 || a == b)) return OX_OK;
@@ -161,8 +154,7 @@ static ox_status check_counts(const struct ox_call *call, const struct ox_type *
 }
 
 static ox_status infer_reshape(const struct ox_call *call, struct ox_infer *io, bool allowzero,
-                               size_t count, const ox_dim *elems)
-{
+                               size_t count, const ox_dim *elems) {
     struct reshape r = {.rank = (int)count, .inferred = -1};
     if (count > OX_MAX_RANK) return ox_bad_shape(call, "Reshape to rank %zu", count);
     for (int i = 0; i < r.rank; i++)
@@ -173,8 +165,7 @@ static ox_status infer_reshape(const struct ox_call *call, struct ox_infer *io, 
     return ox_infer_pass_value(io);
 }
 
-ox_status ox_infer_reshape(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_reshape(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_reshape_params *p = params;
     if (call->opset < 5) {
         if (!p->shape.given) return ox_infer_same(io, 0, 0);
@@ -193,8 +184,7 @@ ox_status ox_infer_reshape(const struct ox_call *call, const void *params, struc
 
 /* Resolves 0 and -1 against the dims of x. */
 static ox_status reshape_dims(int64_t *dims, const struct ox_call *call,
-                              const struct ox_reshape_params *p, const ox_tensor *x)
-{
+                              const struct ox_reshape_params *p, const ox_tensor *x) {
     int inferred = -1;
     int64_t rest = 1;
     for (int i = 0; i < p->shape.n; i++) {
@@ -209,11 +199,13 @@ static ox_status reshape_dims(int64_t *dims, const struct ox_call *call,
                                     x->rank);
             dims[i] = x->dims[i];
         }
-        if (ox_mul_i64(&rest, rest, dims[i]) && inferred < 0) rest = 0; /* fails below or on making it */
+        if (ox_mul_i64(&rest, rest, dims[i]) && inferred < 0)
+            rest = 0; /* fails below or on making it */
     }
     if (inferred < 0) return OX_OK;
     if (rest <= 0 || x->count % (size_t)rest != 0)
-        return ox_bad_shape(call, "%s cannot be reshaped to %s", ox_dims_text(x->rank, x->dims).text,
+        return ox_bad_shape(call, "%s cannot be reshaped to %s",
+                            ox_dims_text(x->rank, x->dims).text,
                             ox_dims_text(p->shape.n, p->shape.at).text);
     dims[inferred] = (int64_t)(x->count / (size_t)rest);
     return OX_OK;
@@ -221,18 +213,16 @@ static ox_status reshape_dims(int64_t *dims, const struct ox_call *call,
 
 /* The same elements under other dims; a diagnostic that shows both where the counts differ. */
 static ox_status reshaped(ox_tensor **out, const struct ox_call *call, const ox_tensor *x, int rank,
-                          const int64_t *dims)
-{
+                          const int64_t *dims) {
     size_t count;
     if (ox_shape_size(&count, NULL, x->dtype, rank, dims) || count != x->count)
-        return ox_bad_shape(call, "%s cannot be reshaped to %s", ox_dims_text(x->rank, x->dims).text,
-                            ox_dims_text(rank, dims).text);
+        return ox_bad_shape(call, "%s cannot be reshaped to %s",
+                            ox_dims_text(x->rank, x->dims).text, ox_dims_text(rank, dims).text);
     return ox_tensor_reshape(out, call->ctx, x, rank, dims);
 }
 
-ox_status ox_eval_reshape(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                          ox_tensor **out)
-{
+ox_status ox_eval_reshape(const struct ox_call *call, const void *params,
+                          const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_reshape_params *p = params;
     int64_t dims[OX_MAX_RANK];
     if (!p->shape.given) {
@@ -245,8 +235,7 @@ ox_status ox_eval_reshape(const struct ox_call *call, const void *params, const 
 
 /* ---- Flatten --------------------------------------------------------------------------------- */
 
-ox_status ox_decode_flatten(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_flatten(const struct ox_call *call, void *params) {
     struct ox_flatten_params *p = params;
     OX_TRY(ox_attr_int(&p->axis, call, "axis", 1));
     if (call->opset < 11 && p->axis < 0)
@@ -257,8 +246,7 @@ ox_status ox_decode_flatten(const struct ox_call *call, void *params)
 
 /* Number of dims that go to the left. */
 static ox_status flatten_axis(int *axis, const struct ox_call *call,
-                              const struct ox_flatten_params *p, int rank)
-{
+                              const struct ox_flatten_params *p, int rank) {
     if (p->axis == rank) {
         *axis = rank;
         return OX_OK;
@@ -266,8 +254,7 @@ static ox_status flatten_axis(int *axis, const struct ox_call *call,
     return ox_axis(axis, call, "axis", p->axis, rank);
 }
 
-ox_status ox_infer_flatten(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_flatten(const struct ox_call *call, const void *params, struct ox_infer *io) {
     int rank = ox_in_rank(io, 0), axis;
     if (rank < 0) return ox_infer_rank(io, 0, ox_in_dtype(io, 0), 2);
     OX_TRY(flatten_axis(&axis, call, params, rank));
@@ -277,9 +264,8 @@ ox_status ox_infer_flatten(const struct ox_call *call, const void *params, struc
     return ox_infer_tensor(io, 0, ox_in_dtype(io, 0), 2, dims);
 }
 
-ox_status ox_eval_flatten(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                          ox_tensor **out)
-{
+ox_status ox_eval_flatten(const struct ox_call *call, const void *params,
+                          const ox_tensor *const *in, ox_tensor **out) {
     const ox_tensor *x = in[0];
     int axis;
     OX_TRY(flatten_axis(&axis, call, params, x->rank));
@@ -293,19 +279,16 @@ ox_status ox_eval_flatten(const struct ox_call *call, const void *params, const 
 
 /* ---- Squeeze and Unsqueeze ------------------------------------------------------------------- */
 
-static ox_status decode_axes(struct ox_ints *axes, const struct ox_call *call)
-{
+static ox_status decode_axes(struct ox_ints *axes, const struct ox_call *call) {
     if (call->opset >= 13) return ox_ints_input(axes, call, 1);
     return ox_ints_attr(axes, call, "axes");
 }
 
-ox_status ox_decode_squeeze(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_squeeze(const struct ox_call *call, void *params) {
     return decode_axes(&((struct ox_squeeze_params *)params)->axes, call);
 }
 
-ox_status ox_decode_unsqueeze(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_unsqueeze(const struct ox_call *call, void *params) {
     struct ox_unsqueeze_params *p = params;
     OX_TRY(decode_axes(&p->axes, call));
     if (!p->axes.given) return ox_bad_attr(call, "Unsqueeze has no axes");
@@ -313,15 +296,13 @@ ox_status ox_decode_unsqueeze(const struct ox_call *call, void *params)
 }
 
 /* Without axes: whether dim i goes; false in *sure where that cannot be told. */
-static bool is_one(ox_dim d, bool *sure)
-{
+static bool is_one(ox_dim d, bool *sure) {
     if (ox_dim_is_const(d)) return d.k == 1;
     if (!ox_dim_ge(d, 2)) *sure = false;
     return false;
 }
 
-ox_status ox_infer_squeeze(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_squeeze(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_squeeze_params *p = params;
     struct ox_ints axes = ox_ints_late(&p->axes, io, 1);
     int rank = ox_in_rank(io, 0), kept = 0;
@@ -347,9 +328,8 @@ ox_status ox_infer_squeeze(const struct ox_call *call, const void *params, struc
     return ox_infer_pass_value(io);
 }
 
-ox_status ox_eval_squeeze(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                          ox_tensor **out)
-{
+ox_status ox_eval_squeeze(const struct ox_call *call, const void *params,
+                          const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_squeeze_params *p = params;
     const ox_tensor *x = in[0];
     struct ox_ints axes = p->axes;
@@ -372,8 +352,7 @@ ox_status ox_eval_squeeze(const struct ox_call *call, const void *params, const 
 
 /* Marks where the new dims stand in the output. */
 static ox_status unsqueeze_places(bool *added, const struct ox_call *call, struct ox_ints *axes,
-                                  int rank)
-{
+                                  int rank) {
     if (rank + axes->n > OX_MAX_RANK)
         return ox_bad_shape(call, "Unsqueeze to rank %d", rank + axes->n);
     OX_TRY(ox_axes_resolve(axes, call, rank + axes->n));
@@ -382,8 +361,7 @@ static ox_status unsqueeze_places(bool *added, const struct ox_call *call, struc
     return OX_OK;
 }
 
-ox_status ox_infer_unsqueeze(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_unsqueeze(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_unsqueeze_params *p = params;
     struct ox_ints axes = ox_ints_late(&p->axes, io, 1);
     int rank = ox_in_rank(io, 0), from = 0;
@@ -398,8 +376,7 @@ ox_status ox_infer_unsqueeze(const struct ox_call *call, const void *params, str
 }
 
 ox_status ox_eval_unsqueeze(const struct ox_call *call, const void *params,
-                            const ox_tensor *const *in, ox_tensor **out)
-{
+                            const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_unsqueeze_params *p = params;
     const ox_tensor *x = in[0];
     struct ox_ints axes = p->axes;

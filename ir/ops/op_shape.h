@@ -18,7 +18,8 @@ struct ox_flatten_params {
     int64_t axis; /* as written */
 };
 
-/* Squeeze and Unsqueeze: the axes as written; unknown while they are an input that is not constant. */
+/* Squeeze and Unsqueeze: the axes as written; unknown while they are an input that is not constant.
+ */
 struct ox_squeeze_params {
     struct ox_ints axes;
 };

@@ -4,17 +4,17 @@
 
 /* ---- Concat ---------------------------------------------------------------------------------- */
 
-ox_status ox_decode_concat(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_concat(const struct ox_call *call, void *params) {
     struct ox_concat_params *p = params;
     OX_TRY(ox_attr_int(&p->axis, call, "axis", 1));
-    if (call->opset >= 4 && !ox_attr_find(call, "axis")) return ox_bad_attr(call, "Concat has no axis");
+    if (call->opset >= 4 && !ox_attr_find(call, "axis"))
+        return ox_bad_attr(call, "Concat has no axis");
     return OX_OK;
 }
 
 /* Element type of the inputs together: known as soon as one is. */
-static ox_status joined_dtype(ox_dtype *out, const struct ox_call *call, const struct ox_infer *io)
-{
+static ox_status joined_dtype(ox_dtype *out, const struct ox_call *call,
+                              const struct ox_infer *io) {
     size_t first = 0;
     *out = OX_UNDEFINED;
     for (size_t i = 0; i < call->n_in; i++) {
@@ -28,8 +28,7 @@ static ox_status joined_dtype(ox_dtype *out, const struct ox_call *call, const s
     return OX_OK;
 }
 
-static ox_status infer_joined_value(const struct ox_call *call, struct ox_infer *io)
-{
+static ox_status infer_joined_value(const struct ox_call *call, struct ox_infer *io) {
     ox_dim elems[OX_PARTIAL_MAX];
     size_t count = 0;
     bool some = false;
@@ -47,8 +46,7 @@ static ox_status infer_joined_value(const struct ox_call *call, struct ox_infer 
 
 /* dims become those of the inputs that agree; the axis becomes the sum. */
 static ox_status join_dims(ox_dim *dims, const struct ox_call *call, struct ox_infer *io, int axis,
-                           int rank)
-{
+                           int rank) {
     ox_dim sum = ox_dim_const(0);
     bool first = true;
     for (size_t i = 0; i < call->n_in; i++) {
@@ -72,8 +70,7 @@ static ox_status join_dims(ox_dim *dims, const struct ox_call *call, struct ox_i
     return OX_OK;
 }
 
-ox_status ox_infer_concat(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_concat(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_concat_params *p = params;
     int rank = -1, axis;
     ox_dtype dtype;
@@ -94,8 +91,7 @@ ox_status ox_infer_concat(const struct ox_call *call, const void *params, struct
 
 /* Checks that all inputs fit and computes the output's dims. */
 static ox_status concat_dims(int64_t *dims, int *axis, const struct ox_call *call,
-                             const struct ox_concat_params *p, const ox_tensor *const *in)
-{
+                             const struct ox_concat_params *p, const ox_tensor *const *in) {
     const ox_tensor *x = in[0];
     OX_TRY(ox_axis(axis, call, "axis", p->axis, x->rank));
     memcpy(dims, x->dims, (size_t)x->rank * sizeof *dims);
@@ -115,8 +111,7 @@ static ox_status concat_dims(int64_t *dims, int *axis, const struct ox_call *cal
 
 /* Copies x behind what stands in the sink so far along the axis. */
 static ox_status append(struct ox_sink *sink, const struct ox_call *call, const ox_tensor *x,
-                        int axis, int64_t *at, int64_t row)
-{
+                        int axis, int64_t *at, int64_t row) {
     struct ox_view view;
     struct ox_strided s = {.rank = 0};
     if (x->count == 0) return OX_OK;
@@ -131,8 +126,7 @@ static ox_status append(struct ox_sink *sink, const struct ox_call *call, const 
 }
 
 ox_status ox_eval_concat(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                         ox_tensor **out)
-{
+                         ox_tensor **out) {
     int64_t dims[OX_MAX_RANK], at = 0;
     int axis, rank = in[0]->rank;
     struct ox_sink sink;
@@ -150,8 +144,7 @@ ox_status ox_eval_concat(const struct ox_call *call, const void *params, const o
 
 /* ---- Split ----------------------------------------------------------------------------------- */
 
-ox_status ox_decode_split(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_split(const struct ox_call *call, void *params) {
     struct ox_split_params *p = params;
     OX_TRY(ox_attr_int(&p->axis, call, "axis", 0));
     if (call->opset < 13) {
@@ -177,15 +170,13 @@ ox_status ox_decode_split(const struct ox_call *call, void *params)
     return OX_OK;
 }
 
-static int64_t split_size(const struct ox_split_params *p, size_t i)
-{
+static int64_t split_size(const struct ox_split_params *p, size_t i) {
     return p->attr ? p->attr[i] : ox_tensor_int(p->input, i);
 }
 
 /* The sizes that are told: as many as outputs, none negative; *sum of all. */
 static ox_status check_sizes(int64_t *sum, const struct ox_call *call,
-                             const struct ox_split_params *p)
-{
+                             const struct ox_split_params *p) {
     *sum = 0;
     if (p->count != call->n_out)
         return ox_bad_shape(call, "Split has %zu sizes and %zu outputs", p->count, call->n_out);
@@ -197,8 +188,7 @@ static ox_status check_sizes(int64_t *sum, const struct ox_call *call,
 
 /* Size of part i of a dim of `total` where sizes are not told; false: it does not come out even. */
 static bool equal_part(int64_t *size, const struct ox_call *call, const struct ox_split_params *p,
-                       int64_t total, size_t i)
-{
+                       int64_t total, size_t i) {
     int64_t parts = p->parts ? p->parts : (int64_t)call->n_out;
     int64_t chunk = total / parts + (total % parts != 0), before;
     if (!p->parts && total % parts != 0) return false;
@@ -208,8 +198,7 @@ static bool equal_part(int64_t *size, const struct ox_call *call, const struct o
 }
 
 static ox_status equal_dim(ox_dim *out, const struct ox_call *call, struct ox_infer *io,
-                           const struct ox_split_params *p, ox_dim total, size_t i)
-{
+                           const struct ox_split_params *p, ox_dim total, size_t i) {
     int64_t parts = p->parts ? p->parts : (int64_t)call->n_out, size;
     if (ox_dim_is_const(total) && total.k >= 0) {
         if (!equal_part(&size, call, p, total.k, i))
@@ -228,8 +217,7 @@ static ox_status equal_dim(ox_dim *out, const struct ox_call *call, struct ox_in
 }
 
 /* Elements [begin, begin + size) of what is known of the input. */
-static ox_status split_value(struct ox_infer *io, size_t i, ox_dim size, size_t *begin)
-{
+static ox_status split_value(struct ox_infer *io, size_t i, ox_dim size, size_t *begin) {
     const struct ox_partial *v = ox_in_value(io, 0);
     if (!v || v->rank != 1 || !ox_dim_is_const(size)) return OX_OK;
     if (size.k < 0 || (size_t)size.k > v->count - *begin) return OX_OK;
@@ -238,8 +226,7 @@ static ox_status split_value(struct ox_infer *io, size_t i, ox_dim size, size_t 
     return ox_infer_value(io, i, 1, (size_t)size.k, v->elems + from);
 }
 
-ox_status ox_infer_split(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_split(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_split_params *p = params;
     const struct ox_partial *told = call->opset >= 13 && p->given ? ox_in_value(io, 1) : NULL;
     int rank = ox_in_rank(io, 0), axis;
@@ -276,8 +263,7 @@ ox_status ox_infer_split(const struct ox_call *call, const void *params, struct 
 
 /* Part of x that starts `at` along the axis. */
 static ox_status cut(ox_tensor **out, const struct ox_call *call, const struct ox_view *view,
-                     const ox_tensor *x, int axis, int64_t at, int64_t size)
-{
+                     const ox_tensor *x, int axis, int64_t at, int64_t size) {
     int64_t dims[OX_MAX_RANK];
     struct ox_sink sink;
     struct ox_strided s = {.rank = 0};
@@ -295,8 +281,7 @@ static ox_status cut(ox_tensor **out, const struct ox_call *call, const struct o
 }
 
 ox_status ox_eval_split(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                        ox_tensor **out)
-{
+                        ox_tensor **out) {
     const struct ox_split_params *p = params;
     const ox_tensor *x = in[0];
     int axis;
@@ -319,8 +304,7 @@ ox_status ox_eval_split(const struct ox_call *call, const void *params, const ox
             size = split_size(p, i);
         else
             (void)equal_part(&size, call, p, x->dims[axis], i); /* checked above for all */
-        if (!call->wanted || call->wanted[i])
-            status = cut(&out[i], call, &view, x, axis, at, size);
+        if (!call->wanted || call->wanted[i]) status = cut(&out[i], call, &view, x, axis, at, size);
         at += size;
     }
     ox_view_close(&view, call->ctx);
@@ -329,17 +313,18 @@ ox_status ox_eval_split(const struct ox_call *call, const void *params, const ox
 
 /* ---- Slice ----------------------------------------------------------------------------------- */
 
-ox_status ox_decode_slice(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_slice(const struct ox_call *call, void *params) {
     struct ox_slice_params *p = params;
     if (call->opset < 10) {
         OX_TRY(ox_ints_attr(&p->starts, call, "starts"));
         OX_TRY(ox_ints_attr(&p->ends, call, "ends"));
         OX_TRY(ox_ints_attr(&p->axes, call, "axes"));
-        if (!p->starts.given || !p->ends.given) return ox_bad_attr(call, "Slice has no starts or no ends");
+        if (!p->starts.given || !p->ends.given)
+            return ox_bad_attr(call, "Slice has no starts or no ends");
     } else {
         if (call->n_in < 3)
-            return ox_fail(call->ctx, OX_INVALID, "wrong-arity", NULL, "Slice needs starts and ends");
+            return ox_fail(call->ctx, OX_INVALID, "wrong-arity", NULL,
+                           "Slice needs starts and ends");
         OX_TRY(ox_ints_input(&p->starts, call, 1));
         OX_TRY(ox_ints_input(&p->ends, call, 2));
         OX_TRY(ox_ints_input(&p->axes, call, 3));
@@ -356,8 +341,7 @@ ox_status ox_decode_slice(const struct ox_call *call, void *params)
 }
 
 /* Number of elements of a slice of a known dim, and where it begins. */
-static int64_t slice_range(int64_t *start, int64_t dim, int64_t from, int64_t to, int64_t step)
-{
+static int64_t slice_range(int64_t *start, int64_t dim, int64_t from, int64_t to, int64_t step) {
     int64_t s = from < 0 ? (from < -dim ? -1 : from + dim) : from;
     int64_t e = to < 0 ? (to < -dim ? -1 : to + dim) : to;
     int64_t last = step > 0 ? dim : dim - 1; /* the greatest that either is clamped to */
@@ -371,30 +355,26 @@ static int64_t slice_range(int64_t *start, int64_t dim, int64_t from, int64_t to
 }
 
 /* A constant that is meant as "up to the end", however long the dim is. */
-static bool is_far(ox_dim d)
-{
+static bool is_far(ox_dim d) {
     return ox_dim_is_const(d) && (d.k >= INT32_MAX || d.k <= -INT32_MAX);
 }
 
 enum side { BEFORE_ZERO, FROM_ZERO, UNCLEAR };
-static enum side side_of(ox_dim d)
-{
+static enum side side_of(ox_dim d) {
     if (ox_dim_is_const(d)) return d.k < 0 ? BEFORE_ZERO : FROM_ZERO;
     return ox_dim_ge(d, 0) ? FROM_ZERO : UNCLEAR;
 }
 
 /* max(0, ceil(length / step)). */
-static ox_status stepped(ox_dim *out, struct ox_infer *io, ox_dim length, int64_t step)
-{
+static ox_status stepped(ox_dim *out, struct ox_infer *io, ox_dim length, int64_t step) {
     OX_TRY(ox_dim_ceildiv(out, io->dims, length, ox_dim_const(step)));
     return ox_dim_max(out, io->dims, *out, ox_dim_const(0));
 }
 
-/* Length of dim[start:end:step], step > 0. Clamping the start from above and the end from below can be left
- * out: both only make lengths negative that the last step makes 0. */
+/* Length of dim[start:end:step], step > 0. Clamping the start from above and the end from below can
+ * be left out: both only make lengths negative that the last step makes 0. */
 static ox_status forward(ox_dim *out, struct ox_infer *io, ox_dim dim, ox_dim start, ox_dim end,
-                         int64_t step)
-{
+                         int64_t step) {
     enum side s = side_of(start), e = side_of(end);
     ox_dim length, stop = dim;
     if (s == UNCLEAR || e == UNCLEAR) return ox_dim_unknown(out, io->dims);
@@ -423,8 +403,7 @@ static ox_status forward(ox_dim *out, struct ox_infer *io, ox_dim dim, ox_dim st
 
 /* The same for step < 0: from min(start, dim - 1) down to, not including, max(end, -1). */
 static ox_status backward(ox_dim *out, struct ox_infer *io, ox_dim dim, ox_dim start, ox_dim end,
-                          int64_t step)
-{
+                          int64_t step) {
     enum side s = side_of(start), e = side_of(end);
     ox_dim first, stop = ox_dim_const(-1), length;
     if (s == UNCLEAR || e == UNCLEAR || step == INT64_MIN || (s == BEFORE_ZERO && is_far(start)))
@@ -450,8 +429,8 @@ static ox_status backward(ox_dim *out, struct ox_infer *io, ox_dim dim, ox_dim s
     return stepped(out, io, length, -step);
 }
 
-static ox_status slice_dim(ox_dim *dim, struct ox_infer *io, ox_dim start, ox_dim end, int64_t step)
-{
+static ox_status slice_dim(ox_dim *dim, struct ox_infer *io, ox_dim start, ox_dim end,
+                           int64_t step) {
     if (ox_dim_is_const(*dim) && ox_dim_is_const(start) && ox_dim_is_const(end)) {
         int64_t at;
         *dim = ox_dim_const(slice_range(&at, dim->k, start.k, end.k, step));
@@ -463,8 +442,7 @@ static ox_status slice_dim(ox_dim *dim, struct ox_infer *io, ox_dim start, ox_di
 
 /* Starts and ends in infer: what decode knows, or known in part. */
 static ox_status bounds(const struct ox_partial **out, const struct ox_ints *ints,
-                        struct ox_infer *io, size_t i, struct ox_partial *room, ox_dim *elems)
-{
+                        struct ox_infer *io, size_t i, struct ox_partial *room, ox_dim *elems) {
     if (!ints->known) return ox_in_elems(out, io, i);
     for (int k = 0; k < ints->n; k++)
         elems[k] = ox_dim_const(ints->at[k]);
@@ -475,27 +453,28 @@ static ox_status bounds(const struct ox_partial **out, const struct ox_ints *int
 
 /* What is known of the elements of a sliced vector. */
 static ox_status slice_value(struct ox_infer *io, const struct ox_partial *starts,
-                             const struct ox_partial *ends, int64_t step)
-{
+                             const struct ox_partial *ends, int64_t step) {
     const struct ox_partial *v = ox_in_value(io, 0);
     ox_dim elems[OX_PARTIAL_MAX];
-    if (!v || v->rank != 1 || !ox_dim_is_const(starts->elems[0]) || !ox_dim_is_const(ends->elems[0]))
+    if (!v || v->rank != 1 || !ox_dim_is_const(starts->elems[0]) ||
+        !ox_dim_is_const(ends->elems[0]))
         return OX_OK;
-    int64_t start, n = slice_range(&start, (int64_t)v->count, starts->elems[0].k, ends->elems[0].k, step);
+    int64_t start,
+        n = slice_range(&start, (int64_t)v->count, starts->elems[0].k, ends->elems[0].k, step);
     for (int64_t i = 0; i < n; i++)
         elems[i] = v->elems[start + i * step];
     return ox_infer_value(io, 0, 1, (size_t)n, elems);
 }
 
-ox_status ox_infer_slice(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_slice(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_slice_params *p = params;
     struct ox_ints axes = ox_ints_late(&p->axes, io, 3), steps = ox_ints_late(&p->steps, io, 4);
     const struct ox_partial *starts, *ends;
     struct ox_partial rooms[2];
     ox_dim start_elems[OX_MAX_RANK], end_elems[OX_MAX_RANK], dims[OX_MAX_RANK];
     int rank = ox_in_rank(io, 0);
-    if (rank < 0 || (axes.given && !axes.known)) return ox_infer_rank(io, 0, ox_in_dtype(io, 0), rank);
+    if (rank < 0 || (axes.given && !axes.known))
+        return ox_infer_rank(io, 0, ox_in_dtype(io, 0), rank);
     OX_TRY(bounds(&starts, &p->starts, io, 1, &rooms[0], start_elems));
     OX_TRY(bounds(&ends, &p->ends, io, 2, &rooms[1], end_elems));
     if (rank > 0) memcpy(dims, io->in[0]->dims, (size_t)rank * sizeof *dims);
@@ -503,8 +482,9 @@ ox_status ox_infer_slice(const struct ox_call *call, const void *params, struct 
     if (n == SIZE_MAX) return ox_infer_rank(io, 0, ox_in_dtype(io, 0), rank);
     if (n > (size_t)rank || (ends && ends->count != n) || (axes.known && (size_t)axes.n != n) ||
         (steps.known && (size_t)steps.n != n))
-        return ox_bad_shape(call, "Slice of rank %d with %zu starts, and ends, axes or steps that do not fit",
-                            rank, n);
+        return ox_bad_shape(
+            call, "Slice of rank %d with %zu starts, and ends, axes or steps that do not fit", rank,
+            n);
     if (axes.known) OX_TRY(ox_axes_resolve(&axes, call, rank));
     for (size_t i = 0; i < n; i++) {
         int64_t axis = axes.known ? axes.at[i] : (int64_t)i, step = steps.known ? steps.at[i] : 1;
@@ -521,8 +501,7 @@ ox_status ox_infer_slice(const struct ox_call *call, const void *params, struct 
 }
 
 ox_status ox_eval_slice(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                        ox_tensor **out)
-{
+                        ox_tensor **out) {
     const struct ox_slice_params *p = params;
     const ox_tensor *x = in[0];
     struct ox_ints axes = p->axes;
@@ -538,7 +517,8 @@ ox_status ox_eval_slice(const struct ox_call *call, const void *params, const ox
     for (int i = 0; i < p->starts.n; i++) {
         int axis = axes.given ? (int)axes.at[i] : i;
         steps[axis] = p->steps.given ? p->steps.at[i] : 1;
-        dims[axis] = slice_range(&starts[axis], x->dims[axis], p->starts.at[i], p->ends.at[i], steps[axis]);
+        dims[axis] =
+            slice_range(&starts[axis], x->dims[axis], p->starts.at[i], p->ends.at[i], steps[axis]);
     }
     struct ox_view view;
     struct ox_sink sink;

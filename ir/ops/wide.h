@@ -1,8 +1,8 @@
 /* ir/ops/wide.h - numbers of every type seen as one of three wide ones: double, int64, uint64.
  *
- * What sums, compares or sorts loads a stretch of elements into wide ones, works on those, and stores back. So
- * there is one loop per operation instead of one per operation and type, and sums of floats are
- * held in doubles. */
+ * What sums, compares or sorts loads a stretch of elements into wide ones, works on those, and
+ * stores back. So there is one loop per operation instead of one per operation and type, and sums
+ * of floats are held in doubles. */
 #ifndef OX_IR_OPS_WIDE_H
 #define OX_IR_OPS_WIDE_H
 
@@ -24,7 +24,8 @@ void ox_wide_load(union ox_wide *out, ox_dtype dtype, const void *src, ptrdiff_t
 void ox_wide_store(void *dst, ox_dtype dtype, const union ox_wide *in, size_t n);
 /* The number 1 of a type, or 0 (false) where v is 0. */
 union ox_wide ox_wide_small(ox_wide_kind kind, int v);
-/* Truncates toward zero to the kind of `dtype`; what does not fit becomes the nearest that does, NaN 0. */
+/* Truncates toward zero to the kind of `dtype`; what does not fit becomes the nearest that does,
+ * NaN 0. */
 union ox_wide ox_wide_from_double(ox_dtype dtype, double v);
 double ox_wide_to_double(ox_wide_kind kind, union ox_wide v);
 /* Least and greatest number of a type; infinities for floats. */

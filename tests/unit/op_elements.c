@@ -8,14 +8,12 @@
 const ox_dtype oe_dtypes[] = {OX_UINT2, OX_INT4,  OX_UINT8,      OX_FLOAT16, OX_FLOAT,
                               OX_INT64, OX_INT32, OX_COMPLEX128, OX_STRING};
 
-uint64_t oe_trim(ox_dtype dtype, uint64_t v)
-{
+uint64_t oe_trim(ox_dtype dtype, uint64_t v) {
     int bits = ox_dtype_bits(dtype);
     return bits < 64 ? v & ((UINT64_C(1) << bits) - 1) : v;
 }
 
-static void string_input(struct oh *h, int rank, const int64_t *dims, uint64_t first)
-{
+static void string_input(struct oh *h, int rank, const int64_t *dims, uint64_t first) {
     size_t count;
     ck_assert(!ox_shape_size(&count, NULL, OX_STRING, rank, dims));
     struct ox_str *strings = calloc(count + 1, sizeof *strings);
@@ -29,8 +27,7 @@ static void string_input(struct oh *h, int rank, const int64_t *dims, uint64_t f
     free(strings);
 }
 
-void oe_input(struct oh *h, ox_dtype dtype, int rank, const int64_t *dims, uint64_t first)
-{
+void oe_input(struct oh *h, ox_dtype dtype, int rank, const int64_t *dims, uint64_t first) {
     if (dtype == OX_STRING) {
         string_input(h, rank, dims, first);
         return;
@@ -46,8 +43,7 @@ void oe_input(struct oh *h, ox_dtype dtype, int rank, const int64_t *dims, uint6
     }
 }
 
-uint64_t oe_get(const ox_tensor *t, size_t i)
-{
+uint64_t oe_get(const ox_tensor *t, size_t i) {
     size_t bits = (size_t)ox_dtype_bits(t->dtype);
     const unsigned char *data = t->data;
     uint64_t v = 0;
@@ -63,24 +59,21 @@ uint64_t oe_get(const ox_tensor *t, size_t i)
     return v;
 }
 
-int oe_dims(uint64_t *seed, int64_t *dims, int min_rank, int max_rank, int64_t max)
-{
+int oe_dims(uint64_t *seed, int64_t *dims, int min_rank, int max_rank, int64_t max) {
     int rank = min_rank + (int)oh_pick(seed, (uint64_t)(max_rank - min_rank + 1));
     for (int i = 0; i < rank; i++)
         dims[i] = oh_pick(seed, 40) == 0 ? 0 : 1 + (int64_t)oh_pick(seed, (uint64_t)max);
     return rank;
 }
 
-void oe_coords(int64_t *coords, size_t i, int rank, const int64_t *dims)
-{
+void oe_coords(int64_t *coords, size_t i, int rank, const int64_t *dims) {
     for (int d = rank - 1; d >= 0; d--) {
         coords[d] = (int64_t)(i % (size_t)dims[d]);
         i /= (size_t)dims[d];
     }
 }
 
-size_t oe_index(const int64_t *coords, int rank, const int64_t *dims)
-{
+size_t oe_index(const int64_t *coords, int rank, const int64_t *dims) {
     size_t i = 0;
     for (int d = 0; d < rank; d++) {
         /* Not ck_assert: its bookkeeping costs more than the loop. */
@@ -90,22 +83,19 @@ size_t oe_index(const int64_t *coords, int rank, const int64_t *dims)
     return i;
 }
 
-void oe_int64s(struct oh *h, int n, const int64_t *values)
-{
+void oe_int64s(struct oh *h, int n, const int64_t *values) {
     int64_t count = n;
     oh_input_of(h, OX_INT64, 1, &count, values);
 }
 
-void oe_int64(struct oh *h, int64_t value)
-{
+void oe_int64(struct oh *h, int64_t value) {
     oh_input_of(h, OX_INT64, 0, NULL, &value);
 }
 
 /* ---- symbolic inference ---------------------------------------------------------------------- */
 
 static void make_input(struct oh *h, struct ox_infer *io, const struct ox_type **type,
-                       const struct ox_partial **value, size_t i)
-{
+                       const struct ox_partial **value, size_t i) {
     const ox_tensor *t = h->in[i];
     ox_dim dims[OX_MAX_RANK];
     for (int d = 0; d < t->rank; d++) {
@@ -129,8 +119,7 @@ static void make_input(struct oh *h, struct ox_infer *io, const struct ox_type *
 }
 
 static size_t print_output(char *text, size_t size, const struct ox_type *type,
-                           const struct ox_partial *value)
-{
+                           const struct ox_partial *value) {
     size_t n = ox_type_print(text, size, type);
     for (size_t k = 0; value && k < value->count; k++) {
         n += (size_t)snprintf(text + n, size - n, "%s", k ? "," : "={");
@@ -140,8 +129,7 @@ static size_t print_output(char *text, size_t size, const struct ox_type *type,
     return n;
 }
 
-const char *oe_symbolic(struct oh *h, size_t n_out)
-{
+const char *oe_symbolic(struct oh *h, size_t n_out) {
     struct ox_arena arena;
     struct ox_dims dims;
     ox_arena_init(&arena, h->ctx);
@@ -157,9 +145,15 @@ const char *oe_symbolic(struct oh *h, size_t n_out)
         make_input(h, &io, &in[i], &in_values[i], i);
         if (i > 0) consts[i] = h->in[i];
     }
-    struct ox_call call = {.ctx = h->ctx, .op = h->op, .opset = h->opset, .attrs = h->attrs,
-                           .n_attrs = h->n_attrs, .n_in = h->n_in, .n_out = n_out,
-                           .consts = consts, .present = present};
+    struct ox_call call = {.ctx = h->ctx,
+                           .op = h->op,
+                           .opset = h->opset,
+                           .attrs = h->attrs,
+                           .n_attrs = h->n_attrs,
+                           .n_in = h->n_in,
+                           .n_out = n_out,
+                           .consts = consts,
+                           .present = present};
     static char text[2000];
     size_t n = 0;
     if (ox_op_infer(&call, &io) != OX_OK) {

@@ -1,4 +1,5 @@
-/* tests/unit/op_elements.h - elements of any type seen as numbers, for tests of operators that move data. */
+/* tests/unit/op_elements.h - elements of any type seen as numbers, for tests of operators that move
+ * data. */
 #ifndef OX_TESTS_OP_ELEMENTS_H
 #define OX_TESTS_OP_ELEMENTS_H
 
@@ -21,11 +22,13 @@ void oe_coords(int64_t *coords, size_t i, int rank, const int64_t *dims);
 size_t oe_index(const int64_t *coords, int rank, const int64_t *dims);
 void oe_int64s(struct oh *h, int n, const int64_t *values); /* adds a vector input */
 #define OE_INT64S(h, ...)                                                                          \
-    oe_int64s(h, (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__})
+    oe_int64s(h, (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),                        \
+              (int64_t[]){__VA_ARGS__})
 void oe_int64(struct oh *h, int64_t value); /* adds a scalar input */
 
-/* One symbolic inference: all dims of input 0 that are 0 here become symbols a, b, c, ... by position;
- * the types of outputs are returned as text, separated by blanks. Constants are all other inputs. */
+/* One symbolic inference: all dims of input 0 that are 0 here become symbols a, b, c, ... by
+ * position; the types of outputs are returned as text, separated by blanks. Constants are all other
+ * inputs. */
 const char *oe_symbolic(struct oh *h, size_t n_out);
 
 #endif

@@ -1,4 +1,5 @@
-/* tests/unit/test_dim.c - symbolic dims: what simplifies, and that simplifying never changes a value. */
+/* tests/unit/test_dim.c - symbolic dims: what simplifies, and that simplifying never changes a
+ * value. */
 #include "ir/base/dim.h"
 #include <check.h>
 #include <stdio.h>
@@ -9,35 +10,30 @@ static struct ox_names names;
 static struct ox_dims dims;
 static uint64_t seed;
 
-static void setup(void)
-{
+static void setup(void) {
     ck_assert_int_eq(ox_ctx_new(&ctx, NULL), OX_OK);
     ox_names_init(&names, ctx);
     ox_dims_init(&dims, ctx);
     seed = 12345;
 }
 
-static void teardown(void)
-{
+static void teardown(void) {
     ox_dims_fini(&dims);
     ox_names_fini(&names);
     ck_assert_uint_eq(ox_ctx_memory(ctx), 0);
     ox_ctx_free(ctx);
 }
 
-static uint32_t rnd(uint32_t n)
-{
+static uint32_t rnd(uint32_t n) {
     seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
     return (uint32_t)(seed >> 33) % n;
 }
 
-static ox_dim num(int64_t k)
-{
+static ox_dim num(int64_t k) {
     return ox_dim_const(k);
 }
 
-static ox_dim sym(const char *text)
-{
+static ox_dim sym(const char *text) {
     ox_name name;
     ox_dim d;
     ck_assert_int_eq(ox_name_get(&name, &names, text, strlen(text)), OX_OK);
@@ -46,12 +42,11 @@ static ox_dim sym(const char *text)
 }
 
 typedef ox_status (*op_fn)(ox_dim *, struct ox_dims *, ox_dim, ox_dim);
-static const op_fn ops[] = {ox_dim_add, ox_dim_sub, ox_dim_mul, ox_dim_floordiv,
+static const op_fn ops[] = {ox_dim_add,     ox_dim_sub, ox_dim_mul, ox_dim_floordiv,
                             ox_dim_ceildiv, ox_dim_mod, ox_dim_min, ox_dim_max};
 enum { ADD, SUB, MUL, FLOORDIV, CEILDIV, MOD, MIN, MAX, N_OPS };
 
-static ox_dim do_op(int op, ox_dim a, ox_dim b)
-{
+static ox_dim do_op(int op, ox_dim a, ox_dim b) {
     ox_dim d;
     ck_assert_int_eq(ops[op](&d, &dims, a, b), OX_OK);
     return d;
@@ -66,8 +61,7 @@ static ox_dim do_op(int op, ox_dim a, ox_dim b)
 #define min(a, b) do_op(MIN, a, b)
 #define max(a, b) do_op(MAX, a, b)
 
-static void assert_text(ox_dim d, const char *expected)
-{
+static void assert_text(ox_dim d, const char *expected) {
     char buf[256];
     size_t n = ox_dim_print(buf, sizeof buf, d);
     ck_assert_uint_eq(n, strlen(buf));
@@ -76,8 +70,7 @@ static void assert_text(ox_dim d, const char *expected)
 
 #define assert_same(a, b) ck_assert(ox_dim_same(a, b))
 
-START_TEST(numbers)
-{
+START_TEST(numbers) {
     assert_same(add(num(3), num(4)), num(7));
     assert_same(mul(num(-3), num(4)), num(-12));
     assert_same(quo(num(-7), num(2)), num(-4));
@@ -92,8 +85,7 @@ START_TEST(numbers)
 }
 END_TEST
 
-START_TEST(sums_and_products_are_canonical)
-{
+START_TEST(sums_and_products_are_canonical) {
     ox_dim n = sym("n"), m = sym("m");
     assert_same(add(n, m), add(m, n));
     assert_same(mul(n, m), mul(m, n));
@@ -112,8 +104,7 @@ START_TEST(sums_and_products_are_canonical)
 }
 END_TEST
 
-START_TEST(quotients_simplify)
-{
+START_TEST(quotients_simplify) {
     ox_dim n = sym("n"), m = sym("m"), h = sym("h");
     assert_same(quo(mul(num(6), n), num(3)), mul(num(2), n));
     assert_same(quo(mul(mul(n, m), num(49)), mul(m, num(7))), mul(n, num(7)));
@@ -137,8 +128,7 @@ START_TEST(quotients_simplify)
 }
 END_TEST
 
-START_TEST(remainders_and_extrema_simplify)
-{
+START_TEST(remainders_and_extrema_simplify) {
     ox_dim n = sym("n"), m = sym("m");
     assert_same(mod(mul(num(6), n), num(3)), num(0));
     assert_same(mod(add(mul(num(6), n), num(5)), num(3)), num(2));
@@ -157,8 +147,7 @@ START_TEST(remainders_and_extrema_simplify)
 }
 END_TEST
 
-START_TEST(signs_are_proved_not_guessed)
-{
+START_TEST(signs_are_proved_not_guessed) {
     ox_dim n = sym("n"), m = sym("m"), u, i;
     ck_assert_int_eq(ox_dim_unknown(&u, &dims), OX_OK);
     ck_assert_int_eq(ox_dim_unknown_int(&i, &dims), OX_OK);
@@ -178,15 +167,15 @@ START_TEST(signs_are_proved_not_guessed)
 }
 END_TEST
 
-START_TEST(overflow_and_size_become_unknown)
-{
+START_TEST(overflow_and_size_become_unknown) {
     ox_dim n = sym("n"), d = n;
     ck_assert(!ox_dim_is_known(mul(num(INT64_MAX), num(2))));
     ck_assert(ox_dim_ge(mul(num(INT64_MAX), num(2)), 0));
     ck_assert(!ox_dim_is_known(sub(num(INT64_MIN), num(1))));
     ck_assert(!ox_dim_is_known(quo(num(INT64_MIN), num(-1))));
     ck_assert(!ox_dim_is_known(mul(mul(n, num(INT64_MAX)), num(3))));
-    for (int i = 0; i < 40; i++) d = mul(d, d); /* degree */
+    for (int i = 0; i < 40; i++)
+        d = mul(d, d); /* degree */
     ck_assert(!ox_dim_is_known(d));
     d = n;
     for (int i = 0; i < 1000; i++) { /* nesting */
@@ -211,32 +200,45 @@ END_TEST
 
 /* ---- random expressions ---------------------------------------------------------------------- */
 
-static bool value_of(void *user, ox_name name, int64_t *out)
-{
+static bool value_of(void *user, ox_name name, int64_t *out) {
     const int64_t *values = user;
     *out = values[name->text[0] - 'a'];
     return true;
 }
 
-static int64_t floor_div(int64_t a, int64_t b)
-{
+static int64_t floor_div(int64_t a, int64_t b) {
     int64_t q = a / b;
     return q * b != a && (a < 0) != (b < 0) ? q - 1 : q;
 }
 
 /* The operator on numbers, straight from its definition. */
-static bool apply(int64_t *out, int op, int64_t a, int64_t b)
-{
+static bool apply(int64_t *out, int op, int64_t a, int64_t b) {
     if ((op == FLOORDIV || op == CEILDIV || op == MOD) && b == 0) return false;
     switch (op) {
-    case ADD: *out = a + b; break;
-    case SUB: *out = a - b; break;
-    case MUL: *out = a * b; break;
-    case FLOORDIV: *out = floor_div(a, b); break;
-    case CEILDIV: *out = -floor_div(-a, b); break;
-    case MOD: *out = a - b * floor_div(a, b); break;
-    case MIN: *out = a < b ? a : b; break;
-    default: *out = a > b ? a : b; break;
+    case ADD:
+        *out = a + b;
+        break;
+    case SUB:
+        *out = a - b;
+        break;
+    case MUL:
+        *out = a * b;
+        break;
+    case FLOORDIV:
+        *out = floor_div(a, b);
+        break;
+    case CEILDIV:
+        *out = -floor_div(-a, b);
+        break;
+    case MOD:
+        *out = a - b * floor_div(a, b);
+        break;
+    case MIN:
+        *out = a < b ? a : b;
+        break;
+    default:
+        *out = a > b ? a : b;
+        break;
     }
     return *out > -1000000 && *out < 1000000; /* far from overflow, else the sample is dropped */
 }
@@ -250,8 +252,7 @@ struct both {
     bool ok[SAMPLES];
 };
 
-static struct both random_expr(int depth)
-{
+static struct both random_expr(int depth) {
     struct both r = {.d = num(0)};
     if (depth == 0 || rnd(6) == 0) {
         int s = (int)rnd(SYMBOLS + 2);
@@ -272,11 +273,11 @@ static struct both random_expr(int depth)
     return r;
 }
 
-START_TEST(simplifying_keeps_values)
-{
+START_TEST(simplifying_keeps_values) {
     int known = 0, compared = 0, proved = 0, rounds = 20000;
     for (int i = 0; i < SAMPLES; i++)
-        for (int s = 0; s < SYMBOLS; s++) assignment[i][s] = i < 8 ? (i >> s) & 1 : (int64_t)rnd(i < 16 ? 6 : 60);
+        for (int s = 0; s < SYMBOLS; s++)
+            assignment[i][s] = i < 8 ? (i >> s) & 1 : (int64_t)rnd(i < 16 ? 6 : 60);
     for (int n = 0; n < rounds; n++) {
         struct both e = random_expr(1 + (int)rnd(4));
         char text[512];
@@ -291,7 +292,8 @@ START_TEST(simplifying_keeps_values)
             if (ge) ck_assert_msg(e.v[i] >= bound, "%s: %lld", text, (long long)e.v[i]);
             if (!ox_dim_is_known(e.d)) continue;
             ck_assert_msg(ox_dim_eval(&v, e.d, value_of, assignment[i]), "%s", text);
-            ck_assert_msg(v == e.v[i], "%s is %lld, not %lld", text, (long long)v, (long long)e.v[i]);
+            ck_assert_msg(v == e.v[i], "%s is %lld, not %lld", text, (long long)v,
+                          (long long)e.v[i]);
             compared++;
         }
     }
@@ -302,8 +304,7 @@ START_TEST(simplifying_keeps_values)
 }
 END_TEST
 
-START_TEST(shape_identities_hold)
-{
+START_TEST(shape_identities_hold) {
     for (int n = 0; n < 2000; n++) {
         ox_dim a = sym("a"), b = sym("b");
         ox_dim x = add(mul(num((int64_t)rnd(5) + 1), a), num((int64_t)rnd(7)));
@@ -320,8 +321,7 @@ START_TEST(shape_identities_hold)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *s = suite_create("dim");
     TCase *t = tcase_create("dim");
     tcase_add_checked_fixture(t, setup, teardown);

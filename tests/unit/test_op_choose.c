@@ -1,4 +1,5 @@
-/* tests/unit/test_op_choose.c - OneHot, NonZero, Compress, Trilu, ReverseSequence, TopK, Unique, ArgMax, ArgMin, CumSum. */
+/* tests/unit/test_op_choose.c - OneHot, NonZero, Compress, Trilu, ReverseSequence, TopK, Unique,
+ * ArgMax, ArgMin, CumSum. */
 #include "op_elements.h"
 
 #include "ir/base/bytes.h"
@@ -7,44 +8,41 @@
 
 static uint64_t seed = 1442695040888963407u;
 
-static uint64_t pick(uint64_t n)
-{
+static uint64_t pick(uint64_t n) {
     return oh_pick(&seed, n);
 }
 
-static void ok(struct oh *h, size_t n_out)
-{
+static void ok(struct oh *h, size_t n_out) {
     ck_assert_msg(oh_eval(h, n_out) == OX_OK, "%s: %s", h->op->name, h->text);
 }
 
-static void expect_failure(struct oh *h, const char *id)
-{
+static void expect_failure(struct oh *h, const char *id) {
     ck_assert_int_eq(oh_eval(h, 1), OX_INVALID);
     ck_assert_str_eq(h->id, id);
     oh_fini(h);
 }
 
-static void expect_element(const struct oh *h, size_t i, uint64_t v)
-{
+static void expect_element(const struct oh *h, size_t i, uint64_t v) {
     uint64_t got = oe_get(h->out[0], i), want = oe_trim(h->out[0]->dtype, v);
     if (got != want)
         ck_abort_msg("%s of %s: element %zu is %llu, expected %llu", h->op->name,
-                  ox_dtype_name(h->out[0]->dtype), i, (unsigned long long)got, (unsigned long long)want);
+                     ox_dtype_name(h->out[0]->dtype), i, (unsigned long long)got,
+                     (unsigned long long)want);
 }
 
 #define EXPECT_INTS(h, out, ...)                                                                   \
-    expect_ints(h, out, sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t), (int64_t[]){__VA_ARGS__})
-static void expect_ints(const struct oh *h, size_t out, size_t n, const int64_t *expected)
-{
+    expect_ints(h, out, sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t),                        \
+                (int64_t[]){__VA_ARGS__})
+static void expect_ints(const struct oh *h, size_t out, size_t n, const int64_t *expected) {
     ck_assert_int_eq(h->out[out]->dtype, OX_INT64);
     ck_assert_uint_eq(h->out[out]->count, n);
-    for (size_t i = 0; i < n; i++) ck_assert_int_eq(((const int64_t *)h->out[out]->data)[i], expected[i]);
+    for (size_t i = 0; i < n; i++)
+        ck_assert_int_eq(((const int64_t *)h->out[out]->data)[i], expected[i]);
 }
 
 /* ---- OneHot ---------------------------------------------------------------------------------- */
 
-START_TEST(one_hot)
-{
+START_TEST(one_hot) {
     for (int n = 0; n < 200; n++) {
         struct oh h;
         int64_t dims[3], to[4], depth = (int64_t)pick(5);
@@ -68,7 +66,8 @@ START_TEST(one_hot)
         for (size_t i = 0; i < h.out[0]->count; i++) {
             oe_coords(to, i, rank + 1, h.out[0]->dims);
             int64_t level = to[axis];
-            for (int d = axis; d < rank; d++) to[d] = to[d + 1];
+            for (int d = axis; d < rank; d++)
+                to[d] = to[d + 1];
             int64_t v = values[oe_index(to, rank, dims)];
             expect_element(&h, i, v == level || v + depth == level);
         }
@@ -92,8 +91,13 @@ START_TEST(one_hot)
         oe_input(&h, OX_FLOAT, OH_DIMS(2), 0);
         expect_failure(&h, "wrong-attribute");
     }
-    static const struct { int64_t depth, values; ox_status status; } bad[] = {
-        {-1, 2, OX_INVALID}, {3, 3, OX_INVALID}, {INT64_MAX, 2, OX_INVALID}, {INT64_C(1) << 40, 2, OX_NOMEM}};
+    static const struct {
+        int64_t depth, values;
+        ox_status status;
+    } bad[] = {{-1, 2, OX_INVALID},
+               {3, 3, OX_INVALID},
+               {INT64_MAX, 2, OX_INVALID},
+               {INT64_C(1) << 40, 2, OX_NOMEM}};
     for (size_t i = 0; i < 4; i++) {
         oh_init(&h, "OneHot", 11, 1);
         oe_input(&h, OX_INT64, OH_DIMS(2), 0);
@@ -107,8 +111,7 @@ END_TEST
 
 /* ---- NonZero and Compress -------------------------------------------------------------------- */
 
-START_TEST(non_zero)
-{
+START_TEST(non_zero) {
     for (int n = 0; n < 200; n++) {
         struct oh h;
         int64_t dims[4], coords[4];
@@ -119,13 +122,15 @@ START_TEST(non_zero)
         h.no_infer = true;
         ok(&h, 1);
         size_t found = 0, total = 0;
-        for (size_t i = 0; i < h.in[0]->count; i++) total += oe_get(h.in[0], i) != 0;
+        for (size_t i = 0; i < h.in[0]->count; i++)
+            total += oe_get(h.in[0], i) != 0;
         oh_expect_dims(&h, 0, OH_DIMS(rank, (int64_t)total));
         for (size_t i = 0; i < h.in[0]->count; i++) {
             if (oe_get(h.in[0], i) == 0) continue;
             oe_coords(coords, i, rank, dims);
             for (int d = 0; d < rank; d++)
-                ck_assert_int_eq(((const int64_t *)h.out[0]->data)[(size_t)d * total + found], coords[d]);
+                ck_assert_int_eq(((const int64_t *)h.out[0]->data)[(size_t)d * total + found],
+                                 coords[d]);
             found++;
         }
         oh_fini(&h);
@@ -150,15 +155,15 @@ START_TEST(non_zero)
 }
 END_TEST
 
-START_TEST(compress)
-{
+START_TEST(compress) {
     for (int n = 0; n < 200; n++) {
         struct oh h;
         int64_t dims[4], to[4];
         int rank = oe_dims(&seed, dims, 1, 4, 5), axis = (int)pick((uint64_t)rank);
         bool flat = pick(3) == 0;
         int64_t length = flat ? 1 : dims[axis], kept[700], n_kept = 0;
-        for (int d = 0; flat && d < rank; d++) length *= dims[d];
+        for (int d = 0; flat && d < rank; d++)
+            length *= dims[d];
         oh_init(&h, "Compress", 11, 1);
         if (!flat) oh_int(&h, "axis", pick(2) ? axis : axis - rank);
         oe_input(&h, oe_dtypes[pick(OE_DTYPES)], rank, dims, 0);
@@ -193,8 +198,7 @@ END_TEST
 
 /* ---- Trilu and ReverseSequence --------------------------------------------------------------- */
 
-START_TEST(trilu)
-{
+START_TEST(trilu) {
     for (int n = 0; n < 200; n++) {
         struct oh h;
         int64_t dims[4], k = (int64_t)pick(12) - 6, to[4];
@@ -224,7 +228,8 @@ START_TEST(trilu)
         oe_input(&h, OX_UINT8, OH_DIMS(2, 3), 1);
         oe_int64(&h, far[i % 2]);
         ok(&h, 1);
-        for (size_t k = 0; k < 6; k++) expect_element(&h, k, (i / 2 == 1) == (far[i % 2] < 0) ? k + 1 : 0);
+        for (size_t k = 0; k < 6; k++)
+            expect_element(&h, k, (i / 2 == 1) == (far[i % 2] < 0) ? k + 1 : 0);
         oh_fini(&h);
     }
     oh_init(&h, "Trilu", 14, 1);
@@ -233,8 +238,7 @@ START_TEST(trilu)
 }
 END_TEST
 
-START_TEST(reverse_sequence)
-{
+START_TEST(reverse_sequence) {
     for (int n = 0; n < 100; n++) {
         struct oh h;
         int64_t dims[4], to[4], lens[5];
@@ -243,7 +247,8 @@ START_TEST(reverse_sequence)
         oh_int(&h, "batch_axis", batch_axis);
         oh_int(&h, "time_axis", 1 - batch_axis);
         oe_input(&h, oe_dtypes[pick(OE_DTYPES)], rank, dims, 0);
-        for (int64_t b = 0; b < dims[batch_axis]; b++) lens[b] = (int64_t)pick((uint64_t)dims[1 - batch_axis] + 1);
+        for (int64_t b = 0; b < dims[batch_axis]; b++)
+            lens[b] = (int64_t)pick((uint64_t)dims[1 - batch_axis] + 1);
         oe_int64s(&h, (int)dims[batch_axis], lens);
         ok(&h, 1);
         for (size_t i = 0; i < h.out[0]->count; i++) {
@@ -254,9 +259,15 @@ START_TEST(reverse_sequence)
         }
         oh_fini(&h);
     }
-    static const struct { int64_t batch, time, lens[2]; int n; const char *id; } bad[] = {
-        {1, 0, {4, 0}, 2, "index-range"},    {1, 0, {0, -1}, 2, "index-range"},  {1, 0, {1}, 1, "shape-mismatch"},
-        {0, 0, {1, 1}, 2, "wrong-attribute"}, {2, 1, {1, 1}, 2, "wrong-attribute"}};
+    static const struct {
+        int64_t batch, time, lens[2];
+        int n;
+        const char *id;
+    } bad[] = {{1, 0, {4, 0}, 2, "index-range"},
+               {1, 0, {0, -1}, 2, "index-range"},
+               {1, 0, {1}, 1, "shape-mismatch"},
+               {0, 0, {1, 1}, 2, "wrong-attribute"},
+               {2, 1, {1, 1}, 2, "wrong-attribute"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct oh h;
         oh_init(&h, "ReverseSequence", 10, 1);
@@ -272,33 +283,44 @@ END_TEST
 /* ---- TopK, ArgMax, ArgMin -------------------------------------------------------------------- */
 
 /* A few distinct values, so that ties are common. */
-static void fill(struct oh *h, ox_dtype dtype, int rank, const int64_t *dims, double *values)
-{
+static void fill(struct oh *h, ox_dtype dtype, int rank, const int64_t *dims, double *values) {
     unsigned char *data = oh_input(h, dtype, rank, dims);
     for (size_t i = 0; i < h->in[h->n_in - 1]->count; i++) {
         double v = (double)pick(9) - 4;
         if (dtype == OX_UINT8) v = v < 0 ? -v + 200 : v;
         values[i] = v;
         switch (dtype) {
-        case OX_FLOAT: ((float *)data)[i] = (float)v; break;
-        case OX_DOUBLE: ((double *)data)[i] = v; break;
-        case OX_FLOAT16: ((uint16_t *)data)[i] = ox_float_to_half((float)v); break;
-        case OX_INT32: ((int32_t *)data)[i] = (int32_t)v; break;
-        case OX_INT64: ((int64_t *)data)[i] = (int64_t)v; break;
-        default: data[i] = (unsigned char)v; break;
+        case OX_FLOAT:
+            ((float *)data)[i] = (float)v;
+            break;
+        case OX_DOUBLE:
+            ((double *)data)[i] = v;
+            break;
+        case OX_FLOAT16:
+            ((uint16_t *)data)[i] = ox_float_to_half((float)v);
+            break;
+        case OX_INT32:
+            ((int32_t *)data)[i] = (int32_t)v;
+            break;
+        case OX_INT64:
+            ((int64_t *)data)[i] = (int64_t)v;
+            break;
+        default:
+            data[i] = (unsigned char)v;
+            break;
         }
     }
 }
 
 static const ox_dtype orderable[] = {OX_FLOAT, OX_DOUBLE, OX_FLOAT16, OX_INT32, OX_INT64, OX_UINT8};
 
-START_TEST(top_k)
-{
+START_TEST(top_k) {
     for (int n = 0; n < 200; n++) {
         struct oh h;
         int64_t dims[3], to[3], from[3];
         double values[3 * 512];
-        int rank = oe_dims(&seed, dims, 1, 3, n % 10 == 0 ? 11 : 5), axis = (int)pick((uint64_t)rank);
+        int rank = oe_dims(&seed, dims, 1, 3, n % 10 == 0 ? 11 : 5),
+            axis = (int)pick((uint64_t)rank);
         int64_t k = (int64_t)pick((uint64_t)dims[axis] + 1);
         bool largest = pick(2);
         oh_init(&h, "TopK", 11, 3);
@@ -314,7 +336,8 @@ START_TEST(top_k)
             from[axis] = index;
             double v = values[oe_index(from, rank, dims)];
             expect_element(&h, i, oe_get(h.in[0], oe_index(from, rank, dims)));
-            for (from[axis] = 0; from[axis] < dims[axis]; from[axis]++) { /* as many are better as stand before */
+            for (from[axis] = 0; from[axis] < dims[axis];
+                 from[axis]++) { /* as many are better as stand before */
                 double w = values[oe_index(from, rank, dims)];
                 better += (largest ? w > v : w < v) || (w == v && from[axis] < index);
             }
@@ -346,13 +369,13 @@ START_TEST(top_k)
 }
 END_TEST
 
-START_TEST(arg_max_and_min)
-{
+START_TEST(arg_max_and_min) {
     for (int n = 0; n < 200; n++) {
         struct oh h;
         int64_t dims[3], from[3];
         double values[3 * 512];
-        int rank = oe_dims(&seed, dims, 1, 3, n % 10 == 0 ? 11 : 5), axis = (int)pick((uint64_t)rank);
+        int rank = oe_dims(&seed, dims, 1, 3, n % 10 == 0 ? 11 : 5),
+            axis = (int)pick((uint64_t)rank);
         bool least = pick(2), last = pick(2), keep = pick(2);
         if (dims[axis] == 0) continue;
         oh_init(&h, least ? "ArgMin" : "ArgMax", 13, 3);
@@ -401,8 +424,7 @@ END_TEST
 
 /* ---- Unique ---------------------------------------------------------------------------------- */
 
-START_TEST(unique)
-{
+START_TEST(unique) {
     for (int n = 0; n < 200; n++) {
         struct oh h;
         int64_t dims[3];
@@ -421,19 +443,22 @@ START_TEST(unique)
         for (size_t g = 0; g < groups; g++) {
             expect_element(&h, g, oe_get(h.in[0], (size_t)first[g]));
             total += counts[g];
-            for (int64_t i = 0; i < first[g]; i++) ck_assert(values[i] != values[first[g]]);
+            for (int64_t i = 0; i < first[g]; i++)
+                ck_assert(values[i] != values[first[g]]);
             if (g > 0 && sorted) ck_assert(values[first[g - 1]] < values[first[g]]);
             if (g > 0 && !sorted) ck_assert_int_lt(first[g - 1], first[g]);
         }
         ck_assert_int_eq(total, (int64_t)count);
-        for (size_t i = 0; i < count; i++) ck_assert(values[i] == values[first[inverse[i]]]);
+        for (size_t i = 0; i < count; i++)
+            ck_assert(values[i] == values[first[inverse[i]]]);
         oh_fini(&h);
     }
     struct oh h;
     oh_init(&h, "Unique", 11, 1);
     oh_int(&h, "axis", 1);
     h.no_infer = true;
-    oh_input_of(&h, OX_FLOAT, OH_DIMS(2, 4, 2), (float[]){1, 1, 0, 1, 2, 1, 0, 1, 1, 1, 0, 1, 2, 1, 0, 1});
+    oh_input_of(&h, OX_FLOAT, OH_DIMS(2, 4, 2),
+                (float[]){1, 1, 0, 1, 2, 1, 0, 1, 1, 1, 0, 1, 2, 1, 0, 1});
     ok(&h, 4);
     oh_expect_dims(&h, 0, OH_DIMS(2, 3, 2));
     oh_expect_floats(&h, 0, 12, (double[]){0, 1, 1, 1, 2, 1, 0, 1, 1, 1, 2, 1}, 0);
@@ -465,8 +490,7 @@ END_TEST
 
 /* ---- CumSum ---------------------------------------------------------------------------------- */
 
-START_TEST(cum_sum)
-{
+START_TEST(cum_sum) {
     static const ox_dtype types[] = {OX_FLOAT, OX_DOUBLE, OX_FLOAT16, OX_INT32, OX_INT64};
     for (int n = 0; n < 200; n++) {
         struct oh h;
@@ -490,11 +514,21 @@ START_TEST(cum_sum)
                 if (in && !(exclusive && to[axis] == at)) sum += values[oe_index(to, rank, dims)];
             }
             switch (dtype) {
-            case OX_FLOAT: got = ((const float *)h.out[0]->data)[i]; break;
-            case OX_DOUBLE: got = ((const double *)h.out[0]->data)[i]; break;
-            case OX_FLOAT16: got = ox_half_to_float(((const uint16_t *)h.out[0]->data)[i]); break;
-            case OX_INT32: got = ((const int32_t *)h.out[0]->data)[i]; break;
-            default: got = (double)((const int64_t *)h.out[0]->data)[i]; break;
+            case OX_FLOAT:
+                got = ((const float *)h.out[0]->data)[i];
+                break;
+            case OX_DOUBLE:
+                got = ((const double *)h.out[0]->data)[i];
+                break;
+            case OX_FLOAT16:
+                got = ox_half_to_float(((const uint16_t *)h.out[0]->data)[i]);
+                break;
+            case OX_INT32:
+                got = ((const int32_t *)h.out[0]->data)[i];
+                break;
+            default:
+                got = (double)((const int64_t *)h.out[0]->data)[i];
+                break;
             }
             ck_assert_msg(got == sum, "CumSum: %g, expected %g", got, sum);
         }
@@ -518,8 +552,7 @@ START_TEST(cum_sum)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *s = suite_create("op_choose");
     TCase *t = tcase_create("op_choose");
     tcase_add_test(t, one_hot);

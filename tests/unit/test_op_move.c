@@ -1,7 +1,8 @@
-/* tests/unit/test_op_move.c - Transpose, Expand, Tile, DepthToSpace, SpaceToDepth, Concat, Split, Slice, Pad.
+/* tests/unit/test_op_move.c - Transpose, Expand, Tile, DepthToSpace, SpaceToDepth, Concat, Split,
+ * Slice, Pad.
  *
- * Each is compared, for random shapes and every width of element, with a loop over output coordinates that says in
- * one line where an element comes from. */
+ * Each is compared, for random shapes and every width of element, with a loop over output
+ * coordinates that says in one line where an element comes from. */
 #include "op_elements.h"
 
 #include <math.h>
@@ -9,42 +10,37 @@
 
 static uint64_t seed = 88172645463325252u;
 
-static uint64_t pick(uint64_t n)
-{
+static uint64_t pick(uint64_t n) {
     return oh_pick(&seed, n);
 }
 
-static ox_dtype any_dtype(void)
-{
+static ox_dtype any_dtype(void) {
     return oe_dtypes[pick(OE_DTYPES)];
 }
 
-static void expect_failure(struct oh *h, size_t n_out, const char *id)
-{
+static void expect_failure(struct oh *h, size_t n_out, const char *id) {
     ck_assert_int_eq(oh_eval(h, n_out), OX_INVALID);
     ck_assert_str_eq(h->id, id);
     oh_fini(h);
 }
 
 /* Output element i must be the number v. */
-static void expect_element(const struct oh *h, size_t out, size_t i, uint64_t v)
-{
+static void expect_element(const struct oh *h, size_t out, size_t i, uint64_t v) {
     const ox_tensor *t = h->out[out];
     uint64_t got = oe_get(t, i), want = oe_trim(t->dtype, v);
     if (got != want)
         ck_abort_msg("%s of %s: element %zu is %llu, expected %llu", h->op->name,
-                  ox_dtype_name(t->dtype), i, (unsigned long long)got, (unsigned long long)want);
+                     ox_dtype_name(t->dtype), i, (unsigned long long)got, (unsigned long long)want);
 }
 
-static void ok(struct oh *h, size_t n_out)
-{
+static void ok(struct oh *h, size_t n_out) {
     ck_assert_msg(oh_eval(h, n_out) == OX_OK, "%s: %s", h->op->name, h->text);
 }
 
 /* ---- Transpose ------------------------------------------------------------------------------- */
 
-static void check_transpose(int rank, const int64_t *dims, const int64_t *perm, ox_dtype dtype, int threads)
-{
+static void check_transpose(int rank, const int64_t *dims, const int64_t *perm, ox_dtype dtype,
+                            int threads) {
     struct oh h;
     oh_init(&h, "Transpose", 13, threads);
     if (perm) oh_ints(&h, "perm", (size_t)rank, perm);
@@ -54,16 +50,17 @@ static void check_transpose(int rank, const int64_t *dims, const int64_t *perm, 
     for (size_t i = 0; i < h.out[0]->count; i++) {
         int64_t to[OX_MAX_RANK], from[OX_MAX_RANK];
         oe_coords(to, i, rank, h.out[0]->dims);
-        for (int d = 0; d < rank; d++) from[perm ? perm[d] : rank - 1 - d] = to[d];
+        for (int d = 0; d < rank; d++)
+            from[perm ? perm[d] : rank - 1 - d] = to[d];
         expect_element(&h, 0, i, oe_index(from, rank, dims));
     }
     if (threads > 1) oh_same_with_threads(&h, 1);
     oh_fini(&h);
 }
 
-static void shuffle(int64_t *perm, int rank)
-{
-    for (int i = 0; i < rank; i++) perm[i] = i;
+static void shuffle(int64_t *perm, int rank) {
+    for (int i = 0; i < rank; i++)
+        perm[i] = i;
     for (int i = rank - 1; i > 0; i--) {
         int j = (int)pick((uint64_t)i + 1);
         int64_t t = perm[i];
@@ -72,8 +69,7 @@ static void shuffle(int64_t *perm, int rank)
     }
 }
 
-START_TEST(transpose_random)
-{
+START_TEST(transpose_random) {
     for (int n = 0; n < 400; n++) {
         int64_t dims[6], perm[6];
         int rank = oe_dims(&seed, dims, 0, 5, 6);
@@ -83,10 +79,9 @@ START_TEST(transpose_random)
 }
 END_TEST
 
-START_TEST(transpose_large)
-{
-    static const int64_t dims[] = {1, 19, 35, 18}, to_nhwc[] = {0, 2, 3, 1}, to_nchw[] = {0, 3, 1, 2},
-                         heads[] = {0, 2, 1, 3}, back[] = {3, 2, 1, 0};
+START_TEST(transpose_large) {
+    static const int64_t dims[] = {1, 19, 35, 18}, to_nhwc[] = {0, 2, 3, 1},
+                         to_nchw[] = {0, 3, 1, 2}, heads[] = {0, 2, 1, 3}, back[] = {3, 2, 1, 0};
     for (size_t t = 0; t < OE_DTYPES; t++) {
         check_transpose(4, dims, to_nhwc, oe_dtypes[t], 3);
         check_transpose(4, dims, to_nchw, oe_dtypes[t], 3);
@@ -96,12 +91,18 @@ START_TEST(transpose_large)
 }
 END_TEST
 
-START_TEST(transpose_refuses)
-{
-    static const struct { int n; int64_t perm[3]; const char *id; } bad[] = {
-        {2, {5, -7}, "wrong-attribute"},      {2, {0, 0}, "wrong-attribute"}, {2, {-1, 0}, "wrong-attribute"},
-        {3, {0, 1, 2}, "shape-mismatch"},     {1, {0}, "shape-mismatch"},     {2, {INT64_MIN, 1}, "wrong-attribute"},
-        {2, {INT64_MAX, 1}, "wrong-attribute"}};
+START_TEST(transpose_refuses) {
+    static const struct {
+        int n;
+        int64_t perm[3];
+        const char *id;
+    } bad[] = {{2, {5, -7}, "wrong-attribute"},
+               {2, {0, 0}, "wrong-attribute"},
+               {2, {-1, 0}, "wrong-attribute"},
+               {3, {0, 1, 2}, "shape-mismatch"},
+               {1, {0}, "shape-mismatch"},
+               {2, {INT64_MIN, 1}, "wrong-attribute"},
+               {2, {INT64_MAX, 1}, "wrong-attribute"}};
     struct oh h;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         oh_init(&h, "Transpose", 13, 1);
@@ -124,8 +125,7 @@ END_TEST
 
 /* ---- Expand and Tile ------------------------------------------------------------------------- */
 
-START_TEST(expand_random)
-{
+START_TEST(expand_random) {
     for (int n = 0; n < 300; n++) {
         struct oh h;
         int64_t dims[5], shape[5], from[5], to[5];
@@ -145,7 +145,8 @@ START_TEST(expand_random)
         ck_assert_int_eq(h.out[0]->rank, out_rank);
         for (size_t i = 0; i < h.out[0]->count; i++) {
             oe_coords(to, i, out_rank, h.out[0]->dims);
-            for (int d = 0; d < rank; d++) from[d] = dims[d] == 1 ? 0 : to[d + out_rank - rank];
+            for (int d = 0; d < rank; d++)
+                from[d] = dims[d] == 1 ? 0 : to[d + out_rank - rank];
             expect_element(&h, 0, i, 3 + oe_index(from, rank, dims));
         }
         oh_fini(&h);
@@ -177,20 +178,21 @@ START_TEST(expand_random)
 }
 END_TEST
 
-START_TEST(tile_random)
-{
+START_TEST(tile_random) {
     for (int n = 0; n < 300; n++) {
         struct oh h;
         int64_t dims[5], repeats[5], from[5], to[5];
         int rank = oe_dims(&seed, dims, 0, 4, 4);
-        for (int i = 0; i < rank; i++) repeats[i] = (int64_t)pick(4);
+        for (int i = 0; i < rank; i++)
+            repeats[i] = (int64_t)pick(4);
         oh_init(&h, "Tile", 13, 1);
         oe_input(&h, any_dtype(), rank, dims, 1);
         oe_int64s(&h, rank, repeats);
         ok(&h, 1);
         for (size_t i = 0; i < h.out[0]->count; i++) {
             oe_coords(to, i, rank, h.out[0]->dims);
-            for (int d = 0; d < rank; d++) from[d] = to[d] % dims[d];
+            for (int d = 0; d < rank; d++)
+                from[d] = to[d] % dims[d];
             expect_element(&h, 0, i, 1 + oe_index(from, rank, dims));
         }
         oh_fini(&h);
@@ -203,11 +205,17 @@ START_TEST(tile_random)
     h.no_infer = true;
     ok(&h, 1);
     oh_expect_dims(&h, 0, OH_DIMS(1, 6));
-    for (size_t i = 0; i < 6; i++) expect_element(&h, 0, i, 5 + i % 2);
+    for (size_t i = 0; i < 6; i++)
+        expect_element(&h, 0, i, 5 + i % 2);
     oh_fini(&h);
-    static const struct { int n; int64_t repeats[2]; ox_status status; } bad[] = {
-        {1, {2}, OX_INVALID}, {2, {2, -1}, OX_INVALID}, {2, {INT64_MAX, 2}, OX_INVALID},
-        {2, {1000000, 1000000}, OX_NOMEM}};
+    static const struct {
+        int n;
+        int64_t repeats[2];
+        ox_status status;
+    } bad[] = {{1, {2}, OX_INVALID},
+               {2, {2, -1}, OX_INVALID},
+               {2, {INT64_MAX, 2}, OX_INVALID},
+               {2, {1000000, 1000000}, OX_NOMEM}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         oh_init(&h, "Tile", 13, 1);
         oe_input(&h, OX_FLOAT, OH_DIMS(2, 3), 0);
@@ -218,13 +226,14 @@ START_TEST(tile_random)
 }
 END_TEST
 
-/* ---- DepthToSpace and SpaceToDepth ------------------------------------------------------------ */
+/* ---- DepthToSpace and SpaceToDepth ------------------------------------------------------------
+ */
 
-START_TEST(depth_and_space)
-{
+START_TEST(depth_and_space) {
     struct oh h;
     for (int n = 0; n < 60; n++) {
-        int64_t b = 1 + (int64_t)pick(3), c = 1 + (int64_t)pick(3), height = 1 + (int64_t)pick(4), w = 1 + (int64_t)pick(4);
+        int64_t b = 1 + (int64_t)pick(3), c = 1 + (int64_t)pick(3), height = 1 + (int64_t)pick(4),
+                w = 1 + (int64_t)pick(4);
         int64_t deep[4] = {2, c * b * b, height, w}, wide[4] = {2, c, height * b, w * b};
         bool crd = pick(2);
         ox_dtype dtype = any_dtype();
@@ -251,7 +260,8 @@ START_TEST(depth_and_space)
         for (size_t i = 0; i < h.out[0]->count; i++) {
             int64_t to[4];
             oe_coords(to, i, 4, deep);
-            int64_t block = to[1] / c, from[4] = {to[0], to[1] % c, to[2] * b + block / b, to[3] * b + block % b};
+            int64_t block = to[1] / c,
+                    from[4] = {to[0], to[1] % c, to[2] * b + block / b, to[3] * b + block % b};
             expect_element(&h, 0, i, oe_index(from, 4, wide));
         }
         oh_fini(&h);
@@ -279,12 +289,12 @@ END_TEST
 
 /* ---- Concat and Split ------------------------------------------------------------------------ */
 
-START_TEST(concat_random)
-{
+START_TEST(concat_random) {
     for (int n = 0; n < 200; n++) {
         struct oh h;
         int64_t dims[4], parts[5], to[4];
-        int rank = oe_dims(&seed, dims, 1, 4, 5), axis = (int)pick((uint64_t)rank), inputs = 1 + (int)pick(5);
+        int rank = oe_dims(&seed, dims, 1, 4, 5), axis = (int)pick((uint64_t)rank),
+            inputs = 1 + (int)pick(5);
         ox_dtype dtype = any_dtype();
         oh_init(&h, "Concat", 13, 1);
         oh_int(&h, "axis", pick(2) ? axis : axis - rank);
@@ -296,7 +306,8 @@ START_TEST(concat_random)
         for (size_t i = 0; i < h.out[0]->count; i++) {
             int part = 0;
             oe_coords(to, i, rank, h.out[0]->dims);
-            while (to[axis] >= parts[part]) to[axis] -= parts[part++];
+            while (to[axis] >= parts[part])
+                to[axis] -= parts[part++];
             dims[axis] = parts[part];
             expect_element(&h, 0, i, 100 * (uint64_t)part + oe_index(to, rank, dims));
         }
@@ -305,8 +316,7 @@ START_TEST(concat_random)
 }
 END_TEST
 
-START_TEST(concat_refuses_and_infers)
-{
+START_TEST(concat_refuses_and_infers) {
     struct oh h;
     oh_init(&h, "Concat", 13, 1);
     oe_input(&h, OX_FLOAT, OH_DIMS(2, 3), 0);
@@ -348,12 +358,12 @@ START_TEST(concat_refuses_and_infers)
 }
 END_TEST
 
-START_TEST(split_random)
-{
+START_TEST(split_random) {
     for (int n = 0; n < 200; n++) {
         struct oh h;
         int64_t dims[4], parts[6], to[4];
-        int rank = oe_dims(&seed, dims, 1, 4, 5), axis = (int)pick((uint64_t)rank), outputs = 1 + (int)pick(5);
+        int rank = oe_dims(&seed, dims, 1, 4, 5), axis = (int)pick((uint64_t)rank),
+            outputs = 1 + (int)pick(5);
         int form = (int)pick(4);
         dims[axis] = 0;
         for (int i = 0; i < outputs; i++) {
@@ -386,11 +396,14 @@ START_TEST(split_random)
 }
 END_TEST
 
-START_TEST(split_refuses_and_infers)
-{
+START_TEST(split_refuses_and_infers) {
     struct oh h;
-    static const struct { int n; int64_t sizes[3]; } bad[] = {
-        {2, {3, 4}}, {2, {-1, 7}}, {3, {2, 2, 2}}, {1, {6}}, {2, {INT64_MAX, INT64_MAX}}, {2, {INT64_MIN, 6}}};
+    static const struct {
+        int n;
+        int64_t sizes[3];
+    } bad[] = {
+        {2, {3, 4}},        {2, {-1, 7}}, {3, {2, 2, 2}}, {1, {6}}, {2, {INT64_MAX, INT64_MAX}},
+        {2, {INT64_MIN, 6}}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         oh_init(&h, "Split", 13, 1);
         oe_input(&h, OX_FLOAT, OH_DIMS(6), 0);
@@ -424,31 +437,34 @@ END_TEST
 /* ---- Slice ----------------------------------------------------------------------------------- */
 
 /* First index and count of dim[start:end:step], step by step as the standard words it. */
-static int64_t slice_of(int64_t dim, int64_t start, int64_t end, int64_t step, int64_t *list)
-{
+static int64_t slice_of(int64_t dim, int64_t start, int64_t end, int64_t step, int64_t *list) {
     int64_t n = 0;
     if (start < 0) start += dim;
     if (end < 0) end += dim;
     if (step > 0) {
         start = start < 0 ? 0 : start > dim ? dim : start;
         end = end < 0 ? 0 : end > dim ? dim : end;
-        for (int64_t i = start; i < end; i += step) list[n++] = i;
+        for (int64_t i = start; i < end; i += step)
+            list[n++] = i;
     } else {
         start = start < 0 ? 0 : start > dim - 1 ? dim - 1 : start;
         end = end < -1 ? -1 : end > dim - 1 ? dim - 1 : end;
-        for (int64_t i = start; i > end && dim > 0; i += step) list[n++] = i;
+        for (int64_t i = start; i > end && dim > 0; i += step)
+            list[n++] = i;
     }
     return n;
 }
 
-START_TEST(slice_random)
-{
+START_TEST(slice_random) {
     for (int n = 0; n < 600; n++) {
         struct oh h;
-        int64_t dims[4], axes[4], starts[4], ends[4], steps[4], lists[4][8], counts[4], to[4], from[4];
-        int rank = oe_dims(&seed, dims, 1, 4, 6), used = (int)pick((uint64_t)rank + 1), opset = pick(4) ? 13 : 9;
+        int64_t dims[4], axes[4], starts[4], ends[4], steps[4], lists[4][8], counts[4], to[4],
+            from[4];
+        int rank = oe_dims(&seed, dims, 1, 4, 6), used = (int)pick((uint64_t)rank + 1),
+            opset = pick(4) ? 13 : 9;
         shuffle(axes, rank);
-        for (int d = 0; d < rank; d++) counts[d] = slice_of(dims[d], 0, dims[d], 1, lists[d]);
+        for (int d = 0; d < rank; d++)
+            counts[d] = slice_of(dims[d], 0, dims[d], 1, lists[d]);
         for (int i = 0; i < used; i++) {
             starts[i] = (int64_t)pick(16) - 8;
             ends[i] = (int64_t)pick(16) - 8;
@@ -473,7 +489,8 @@ START_TEST(slice_random)
         oh_expect_dims(&h, 0, rank, counts);
         for (size_t i = 0; i < h.out[0]->count; i++) {
             oe_coords(to, i, rank, counts);
-            for (int d = 0; d < rank; d++) from[d] = lists[d][to[d]];
+            for (int d = 0; d < rank; d++)
+                from[d] = lists[d][to[d]];
             expect_element(&h, 0, i, oe_index(from, rank, dims));
         }
         oh_fini(&h);
@@ -481,8 +498,7 @@ START_TEST(slice_random)
 }
 END_TEST
 
-static void slice(struct oh *h, int64_t start, int64_t end, int64_t axis, int64_t step)
-{
+static void slice(struct oh *h, int64_t start, int64_t end, int64_t axis, int64_t step) {
     oh_init(h, "Slice", 13, 1);
     oe_input(h, OX_FLOAT, OH_DIMS(0, 8), 0);
     oe_int64s(h, 1, &start);
@@ -491,9 +507,9 @@ static void slice(struct oh *h, int64_t start, int64_t end, int64_t axis, int64_
     oe_int64s(h, 1, &step);
 }
 
-START_TEST(slice_extremes)
-{
-    static const int64_t ends[] = {INT64_MIN, INT64_MIN + 1, -9, -8, -1, 0, 1, 8, 9, INT64_MAX - 1, INT64_MAX};
+START_TEST(slice_extremes) {
+    static const int64_t ends[] = {INT64_MIN, INT64_MIN + 1, -9,       -8, -1, 0, 1, 8,
+                                   9,         INT64_MAX - 1, INT64_MAX};
     static const int64_t steps[] = {INT64_MIN, -3, -1, 1, 3, INT64_MAX};
     for (size_t s = 0; s < 11; s++)
         for (size_t e = 0; e < 11; e++)
@@ -506,18 +522,22 @@ START_TEST(slice_extremes)
                 oh_absent(&h);
                 oe_int64s(&h, 1, &steps[t]);
                 ok(&h, 1);
-                for (size_t i = 0; i < h.out[0]->count; i++) ck_assert_uint_lt(oe_get(h.out[0], i), 8);
+                for (size_t i = 0; i < h.out[0]->count; i++)
+                    ck_assert_uint_lt(oe_get(h.out[0], i), 8);
                 oh_fini(&h);
             }
 }
 END_TEST
 
-START_TEST(slice_refuses_and_infers)
-{
+START_TEST(slice_refuses_and_infers) {
     struct oh h;
-    static const struct { int64_t v[4]; const char *id; } bad[] = {
-        {{0, 1, 0, 0}, "wrong-attribute"}, {{0, 1, 2, 1}, "wrong-attribute"}, {{0, 1, -3, 1}, "wrong-attribute"},
-        {{0, 1, INT64_MIN, 1}, "wrong-attribute"}};
+    static const struct {
+        int64_t v[4];
+        const char *id;
+    } bad[] = {{{0, 1, 0, 0}, "wrong-attribute"},
+               {{0, 1, 2, 1}, "wrong-attribute"},
+               {{0, 1, -3, 1}, "wrong-attribute"},
+               {{0, 1, INT64_MIN, 1}, "wrong-attribute"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         slice(&h, bad[i].v[0], bad[i].v[1], bad[i].v[2], bad[i].v[3]);
         expect_failure(&h, 1, bad[i].id);
@@ -538,12 +558,19 @@ START_TEST(slice_refuses_and_infers)
     OE_INT64S(&h, 1, 1);
     OE_INT64S(&h, 0, -2);
     expect_failure(&h, 1, "wrong-attribute"); /* an axis twice */
-    static const struct { int64_t v[4]; const char *expected; } cases[] = {
-        {{0, INT64_MAX, 0, 1}, "float[a,8]"},         {{1, INT64_MAX, 0, 1}, "float[max(a, 1) - 1,8]"},
-        {{0, -1, 0, 1}, "float[max(a, 1) - 1,8]"},    {{-1, INT64_MAX, 0, 1}, "float[min(a, 1),8]"},
-        {{0, 5, 0, 1}, "float[min(a, 5),8]"},         {{0, INT64_MAX, 0, 2}, "float[floor((a + 1)/2),8]"},
-        {{-1, INT64_MIN, 0, -1}, "float[a,8]"},       {{2, 6, 1, 3}, "float[a,2]"},
-        {{INT64_MAX, INT64_MAX, 0, 1}, "float[0,8]"}, {{-3, -1, 1, 1}, "float[a,2]"}};
+    static const struct {
+        int64_t v[4];
+        const char *expected;
+    } cases[] = {{{0, INT64_MAX, 0, 1}, "float[a,8]"},
+                 {{1, INT64_MAX, 0, 1}, "float[max(a, 1) - 1,8]"},
+                 {{0, -1, 0, 1}, "float[max(a, 1) - 1,8]"},
+                 {{-1, INT64_MAX, 0, 1}, "float[min(a, 1),8]"},
+                 {{0, 5, 0, 1}, "float[min(a, 5),8]"},
+                 {{0, INT64_MAX, 0, 2}, "float[floor((a + 1)/2),8]"},
+                 {{-1, INT64_MIN, 0, -1}, "float[a,8]"},
+                 {{2, 6, 1, 3}, "float[a,2]"},
+                 {{INT64_MAX, INT64_MAX, 0, 1}, "float[0,8]"},
+                 {{-3, -1, 1, 1}, "float[a,2]"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         slice(&h, cases[i].v[0], cases[i].v[1], cases[i].v[2], cases[i].v[3]);
         ck_assert_str_eq(oe_symbolic(&h, 1), cases[i].expected);
@@ -555,8 +582,7 @@ END_TEST
 /* ---- Pad ------------------------------------------------------------------------------------- */
 
 /* Where index i of a cropped axis of n comes from; -1: the value. */
-static int64_t pad_source(int mode, int64_t i, int64_t n)
-{
+static int64_t pad_source(int mode, int64_t i, int64_t n) {
     while (i < 0 || i >= n) {
         if (mode == 0) return -1;
         if (mode == 1) i = i < 0 ? -i : 2 * (n - 1) - i;
@@ -567,13 +593,13 @@ static int64_t pad_source(int mode, int64_t i, int64_t n)
     return i;
 }
 
-START_TEST(pad_random)
-{
+START_TEST(pad_random) {
     static const char *const modes[] = {"constant", "reflect", "edge", "wrap"};
     for (int n = 0; n < 500; n++) {
         struct oh h;
         int64_t dims[4], pads[8], axes[4], full[8] = {0}, to[4], from[4];
-        int rank = oe_dims(&seed, dims, 1, 4, 5), mode = (int)pick(4), used = (int)pick((uint64_t)rank + 1);
+        int rank = oe_dims(&seed, dims, 1, 4, 5), mode = (int)pick(4),
+            used = (int)pick((uint64_t)rank + 1);
         bool with_axes = pick(2), with_value = mode == 0 && pick(2);
         ox_dtype dtype = any_dtype();
         if (!with_axes) used = rank;
@@ -585,7 +611,8 @@ START_TEST(pad_random)
             int64_t d = dims[axes[i]];
             pads[i] = (int64_t)pick(9) - 2;
             pads[used + i] = (int64_t)pick(9) - 2;
-            int64_t kept = d + (pads[i] < 0 ? pads[i] : 0) + (pads[used + i] < 0 ? pads[used + i] : 0);
+            int64_t kept =
+                d + (pads[i] < 0 ? pads[i] : 0) + (pads[used + i] < 0 ? pads[used + i] : 0);
             if (kept <= 0) fits = false; /* cropped to nothing: looked at below */
             full[axes[i]] = pads[i];
             full[rank + axes[i]] = pads[used + i];
@@ -617,16 +644,14 @@ START_TEST(pad_random)
 }
 END_TEST
 
-static void pad(struct oh *h, const char *mode, int n, const int64_t *pads)
-{
+static void pad(struct oh *h, const char *mode, int n, const int64_t *pads) {
     oh_init(h, "Pad", 13, 1);
     oh_string(h, "mode", mode);
     oe_input(h, OX_FLOAT, OH_DIMS(2, 3), 0);
     oe_int64s(h, n, pads);
 }
 
-START_TEST(pad_forms_and_refusals)
-{
+START_TEST(pad_forms_and_refusals) {
     struct oh h;
     for (int opset = 1; opset <= 2; opset++) { /* attributes */
         oh_init(&h, "Pad", opset, 1);
@@ -637,11 +662,19 @@ START_TEST(pad_forms_and_refusals)
         oh_expect_floats(&h, 0, 2, (double[]){0.5, 2}, 0);
         oh_fini(&h);
     }
-    static const struct { const char *mode; int n; int64_t pads[6]; const char *id; } bad[] = {
-        {"constant", 3, {0, 0, 0}, "wrong-attribute"},      {"constant", 6, {0}, "shape-mismatch"},
-        {"constant", 4, {-3, 0, 0, 0}, "shape-mismatch"},   {"constant", 4, {INT64_MAX, 0, INT64_MAX, 0}, "shape-mismatch"},
-        {"constant", 4, {INT64_MIN, 0, 0, 0}, "shape-mismatch"}, {"edge", 4, {-2, 0, 3, 0}, "shape-mismatch"},
-        {"mirror", 4, {0}, "wrong-attribute"},              {"wrap", 4, {0}, "wrong-attribute"}};
+    static const struct {
+        const char *mode;
+        int n;
+        int64_t pads[6];
+        const char *id;
+    } bad[] = {{"constant", 3, {0, 0, 0}, "wrong-attribute"},
+               {"constant", 6, {0}, "shape-mismatch"},
+               {"constant", 4, {-3, 0, 0, 0}, "shape-mismatch"},
+               {"constant", 4, {INT64_MAX, 0, INT64_MAX, 0}, "shape-mismatch"},
+               {"constant", 4, {INT64_MIN, 0, 0, 0}, "shape-mismatch"},
+               {"edge", 4, {-2, 0, 3, 0}, "shape-mismatch"},
+               {"mirror", 4, {0}, "wrong-attribute"},
+               {"wrap", 4, {0}, "wrong-attribute"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         pad(&h, bad[i].mode, bad[i].n, bad[i].pads);
         expect_failure(&h, 1, bad[i].id);
@@ -667,8 +700,7 @@ START_TEST(pad_forms_and_refusals)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *s = suite_create("op_move");
     TCase *t = tcase_create("op_move");
     tcase_add_test(t, transpose_random);

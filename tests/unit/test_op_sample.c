@@ -1,5 +1,5 @@
-/* tests/unit/test_op_sample.c - GridSample, RoiAlign and NonMaxSuppression: identities, hostile numbers, refusals. The
- * values of ordinary cases are those of the conformance tests. */
+/* tests/unit/test_op_sample.c - GridSample, RoiAlign and NonMaxSuppression: identities, hostile
+ * numbers, refusals. The values of ordinary cases are those of the conformance tests. */
 #include "op_harness.h"
 
 #include <math.h>
@@ -8,8 +8,7 @@
 static const char *const modes[] = {"linear", "nearest", "cubic"};
 static const char *const paddings[] = {"zeros", "border", "reflection"};
 
-START_TEST(a_grid_of_pixel_centres_is_the_image)
-{
+START_TEST(a_grid_of_pixel_centres_is_the_image) {
     for (int m = 0; m < 9; m++) {
         struct oh h;
         uint64_t seed = 7;
@@ -20,7 +19,8 @@ START_TEST(a_grid_of_pixel_centres_is_the_image)
         oh_string(&h, "padding_mode", paddings[m % 3]);
         oh_int(&h, "align_corners", 1);
         const float *x = oh_random(&h, &seed, OH_DIMS(1, 2, 3, 4));
-        for (int i = 0; i < 24; i++) expected[i] = (double)x[i];
+        for (int i = 0; i < 24; i++)
+            expected[i] = (double)x[i];
         for (int i = 0; i < 12; i++) {
             coords[2 * i] = (float)(i % 4) / 3 * 2 - 1;
             coords[2 * i + 1] = (float)(i / 4) - 1;
@@ -34,8 +34,7 @@ START_TEST(a_grid_of_pixel_centres_is_the_image)
 }
 END_TEST
 
-START_TEST(grids_far_outside)
-{
+START_TEST(grids_far_outside) {
     static const float far[] = {NAN, INFINITY, -INFINITY, 1e30f, -1e30f, 1e9f, -3.5f, 0};
     for (int m = 0; m < 18; m++) {
         struct oh h;
@@ -46,23 +45,23 @@ START_TEST(grids_far_outside)
         oh_input_of(&h, OX_FLOAT, OH_DIMS(1, 1, 4), (float[]){1, 1, 1, 1});
         oh_input_of(&h, OX_FLOAT, OH_DIMS(1, 8, 1), far);
         ck_assert_int_eq(oh_eval(&h, 1), OX_OK);
-        for (int i = 0; i < 7; i++) /* of a constant image: the constant, or zero where that is padded */
-            ck_assert_float_eq_tol(((const float *)h.out[0]->data)[i], m % 3 == 0 ? 0.0f : 1.0f, 1e-5f);
+        for (int i = 0; i < 7;
+             i++) /* of a constant image: the constant, or zero where that is padded */
+            ck_assert_float_eq_tol(((const float *)h.out[0]->data)[i], m % 3 == 0 ? 0.0f : 1.0f,
+                                   1e-5f);
         ck_assert_float_eq_tol(((const float *)h.out[0]->data)[7], 1, 1e-5f);
         oh_fini(&h);
     }
 }
 END_TEST
 
-static void expect_failure(struct oh *h, const char *id)
-{
+static void expect_failure(struct oh *h, const char *id) {
     ck_assert_int_eq(oh_eval(h, 1), OX_INVALID);
     ck_assert_str_eq(h->id, id);
     oh_fini(h);
 }
 
-START_TEST(grid_sample_refuses)
-{
+START_TEST(grid_sample_refuses) {
     struct oh h;
     static const struct { int64_t dims[4]; } grids[] = {{{2, 3, 3, 2}}, {{1, 3, 3, 3}}};
     for (int i = 0; i < 2; i++) {
@@ -83,8 +82,8 @@ START_TEST(grid_sample_refuses)
 }
 END_TEST
 
-static void roi(struct oh *h, float x1, float y1, float x2, float y2, int64_t image, int64_t ratio)
-{
+static void roi(struct oh *h, float x1, float y1, float x2, float y2, int64_t image,
+                int64_t ratio) {
     static const float ones[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
     oh_init(h, "RoiAlign", 16, 1);
     oh_int(h, "output_height", 2);
@@ -95,8 +94,7 @@ static void roi(struct oh *h, float x1, float y1, float x2, float y2, int64_t im
     oh_input_of(h, OX_INT64, OH_DIMS(1), &image);
 }
 
-START_TEST(roi_align)
-{
+START_TEST(roi_align) {
     struct oh h;
     roi(&h, 0.5f, 0.5f, 3, 3, 0, 0);
     ck_assert_int_eq(oh_eval(&h, 1), OX_OK);
@@ -122,8 +120,7 @@ START_TEST(roi_align)
 }
 END_TEST
 
-START_TEST(non_max_suppression)
-{
+START_TEST(non_max_suppression) {
     struct oh h;
     /* Two that overlap, one apart, one with no score at all, one with no area. */
     static const float boxes[] = {0, 0, 2, 2, 0, 0.5f, 2, 2, 5, 5, 7, 7, 8, 8, 9, 9, 3, 3, 3, 3};
@@ -149,8 +146,7 @@ START_TEST(non_max_suppression)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *s = suite_create("op_sample");
     TCase *t = tcase_create("op_sample");
     tcase_add_test(t, a_grid_of_pixel_centres_is_the_image);

@@ -1,36 +1,39 @@
-/* tests/unit/test_op_shape.c - Shape, Size, Reshape, Flatten, Squeeze, Unsqueeze, Constant, ConstantOfShape, Range, EyeLike. */
+/* tests/unit/test_op_shape.c - Shape, Size, Reshape, Flatten, Squeeze, Unsqueeze, Constant,
+ * ConstantOfShape, Range, EyeLike. */
 #include "op_elements.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-#define EXPECT_INTS(h, ...) expect_ints(h, sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t), (int64_t[]){__VA_ARGS__})
-static void expect_ints(const struct oh *h, size_t n, const int64_t *expected)
-{
+#define EXPECT_INTS(h, ...)                                                                        \
+    expect_ints(h, sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t), (int64_t[]){__VA_ARGS__})
+static void expect_ints(const struct oh *h, size_t n, const int64_t *expected) {
     ck_assert_int_eq(h->out[0]->dtype, OX_INT64);
     ck_assert_uint_eq(h->out[0]->count, n);
     for (size_t i = 0; i < n; i++)
         ck_assert_int_eq(((const int64_t *)h->out[0]->data)[i], expected[i]);
 }
 
-static void expect_failure(struct oh *h, size_t n_out, const char *id)
-{
+static void expect_failure(struct oh *h, size_t n_out, const char *id) {
     ck_assert_int_eq(oh_eval(h, n_out), OX_INVALID);
     ck_assert_str_eq(h->id, id);
     oh_fini(h);
 }
 
-START_TEST(shape_and_size)
-{
+START_TEST(shape_and_size) {
     struct oh h;
     oh_init(&h, "Shape", 13, 1);
     oe_input(&h, OX_INT4, OH_DIMS(2, 0, 5), 0);
     ck_assert_int_eq(oh_eval(&h, 1), OX_OK);
     EXPECT_INTS(&h, 2, 0, 5);
     oh_fini(&h);
-    static const struct { int64_t start, end; int n; int64_t expected[3]; } cases[] = {
-        {0, 9, 3, {2, 3, 5}}, {1, 3, 2, {3, 5}}, {-1, 9, 1, {5}}, {-9, -1, 2, {2, 3}}, {2, 1, 0, {0}},
-        {INT64_MIN, INT64_MIN, 0, {0}}, {INT64_MAX, INT64_MAX, 0, {0}}};
+    static const struct {
+        int64_t start, end;
+        int n;
+        int64_t expected[3];
+    } cases[] = {{0, 9, 3, {2, 3, 5}},          {1, 3, 2, {3, 5}}, {-1, 9, 1, {5}},
+                 {-9, -1, 2, {2, 3}},           {2, 1, 0, {0}},    {INT64_MIN, INT64_MIN, 0, {0}},
+                 {INT64_MAX, INT64_MAX, 0, {0}}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         oh_init(&h, "Shape", 21, 1);
         oh_int(&h, "start", cases[i].start);
@@ -57,19 +60,26 @@ START_TEST(shape_and_size)
 }
 END_TEST
 
-static void reshape(struct oh *h, int opset, int rank, const int64_t *dims, int n, const int64_t *to)
-{
+static void reshape(struct oh *h, int opset, int rank, const int64_t *dims, int n,
+                    const int64_t *to) {
     oh_init(h, "Reshape", opset, 1);
     oe_input(h, OX_FLOAT, rank, dims, 0);
     oe_int64s(h, n, to);
 }
 
-START_TEST(reshape_values)
-{
+START_TEST(reshape_values) {
     struct oh h;
-    static const struct { int n; int64_t to[4]; int rank; int64_t dims[4]; } cases[] = {
-        {2, {6, 4}, 2, {6, 4}}, {2, {-1, 4}, 2, {6, 4}}, {3, {0, -1, 2}, 3, {2, 6, 2}}, {1, {-1}, 1, {24}},
-        {4, {0, 0, 0, 1}, 4, {2, 3, 4, 1}}, {3, {0, 0, -1}, 3, {2, 3, 4}}};
+    static const struct {
+        int n;
+        int64_t to[4];
+        int rank;
+        int64_t dims[4];
+    } cases[] = {{2, {6, 4}, 2, {6, 4}},
+                 {2, {-1, 4}, 2, {6, 4}},
+                 {3, {0, -1, 2}, 3, {2, 6, 2}},
+                 {1, {-1}, 1, {24}},
+                 {4, {0, 0, 0, 1}, 4, {2, 3, 4, 1}},
+                 {3, {0, 0, -1}, 3, {2, 3, 4}}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         for (size_t t = 0; t < OE_DTYPES; t++) {
             oh_init(&h, "Reshape", 14, 1);
@@ -77,7 +87,8 @@ START_TEST(reshape_values)
             oe_int64s(&h, cases[i].n, cases[i].to);
             ck_assert_int_eq(oh_eval(&h, 1), OX_OK);
             oh_expect_dims(&h, 0, cases[i].rank, cases[i].dims);
-            for (size_t k = 0; k < 24; k++) ck_assert_uint_eq(oe_get(h.out[0], k), oe_trim(oe_dtypes[t], k));
+            for (size_t k = 0; k < 24; k++)
+                ck_assert_uint_eq(oe_get(h.out[0], k), oe_trim(oe_dtypes[t], k));
             oh_fini(&h);
         }
     }
@@ -99,12 +110,20 @@ START_TEST(reshape_values)
 }
 END_TEST
 
-START_TEST(reshape_refuses)
-{
+START_TEST(reshape_refuses) {
     struct oh h;
-    static const struct { int n; int64_t to[4]; } cases[] = {
-        {2, {-1, -1}}, {2, {5, 5}}, {2, {-1, 5}}, {2, {-2, 3}}, {4, {2, 3, 1, 0}}, {1, {INT64_MIN}},
-        {3, {INT64_MAX, INT64_MAX, -1}}, {3, {INT64_MAX, 2, 3}}, {2, {4294967296, 4294967296}}};
+    static const struct {
+        int n;
+        int64_t to[4];
+    } cases[] = {{2, {-1, -1}},
+                 {2, {5, 5}},
+                 {2, {-1, 5}},
+                 {2, {-2, 3}},
+                 {4, {2, 3, 1, 0}},
+                 {1, {INT64_MIN}},
+                 {3, {INT64_MAX, INT64_MAX, -1}},
+                 {3, {INT64_MAX, 2, 3}},
+                 {2, {4294967296, 4294967296}}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         reshape(&h, 13, OH_DIMS(2, 3, 1), cases[i].n, cases[i].to);
         expect_failure(&h, 1, "shape-mismatch");
@@ -124,22 +143,26 @@ START_TEST(reshape_refuses)
 }
 END_TEST
 
-START_TEST(reshape_symbols)
-{
+START_TEST(reshape_symbols) {
     struct oh h;
-    static const struct { int rank; int64_t dims[4]; int n; int64_t to[4]; const char *expected; } cases[] = {
-        {3, {0, 12, 64}, 2, {0, -1}, "float[a,768]"},
-        {3, {0, 12, 64}, 2, {-1, 768}, "float[a,768]"},
-        {3, {0, 0, 768}, 4, {0, 0, 12, 64}, "float[a,b,12,64]"},
-        {3, {0, 0, 768}, 4, {0, -1, 12, 64}, "float[a,b,12,64]"},
-        {3, {0, 0, 768}, 2, {-1, 768}, "float[a*b,768]"},
-        {4, {0, 8, 0, 0}, 3, {0, 8, -1}, "float[a,8,c*d]"},
-        {4, {0, 8, 0, 0}, 1, {-1}, "float[8*a*c*d]"},
-        {2, {0, 6}, 2, {2, -1}, "float[2,3*a]"},
-        {2, {0, 6}, 2, {4, -1}, "float[4,a + floor(a/2)]"},
-        {2, {4, 6}, 2, {5, -1}, "shape-mismatch"},
-        {2, {4, 6}, 3, {0, 0, 0}, "shape-mismatch"},
-        {2, {4, 6}, 2, {3, 7}, "shape-mismatch"}};
+    static const struct {
+        int rank;
+        int64_t dims[4];
+        int n;
+        int64_t to[4];
+        const char *expected;
+    } cases[] = {{3, {0, 12, 64}, 2, {0, -1}, "float[a,768]"},
+                 {3, {0, 12, 64}, 2, {-1, 768}, "float[a,768]"},
+                 {3, {0, 0, 768}, 4, {0, 0, 12, 64}, "float[a,b,12,64]"},
+                 {3, {0, 0, 768}, 4, {0, -1, 12, 64}, "float[a,b,12,64]"},
+                 {3, {0, 0, 768}, 2, {-1, 768}, "float[a*b,768]"},
+                 {4, {0, 8, 0, 0}, 3, {0, 8, -1}, "float[a,8,c*d]"},
+                 {4, {0, 8, 0, 0}, 1, {-1}, "float[8*a*c*d]"},
+                 {2, {0, 6}, 2, {2, -1}, "float[2,3*a]"},
+                 {2, {0, 6}, 2, {4, -1}, "float[4,a + floor(a/2)]"},
+                 {2, {4, 6}, 2, {5, -1}, "shape-mismatch"},
+                 {2, {4, 6}, 3, {0, 0, 0}, "shape-mismatch"},
+                 {2, {4, 6}, 2, {3, 7}, "shape-mismatch"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         reshape(&h, 13, cases[i].rank, cases[i].dims, cases[i].n, cases[i].to);
         ck_assert_str_eq(oe_symbolic(&h, 1), cases[i].expected);
@@ -148,11 +171,11 @@ START_TEST(reshape_symbols)
 }
 END_TEST
 
-START_TEST(flatten)
-{
+START_TEST(flatten) {
     struct oh h;
-    static const struct { int64_t axis, left, right; } cases[] = {
-        {0, 1, 24}, {1, 2, 12}, {2, 6, 4}, {3, 24, 1}, {-1, 6, 4}, {-3, 1, 24}};
+    static const struct {
+        int64_t axis, left, right;
+    } cases[] = {{0, 1, 24}, {1, 2, 12}, {2, 6, 4}, {3, 24, 1}, {-1, 6, 4}, {-3, 1, 24}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         oh_init(&h, "Flatten", 13, 1);
         oh_int(&h, "axis", cases[i].axis);
@@ -179,8 +202,7 @@ START_TEST(flatten)
 }
 END_TEST
 
-START_TEST(squeeze_and_unsqueeze)
-{
+START_TEST(squeeze_and_unsqueeze) {
     struct oh h;
     for (int opset = 11; opset <= 13; opset += 2) {
         oh_init(&h, "Squeeze", opset, 1);
@@ -204,11 +226,15 @@ START_TEST(squeeze_and_unsqueeze)
     ck_assert_int_eq(oh_eval(&h, 1), OX_OK);
     oh_expect_dims(&h, 0, OH_DIMS(2));
     oh_fini(&h);
-    static const struct { const char *op; int64_t axes[2]; const char *id; } bad[] = {
-        {"Squeeze", {1, 0}, "shape-mismatch"},      {"Squeeze", {0, 3}, "wrong-attribute"},
-        {"Squeeze", {0, -3}, "wrong-attribute"},    {"Squeeze", {0, INT64_MIN}, "wrong-attribute"},
-        {"Unsqueeze", {0, 0}, "wrong-attribute"},   {"Unsqueeze", {0, -5}, "wrong-attribute"},
-        {"Unsqueeze", {5, 1}, "wrong-attribute"},   {"Unsqueeze", {INT64_MAX, 1}, "wrong-attribute"}};
+    static const struct {
+        const char *op;
+        int64_t axes[2];
+        const char *id;
+    } bad[] = {
+        {"Squeeze", {1, 0}, "shape-mismatch"},    {"Squeeze", {0, 3}, "wrong-attribute"},
+        {"Squeeze", {0, -3}, "wrong-attribute"},  {"Squeeze", {0, INT64_MIN}, "wrong-attribute"},
+        {"Unsqueeze", {0, 0}, "wrong-attribute"}, {"Unsqueeze", {0, -5}, "wrong-attribute"},
+        {"Unsqueeze", {5, 1}, "wrong-attribute"}, {"Unsqueeze", {INT64_MAX, 1}, "wrong-attribute"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         oh_init(&h, bad[i].op, 13, 1);
         oe_input(&h, OX_FLOAT, OH_DIMS(1, 2, 1), 0);
@@ -232,8 +258,7 @@ START_TEST(squeeze_and_unsqueeze)
 }
 END_TEST
 
-START_TEST(constant_forms)
-{
+START_TEST(constant_forms) {
     struct oh h;
     oh_init(&h, "Constant", 13, 1);
     oh_int(&h, "value_int", -7);
@@ -278,32 +303,38 @@ START_TEST(constant_forms)
 }
 END_TEST
 
-static void sparse_constant(struct oh *h, struct ox_sparse *sparse, struct ox_sparse **list, int rank,
-                            const int64_t *dims, const int64_t *at, int at_rank, const int64_t *at_dims)
-{
+static void sparse_constant(struct oh *h, struct ox_sparse *sparse, struct ox_sparse **list,
+                            int rank, const int64_t *dims, const int64_t *at, int at_rank,
+                            const int64_t *at_dims) {
     int64_t n = 2;
     oh_init(h, "Constant", 13, 1);
     *sparse = (struct ox_sparse){.rank = rank, .dims = dims};
-    ck_assert_int_eq(ox_tensor_copy(&sparse->values, h->ctx, OX_FLOAT, 1, &n, (float[]){5, 6}, 8), OX_OK);
-    ck_assert_int_eq(ox_tensor_copy(&sparse->indices, h->ctx, OX_INT64, at_rank, at_dims, at,
-                                    sizeof *at * (size_t)(at_rank == 2 ? at_dims[0] * at_dims[1] : at_dims[0])),
+    ck_assert_int_eq(ox_tensor_copy(&sparse->values, h->ctx, OX_FLOAT, 1, &n, (float[]){5, 6}, 8),
                      OX_OK);
+    ck_assert_int_eq(
+        ox_tensor_copy(&sparse->indices, h->ctx, OX_INT64, at_rank, at_dims, at,
+                       sizeof *at * (size_t)(at_rank == 2 ? at_dims[0] * at_dims[1] : at_dims[0])),
+        OX_OK);
     *list = sparse;
     oh_int(h, "sparse_value", 0);
     h->attrs[0].type = OX_ATTR_SPARSE_TENSOR;
     h->attrs[0].v.sparse = list;
 }
 
-START_TEST(constant_sparse)
-{
+START_TEST(constant_sparse) {
     struct oh h;
     struct ox_sparse s, *list;
-    static const struct { int rank; int64_t dims[2], at[4]; bool ok; } cases[] = {
-        {1, {2}, {1, 5}, true}, {1, {2}, {1, 6}, false}, {1, {2}, {-1, 5}, false},
-        {2, {2, 2}, {0, 1, 1, 2}, true}, {2, {2, 2}, {0, 1, 2, 0}, false}, {2, {2, 2}, {0, 3, 1, 0}, false},
-        {2, {2, 1}, {0, 3}, false}, {1, {1}, {0}, false}};
+    static const struct {
+        int rank;
+        int64_t dims[2], at[4];
+        bool ok;
+    } cases[] = {{1, {2}, {1, 5}, true},           {1, {2}, {1, 6}, false},
+                 {1, {2}, {-1, 5}, false},         {2, {2, 2}, {0, 1, 1, 2}, true},
+                 {2, {2, 2}, {0, 1, 2, 0}, false}, {2, {2, 2}, {0, 3, 1, 0}, false},
+                 {2, {2, 1}, {0, 3}, false},       {1, {1}, {0}, false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        sparse_constant(&h, &s, &list, 2, (int64_t[]){2, 3}, cases[i].at, cases[i].rank, cases[i].dims);
+        sparse_constant(&h, &s, &list, 2, (int64_t[]){2, 3}, cases[i].at, cases[i].rank,
+                        cases[i].dims);
         ck_assert_int_eq(oh_eval(&h, 1), cases[i].ok ? OX_OK : OX_INVALID);
         if (cases[i].ok) oh_expect_floats(&h, 0, 6, (double[]){0, 5, 0, 0, 0, 6}, 0);
         ox_tensor_unref(s.values);
@@ -313,8 +344,8 @@ START_TEST(constant_sparse)
 }
 END_TEST
 
-static void constant_of_shape(struct oh *h, ox_dtype dtype, const void *value, size_t size, int n, const int64_t *dims)
-{
+static void constant_of_shape(struct oh *h, ox_dtype dtype, const void *value, size_t size, int n,
+                              const int64_t *dims) {
     int64_t one = 1;
     oh_init(h, "ConstantOfShape", 20, 1);
     oh_int(h, "value", 0);
@@ -323,8 +354,7 @@ static void constant_of_shape(struct oh *h, ox_dtype dtype, const void *value, s
     oe_int64s(h, n, dims);
 }
 
-START_TEST(constant_of_shape_values)
-{
+START_TEST(constant_of_shape_values) {
     struct oh h;
     int64_t eleven = 11;
     uint8_t three = 3;
@@ -341,7 +371,8 @@ START_TEST(constant_of_shape_values)
     oh_fini(&h);
     constant_of_shape(&h, OX_UINT4, &three, 1, 1, (int64_t[]){5});
     ck_assert_int_eq(oh_eval(&h, 1), OX_OK);
-    for (size_t i = 0; i < 5; i++) ck_assert_uint_eq(oe_get(h.out[0], i), 3);
+    for (size_t i = 0; i < 5; i++)
+        ck_assert_uint_eq(oe_get(h.out[0], i), 3);
     ox_tensor_unref(h.attrs[0].v.t);
     oh_fini(&h);
     oh_init(&h, "ConstantOfShape", 9, 1);
@@ -363,8 +394,7 @@ START_TEST(constant_of_shape_values)
 }
 END_TEST
 
-static ox_status range(struct oh *h, ox_dtype dtype, double start, double limit, double delta)
-{
+static ox_status range(struct oh *h, ox_dtype dtype, double start, double limit, double delta) {
     const double v[3] = {start, limit, delta};
     oh_init(h, "Range", 11, 1);
     for (int i = 0; i < 3; i++) {
@@ -376,12 +406,12 @@ static ox_status range(struct oh *h, ox_dtype dtype, double start, double limit,
             oh_input_of(h, OX_INT16, 0, NULL, &(int16_t){(int16_t)v[i]});
         }
     }
-    h->no_infer = dtype != OX_INT64; /* the length of others follows from values that are not tracked */
+    h->no_infer =
+        dtype != OX_INT64; /* the length of others follows from values that are not tracked */
     return oh_eval(h, 1);
 }
 
-START_TEST(range_values)
-{
+START_TEST(range_values) {
     struct oh h;
     ck_assert_int_eq(range(&h, OX_INT64, 3, 9, 3), OX_OK);
     EXPECT_INTS(&h, 3, 6);
@@ -399,13 +429,17 @@ START_TEST(range_values)
     ck_assert_uint_eq(h.out[0]->count, 3);
     ck_assert_int_eq(((const int16_t *)h.out[0]->data)[2], -5);
     oh_fini(&h);
-    static const struct { ox_dtype dtype; double v[3]; ox_status status; } bad[] = {
-        {OX_INT64, {0, 5, 0}, OX_INVALID},     {OX_FLOAT, {0, 5, 0}, OX_INVALID},
-        {OX_FLOAT, {0, NAN, 1}, OX_INVALID},   {OX_FLOAT, {0, 1, NAN}, OX_INVALID},
-        {OX_INT64, {0, 1e12, 1}, OX_NOMEM},    {OX_FLOAT, {0, INFINITY, 1}, OX_INVALID},
-        {OX_FLOAT, {0, 1e30, 1e-30}, OX_INVALID}};
+    static const struct {
+        ox_dtype dtype;
+        double v[3];
+        ox_status status;
+    } bad[] = {{OX_INT64, {0, 5, 0}, OX_INVALID},       {OX_FLOAT, {0, 5, 0}, OX_INVALID},
+               {OX_FLOAT, {0, NAN, 1}, OX_INVALID},     {OX_FLOAT, {0, 1, NAN}, OX_INVALID},
+               {OX_INT64, {0, 1e12, 1}, OX_NOMEM},      {OX_FLOAT, {0, INFINITY, 1}, OX_INVALID},
+               {OX_FLOAT, {0, 1e30, 1e-30}, OX_INVALID}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        ck_assert_int_eq(range(&h, bad[i].dtype, bad[i].v[0], bad[i].v[1], bad[i].v[2]), bad[i].status);
+        ck_assert_int_eq(range(&h, bad[i].dtype, bad[i].v[0], bad[i].v[1], bad[i].v[2]),
+                         bad[i].status);
         oh_fini(&h);
     }
     oh_init(&h, "Range", 11, 1); /* the whole int64 line in two steps */
@@ -424,8 +458,7 @@ START_TEST(range_values)
 }
 END_TEST
 
-START_TEST(eye_like)
-{
+START_TEST(eye_like) {
     struct oh h;
     for (int64_t k = -4; k <= 5; k++) {
         oh_init(&h, "EyeLike", 9, 1);
@@ -456,8 +489,7 @@ START_TEST(eye_like)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *s = suite_create("op_shape");
     TCase *t = tcase_create("op_shape");
     tcase_add_test(t, shape_and_size);

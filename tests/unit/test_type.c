@@ -8,16 +8,14 @@ static struct ox_names names;
 static struct ox_dims dims;
 static struct ox_arena arena;
 
-static void setup(void)
-{
+static void setup(void) {
     ck_assert_int_eq(ox_ctx_new(&ctx, NULL), OX_OK);
     ox_names_init(&names, ctx);
     ox_dims_init(&dims, ctx);
     ox_arena_init(&arena, ctx);
 }
 
-static void teardown(void)
-{
+static void teardown(void) {
     ox_arena_fini(&arena);
     ox_dims_fini(&dims);
     ox_names_fini(&names);
@@ -25,8 +23,7 @@ static void teardown(void)
     ox_ctx_free(ctx);
 }
 
-static ox_dim sym(const char *text)
-{
+static ox_dim sym(const char *text) {
     ox_name name;
     ox_dim d;
     ck_assert_int_eq(ox_name_get(&name, &names, text, strlen(text)), OX_OK);
@@ -34,28 +31,24 @@ static ox_dim sym(const char *text)
     return d;
 }
 
-static ox_dim unknown(void)
-{
+static ox_dim unknown(void) {
     ox_dim d;
     ck_assert_int_eq(ox_dim_unknown(&d, &dims), OX_OK);
     return d;
 }
 
-static const struct ox_type *tensor(ox_dtype dtype, int rank, ox_dim a, ox_dim b)
-{
+static const struct ox_type *tensor(ox_dtype dtype, int rank, ox_dim a, ox_dim b) {
     const struct ox_type *t;
     ox_dim d[2] = {a, b};
     ck_assert_int_eq(ox_type_tensor(&t, &arena, dtype, rank, d), OX_OK);
     return t;
 }
 
-static ox_dim num(int64_t k)
-{
+static ox_dim num(int64_t k) {
     return ox_dim_const(k);
 }
 
-static void assert_text(const struct ox_type *t, const char *expected)
-{
+static void assert_text(const struct ox_type *t, const char *expected) {
     char buf[100];
     ck_assert_uint_eq(ox_type_print(buf, sizeof buf, t), strlen(expected));
     ck_assert_str_eq(buf, expected);
@@ -69,10 +62,10 @@ static void assert_text(const struct ox_type *t, const char *expected)
     }
 }
 
-START_TEST(text_is_that_of_the_onnx_text_form)
-{
+START_TEST(text_is_that_of_the_onnx_text_form) {
     const struct ox_type *t = tensor(OX_FLOAT, 2, sym("N"), num(224));
-    struct ox_type seq = {.kind = OX_TYPE_SEQUENCE, .elem = t}, opt = {.kind = OX_TYPE_OPTIONAL, .elem = &seq};
+    struct ox_type seq = {.kind = OX_TYPE_SEQUENCE, .elem = t},
+                   opt = {.kind = OX_TYPE_OPTIONAL, .elem = &seq};
     struct ox_type map = {.kind = OX_TYPE_MAP, .dtype = OX_STRING, .elem = t}, sparse = *t;
     sparse.kind = OX_TYPE_SPARSE;
     assert_text(t, "float[N,224]");
@@ -86,8 +79,7 @@ START_TEST(text_is_that_of_the_onnx_text_form)
 }
 END_TEST
 
-START_TEST(counts)
-{
+START_TEST(counts) {
     ck_assert_int_eq(ox_type_count(tensor(OX_FLOAT, 2, num(3), num(4))), 12);
     ck_assert_int_eq(ox_type_count(tensor(OX_FLOAT, 0, num(3), num(4))), 1);
     ck_assert_int_eq(ox_type_count(tensor(OX_FLOAT, 2, num(INT64_MAX), num(0))), 0);
@@ -107,8 +99,8 @@ START_TEST(counts)
 }
 END_TEST
 
-static const struct ox_type *merge(const struct ox_type *a, const struct ox_type *b, bool expect_conflict)
-{
+static const struct ox_type *merge(const struct ox_type *a, const struct ox_type *b,
+                                   bool expect_conflict) {
     const struct ox_type *t;
     bool conflict = !expect_conflict;
     ck_assert_int_eq(ox_type_merge(&t, &conflict, &arena, a, b), OX_OK);
@@ -117,11 +109,11 @@ static const struct ox_type *merge(const struct ox_type *a, const struct ox_type
     return t;
 }
 
-START_TEST(merging_takes_the_more_precise)
-{
+START_TEST(merging_takes_the_more_precise) {
     ox_dim n = sym("N"), u = unknown();
     const struct ox_type *a = tensor(OX_FLOAT, 2, n, num(4)), *b = tensor(OX_FLOAT, 2, num(7), u);
-    const struct ox_type *open = tensor(OX_UNDEFINED, -1, n, n), *c = tensor(OX_FLOAT, 2, unknown(), unknown());
+    const struct ox_type *open = tensor(OX_UNDEFINED, -1, n, n),
+                         *c = tensor(OX_FLOAT, 2, unknown(), unknown());
     assert_text(merge(a, b, false), "float[7,4]");
     assert_text(merge(b, a, false), "float[7,4]");
     assert_text(merge(c, a, false), "float[N,4]");
@@ -135,7 +127,8 @@ START_TEST(merging_takes_the_more_precise)
     (void)merge(a, tensor(OX_FLOAT, 1, n, num(4)), true);
     (void)merge(a, tensor(OX_FLOAT, 2, n, num(5)), true);
     (void)merge(a, tensor(OX_FLOAT, 2, num(-1), num(4)), true); /* N is never negative */
-    struct ox_type sa = {.kind = OX_TYPE_SEQUENCE, .elem = a}, sb = {.kind = OX_TYPE_SEQUENCE, .elem = b};
+    struct ox_type sa = {.kind = OX_TYPE_SEQUENCE, .elem = a},
+                   sb = {.kind = OX_TYPE_SEQUENCE, .elem = b};
     struct ox_type none = {.kind = OX_TYPE_SEQUENCE};
     assert_text(merge(&sa, &sb, false), "seq(float[7,4])");
     assert_text(merge(&none, &sb, false), "seq(float[7,?0])");
@@ -145,8 +138,7 @@ START_TEST(merging_takes_the_more_precise)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *s = suite_create("type");
     TCase *t = tcase_create("type");
     tcase_add_checked_fixture(t, setup, teardown);
