@@ -15,6 +15,7 @@ enum { SAMPLES_MAX = 8, TOP_UNITS = 24, MOVES_MAX = 400 };
 
 #define NOISE_CAP 4.0   /* of one output, as a part of its signal: beyond it is equally useless */
 #define LEAST_GAIN 0.01 /* of the noise that is left: smaller moves are not worth it */
+#define RUNS_MIN 60.0
 #define FREE_COST 1e-4  /* of all cost: what a move is taken to cost at least */
 #define SPLIT_PART 0.02 /* of all noise: groups below are not split */
 
@@ -44,7 +45,7 @@ struct search {
     double *noise, *signal;    /* by leaf; signal of the sample at hand */
     double *all_signal, *sums; /* by leaf; by segment and leaf */
     ox_tensor **inputs;
-    double spent, total_cost;
+    double spent, budget, total_cost;
 };
 
 /* ---- units -------------------------------------------------------------------------------------
@@ -194,7 +195,7 @@ static ox_status split_round(struct search *s, double all, bool *any) {
         size_t begin = s->segments[worst].begin, end = s->segments[worst].end,
                middle = begin + (end - begin) / 2;
         planned += (double)s->use * (run_cost(s, begin) + run_cost(s, middle));
-        if (planned > s->options->work) return OX_OK;
+        if (planned > s->budget) return OX_OK;
         s->segments[worst] = (struct segment){.begin = begin, .end = middle};
         OX_TRY(add_segment(s, middle, end));
         *any = true;
@@ -205,7 +206,7 @@ static ox_status split_round(struct search *s, double all, bool *any) {
 static ox_status measure_units(struct search *s) {
     double each =
         s->sim->work * (double)s->n_units / 2 + s->sim->work; /* all units on one sample */
-    double fits = floor(s->options->work / each);
+    double fits = floor(s->budget / each);
     s->n_segments = 0;
     if (fits >= 1) {
         s->use = fits < SAMPLES_MAX ? (size_t)fits : SAMPLES_MAX;
@@ -403,6 +404,8 @@ static ox_status search_all(struct search *s, struct ox_qsearch_result *out) {
     s->total_cost = 0;
     for (size_t i = 0; i < plan->n_nodes; i++)
         if (plan->nodes[i].node && plan->nodes[i].on) s->total_cost += plan->nodes[i].cost;
+    /* Enough runs to find something in a large model too, within reason. */
+    s->budget = fmax(s->options->work, fmin(RUNS_MIN * s->sim->work, 4 * s->options->work));
     OX_TRY(measure_units(s));
     OX_TRY(measure_plan(s, &noise));
     out->before_db = -10 * log10(noise);

@@ -4,6 +4,7 @@
  * Calibrate in float, choose ranges and scales, try the plan out in simulation, leave in float what
  * hurts most, correct biases, insert, and measure the result. */
 #include "passes/pass.h"
+#include "passes/quantize/guess_input.h"
 #include "passes/quantize/quant_bias.h"
 #include "passes/quantize/quant_insert.h"
 #include "passes/quantize/quant_measure.h"
@@ -15,6 +16,8 @@
 
 enum { PAIRS, WEIGHTS, BIASES, CLAMPS, FLOAT_NODES };
 enum { SYNTHETIC_SAMPLES = 16, OPSET_MIN = 13 };
+#define TAIL_SHARE 0.05
+#define HEAD_SHARE 0.15
 
 static const char *const calibrators[] = {"minmax", "percentile", "entropy", "mse", "auto", NULL};
 
@@ -172,8 +175,14 @@ static ox_status open_mapped(struct ox_dataset *out, const struct ox_pass_run *r
 static ox_status open_data(struct quantizer *z) {
     if (z->run->options->calibration)
         return open_mapped(&z->data, z->run, z->run->options->calibration);
+    double amplitude;
     z->synthetic = true;
-    return ox_synthetic_open(&z->data, z->run->model, z->run->options->seed, SYNTHETIC_SAMPLES);
+    OX_TRY(ox_guess_amplitude(&amplitude, &z->sim, z->run->options->seed));
+    if (z->run->options->explain)
+        ox_report(z->run->ctx, OX_NOTE, "synthetic-input", NULL,
+                  "inputs are made up with amplitude %g", amplitude);
+    return ox_synthetic_open(&z->data, z->run->model, z->run->options->seed, SYNTHETIC_SAMPLES,
+                             amplitude);
 }
 
 static void say_counts(struct quantizer *z, const struct ox_qinsert_counts *c) {
@@ -186,13 +195,41 @@ static void say_counts(struct quantizer *z, const struct ox_qinsert_counts *c) {
     counts[CLAMPS] += c->clamps;
 }
 
+static double cost_of_all(const struct ox_qplan *plan) {
+    double all = 0;
+    for (size_t i = 0; i < plan->n_nodes; i++)
+        all += plan->nodes[i].macs;
+    return all;
+}
+
+/* Last convolutions give float, as the graph's outputs are, where that is cheap. Without data,
+ * first ones read it: the range of the input is not known well. */
+static void float_ends(struct quantizer *z) {
+    struct ox_qplan *plan = z->plan;
+    double all = cost_of_all(plan), tails = 0;
+    for (size_t i = 0; i < plan->n_nodes; i++)
+        if (plan->nodes[i].tail && plan->nodes[i].role == OX_QROLE_WEIGHT)
+            tails += plan->nodes[i].macs;
+    for (size_t i = 0; i < plan->n_nodes; i++) {
+        struct ox_qnode *q = &plan->nodes[i];
+        if (!q->node || q->role != OX_QROLE_WEIGHT) continue;
+        if (q->tail && tails <= TAIL_SHARE * all) q->keep_float_out = true;
+        if (z->synthetic && q->data->is_input && q->macs <= HEAD_SHARE * all) {
+            q->wanted = false;
+            q->reason = "it reads an input whose range is not known";
+        }
+    }
+}
+
 static ox_status quantize(struct quantizer *z) {
     struct ox_qinsert_counts counts = {0};
     if (z->bias_correction) OX_TRY(ox_qbias_prepare(z->run->model));
     OX_TRY(ox_qplan_new(&z->plan, z->run->model, &z->options));
     OX_TRY(ox_qsim_init(&z->sim, z->plan));
+    OX_TRY(open_data(z));
     OX_TRY(ox_qstats_collect(&z->sim, &z->data, &z->samples));
     ox_qstats_costs(z->plan);
+    float_ends(z);
     ox_qplan_settle(z->plan);
     ox_qplan_group(z->plan);
     OX_TRY(ox_qstats_params(z->plan));
@@ -238,11 +275,10 @@ ox_status ox_pass_quantize(struct ox_pass_run *run) {
         return nothing(
             run, OX_WARNING, "opset-too-old",
             "scales per channel begin with opset 13; the pass 'upgrade' brings a model there");
-    OX_TRY(open_data(&z));
     ox_status s = quantize(&z);
     ox_qmeasure_fini(&z.measure);
     ox_qsim_fini(&z.sim);
     ox_qplan_free(z.plan);
-    z.data.free(z.data.self);
+    if (z.data.free) z.data.free(z.data.self);
     return s;
 }

@@ -1,0 +1,66 @@
+/* passes/quantize/guess_input.c - see guess_input.h. */
+#include "passes/quantize/guess_input.h"
+
+#include "passes/quantize/synthetic.h"
+#include <math.h>
+
+struct ratios {
+    const struct ox_qplan *plan;
+    double ratio; /* of what the first weighted node adds to its biases, to the biases: standard
+                     deviations; 0: not seen yet */
+};
+
+static ox_status observe(void *user, const struct ox_value *v, const ox_tensor *t) {
+    struct ratios *f = user;
+    const struct ox_qnode *q = ox_qnode_of(f->plan, v->def);
+    const ox_tensor *b =
+        q && q->role == OX_QROLE_WEIGHT ? ox_value_const(ox_node_in(q->node, 2)) : NULL;
+    if (f->ratio > 0 || !b || b->dtype != OX_FLOAT || t->dtype != OX_FLOAT || t->rank < 3 ||
+        t->dims[0] < 1 || b->count != (size_t)t->dims[1])
+        return OX_OK;
+    size_t n = t->count / b->count / (size_t)t->dims[0];
+    const float *x = t->data, *bias = b->data;
+    double variance = 0, biases = 0;
+    for (size_t c = 0; c < b->count && n; c++, x += n) {
+        double sum = 0, squares = 0;
+        for (size_t i = 0; i < n; i++) {
+            sum += x[i];
+            squares += (double)x[i] * x[i];
+        }
+        variance += squares / (double)n - sum / (double)n * (sum / (double)n);
+        biases += (double)bias[c] * bias[c];
+    }
+    if (!(variance > 0 && biases > 0) || n < 2) return OX_OK;
+    f->ratio = sqrt(variance / biases);
+    return OX_OK;
+}
+
+/* The ratio at one amplitude; 0 where nothing is known. */
+static ox_status first_ratio(double *out, struct ox_qsim *sim, uint64_t seed, double amplitude) {
+    struct ox_dataset data;
+    struct ratios f = {.plan = sim->plan};
+    ox_tensor **inputs;
+    size_t n = sim->plan->graph->n_inputs;
+    *out = 0;
+    OX_TRY(ox_synthetic_open(&data, sim->plan->model, seed, 1, amplitude));
+    ox_status s = ox_alloc(sim->plan->ctx, &inputs, n, sizeof(ox_tensor *));
+    if (s == OX_OK) {
+        s = data.sample(data.self, 0, inputs, NULL);
+        if (s == OX_OK)
+            s = ox_qsim_float(sim, (const ox_tensor *const *)inputs, false, observe, &f);
+        for (size_t i = 0; i < n; i++)
+            ox_tensor_unref(inputs[i]);
+        ox_free(sim->plan->ctx, inputs);
+    }
+    data.free(data.self);
+    *out = f.ratio;
+    return s;
+}
+
+ox_status ox_guess_amplitude(double *out, struct ox_qsim *sim, uint64_t seed) {
+    double ratio;
+    OX_TRY(first_ratio(&ratio, sim, seed, 1));
+    /* It grows with the amplitude: what is below 1/8 at 1 is nearer to 1 at 64. */
+    *out = ratio > 0 && ratio < 0.125 ? 64 : 1;
+    return OX_OK;
+}
