@@ -49,7 +49,7 @@ void ox_node_place(struct ox_place *place, const struct ox_node *node)
 ox_status ox_node_call(struct ox_call *call, struct ox_call_scratch *scratch, const struct ox_node *node)
 {
     size_t need = node->n_in > node->n_out ? node->n_in : node->n_out;
-    if (need > scratch->cap) {
+    if (need > scratch->cap || !scratch->flags) {
         size_t cap = need < 16 ? 16 : need * 2;
         ox_call_scratch_fini(scratch);
         OX_TRY(ox_alloc(scratch->ctx, &scratch->consts, cap, sizeof(ox_tensor *)));

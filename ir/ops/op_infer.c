@@ -3,9 +3,26 @@
 #include "ir/ops/op_priv.h"
 #include <stdio.h>
 
+/* Numbers that no tensor can have for dims are a contradiction like any other. */
+static ox_status check_size(const struct ox_infer *io, ox_dtype dtype, int rank, const ox_dim *dims)
+{
+    int64_t numbers[OX_MAX_RANK];
+    if (rank > OX_MAX_RANK) return OX_OK;
+    for (int i = 0; i < rank; i++) {
+        if (!ox_dim_is_const(dims[i])) return OX_OK;
+        numbers[i] = dims[i].k;
+    }
+    if (rank <= 0 || !ox_shape_size(NULL, NULL, dtype ? dtype : OX_UINT8, rank, numbers))
+        return OX_OK;
+    return ox_fail(io->arena->ctx, OX_INVALID, "shape-mismatch", NULL,
+                   "the output %s has more elements than memory can hold",
+                   ox_sym_dims_text(rank, dims).text);
+}
+
 ox_status ox_infer_tensor(struct ox_infer *io, size_t i, ox_dtype dtype, int rank,
                           const ox_dim *dims)
 {
+    OX_TRY(check_size(io, dtype, rank, dims));
     return ox_type_tensor(&io->out[i], io->arena, dtype, rank, dims);
 }
 
