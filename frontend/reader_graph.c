@@ -206,7 +206,8 @@ static ox_status read_output(struct ox_graph *graph, struct ox_reader *r,
     OX_TRY(ox_read_resolve(&value, r, p->name, "graph output"));
     OX_TRY(ox_read_type(&type, r, p->type));
     OX_TRY(ox_graph_add_output(graph, value, name, type));
-    if (value->graph == graph && value->type->kind == OX_TYPE_UNKNOWN) value->type = type;
+    if (value->def && value->graph == graph && value->type->kind == OX_TYPE_UNKNOWN)
+        value->type = type;
     struct ox_output *output = &graph->outputs[graph->ret->n_in - 1];
     OX_TRY(ox_read_name(&output->doc, r, p->doc_string));
     OX_TRY(ox_read_pairs(&output->meta, r, p->n_metadata_props, p->metadata_props));

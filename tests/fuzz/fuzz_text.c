@@ -1,44 +1,25 @@
-/* tests/fuzz/fuzz_text.c - any bytes as the text form. What parses must print, the print must parse to the same print, and
- * a model that verifies must be written to ONNX, be read, and be written again to the same bytes. */
-#include "backend/onnx/encode.h"
+/* tests/fuzz/fuzz_text.c - any bytes as the text form. What parses must print, the print must parse
+ * to the same print, and a model that verifies must be written to ONNX, be read, and be written
+ * again to the same bytes. */
 #include "ir/text/text.h"
+#include "tests/fuzz/fuzz_write.h"
 #include <onnxopt/load.h>
 #include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void require(bool holds)
-{
+static void require(bool holds) {
     if (!holds) abort();
 }
 
-/* NULL: names clash, which only a text that was never a model can bring about. */
-static unsigned char *write_model(size_t *size, const struct ox_model *m)
-{
-    struct ox_naming naming;
-    struct ox_wire_out out;
-    unsigned char *bytes = NULL;
-    if (ox_naming_init(&naming, m) != OX_OK) return NULL;
-    ox_wire_out_init(&out, m->ctx);
-    if (ox_encode_model(&out, m, &naming, NULL) == OX_OK && (bytes = malloc((size_t)out.size + 1))) {
-        *size = 0;
-        for (size_t i = out.n_pieces; i-- > 0; *size += out.pieces[i].size)
-            memcpy(bytes + *size, out.pieces[i].data, out.pieces[i].size);
-    }
-    ox_wire_out_fini(&out);
-    ox_naming_fini(&naming);
-    return bytes;
-}
-
-static void check_writing(ox_ctx *ctx, struct ox_model *m)
-{
+static void check_writing(ox_ctx *ctx, struct ox_model *m) {
     size_t size = 0, size_again = 0;
     ox_model *back = NULL;
     struct ox_load_options o = {.size = sizeof o, .no_check = true};
-    unsigned char *once = write_model(&size, m);
+    unsigned char *once = fuzz_write_model(&size, m);
     if (once && ox_model_load_memory(&back, ctx, once, size, "written", NULL, &o) == OX_OK) {
-        unsigned char *twice = write_model(&size_again, back);
+        unsigned char *twice = fuzz_write_model(&size_again, back);
         require(twice && size == size_again && memcmp(once, twice, size) == 0);
         free(twice);
         ox_model_free(back);
@@ -46,8 +27,7 @@ static void check_writing(ox_ctx *ctx, struct ox_model *m)
     free(once);
 }
 
-static void check_printing(ox_ctx *ctx, const struct ox_model *m)
-{
+static void check_printing(ox_ctx *ctx, const struct ox_model *m) {
     char *text, *again;
     size_t len, len_again;
     struct ox_model *back = NULL;
@@ -62,11 +42,11 @@ static void check_printing(ox_ctx *ctx, const struct ox_model *m)
     ox_free(ctx, text);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     ox_ctx *ctx;
     struct ox_model *m = NULL;
-    struct ox_ctx_options o = {.size = sizeof o, .threads = 1, .limits.max_memory = (size_t)256 << 20};
+    struct ox_ctx_options o = {
+        .size = sizeof o, .threads = 1, .limits.max_memory = (size_t)256 << 20};
     if (ox_ctx_new(&ctx, &o) != OX_OK) return 0;
     if (ox_text_parse(&m, ctx, (const char *)data, size, "fuzz") == OX_OK) {
         check_printing(ctx, m);
@@ -74,7 +54,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ox_model_free(m);
         m = NULL;
     }
-    if (ox_text_parse_body(&m, ctx, (const char *)data, size, 17, "fuzz") == OX_OK) ox_model_free(m);
+    if (ox_text_parse_body(&m, ctx, (const char *)data, size, 17, "fuzz") == OX_OK)
+        ox_model_free(m);
     require(ox_ctx_memory(ctx) == 0);
     ox_ctx_free(ctx);
     return 0;
