@@ -4,6 +4,23 @@
 
 #include "ir/ops/op_conv.h"
 
+/* QLinear forms of float operators (com.microsoft). */
+struct ox_qlinear_params {
+    char unused; /* decode only checks */
+};
+struct ox_qlinear_kind {
+    const char *op; /* the float operator */
+    size_t n_data;  /* its inputs */
+};
+enum {
+    OX_QLINEAR_ADD,
+    OX_QLINEAR_LEAKY_RELU,
+    OX_QLINEAR_MUL,
+    OX_QLINEAR_SIGMOID,
+    OX_QLINEAR_COUNT
+};
+extern const struct ox_qlinear_kind ox_qlinear_kinds[OX_QLINEAR_COUNT];
+
 struct ox_integer_conv_params {
     struct ox_conv_params conv;
 };
