@@ -46,6 +46,16 @@ static size_t min_size(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
+/* The compiler turns a stride that it knows into shuffles. */
+static void take_every(float *to, const float *from, size_t n, size_t stride) {
+    if (stride == 2)
+        for (size_t i = 0; i < n; i++)
+            to[i] = from[2 * i];
+    else
+        for (size_t i = 0; i < n; i++)
+            to[i] = from[stride * i];
+}
+
 /* Fills the padded plane: zeros where there is no data. */
 static void fill(const struct job *j, float *plane, const float *x) {
     const struct ox_depthwise *d = j->d;
@@ -63,9 +73,9 @@ static void fill(const struct job *j, float *plane, const float *x) {
             /* column i of the phase is input column i * stride + p - pad */
             size_t i = d->pad_w > p ? (d->pad_w - p + d->stride_w - 1) / d->stride_w : 0;
             size_t c = i * d->stride_w + p - d->pad_w;
-            float *phase = to + p * j->phase_w;
-            for (; c < d->in_w && i < j->phase_w; c += d->stride_w)
-                phase[i++] = from[c];
+            if (i >= j->phase_w || c >= d->in_w) continue;
+            size_t n = (d->in_w - c + d->stride_w - 1) / d->stride_w;
+            take_every(to + p * j->phase_w + i, from + c, min_size(n, j->phase_w - i), d->stride_w);
         }
     }
 }
