@@ -24,6 +24,7 @@
 #include "ir/ops/op_select.h"
 #include "ir/ops/op_sequence.h"
 #include "ir/ops/op_shape.h"
+#include "ir/ops/op_signal.h"
 #include "ir/ops/op_softmax.h"
 
 /* Of operators that have no parameters. */
