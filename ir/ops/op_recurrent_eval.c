@@ -230,8 +230,9 @@ static ox_status recurrent(const struct ox_call *call, const void *params, const
     const ox_tensor *bias = input(call, in, 3);
     bool huge = ox_mul_size(&entries, dirs, r.batch);
     huge |= ox_mul_size(&room, entries, 2 * r.hidden + 2 * all);
-    huge |= ox_add_size(&total, room, in[1]->count) | ox_add_size(&total, total, in[2]->count) |
-            ox_add_size(&total, total, dirs * 2 * all);
+    huge |= ox_add_size(&total, room, in[1]->count);
+    huge |= ox_add_size(&total, total, in[2]->count);
+    huge |= ox_add_size(&total, total, dirs * 2 * all);
     if (huge) return ox_bad_shape(call, "the state is too large");
     OX_TRY(ox_alloc(call->ctx, &r.w, total, sizeof *r.w));
     r.r = r.w + in[1]->count;

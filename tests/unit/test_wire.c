@@ -147,8 +147,8 @@ START_TEST(numbers_must_fit) {
 END_TEST
 
 START_TEST(lengths_must_fit) {
-    static const char *const ends[] = {"\x3a\x05"
-                                       "ab",
+    static const char *const ends[] = {("\x3a\x05"
+                                        "ab"),
                                        "\x3a\xff\xff\xff\xff\x07",
                                        "\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"};
     static const size_t sizes[] = {4, 6, 11};
