@@ -81,7 +81,8 @@ static ox_status set_default(struct ox_reader *r, struct ox_value *input, ox_ten
     if (conflict)
         return ox_reader_bad(r, "shape-mismatch",
                              "input '%s' and its initializer have different shapes", name);
-    if (r->model->ir_version < 4 || type->kind == OX_TYPE_UNKNOWN) input->type = actual;
+    if (r->model->ir_version < 4 || type->kind == OX_TYPE_UNKNOWN || !type->dtype)
+        input->type = actual;
     input->init = ox_tensor_ref(tensor);
     return OX_OK;
 }
