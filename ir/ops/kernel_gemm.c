@@ -36,7 +36,7 @@ struct gemm_kernels {
 #endif
 
 enum {
-    BLOCK_K = 256,         /* a strip of B: 256 * 32 floats, 32 KiB */
+    BLOCK_K = 128,         /* a strip of B: 128 * 32 floats, 16 KiB */
     BLOCK_N = 512,         /* columns of an item */
     BLOCK_M = 448,         /* rows that pass by one strip of B */
     DIRECT_A_STRIPS = 8,   /* so few strips of columns do not pay for packing A */
