@@ -25,7 +25,7 @@ struct quantizer {
     struct ox_pass_run *run;
     struct ox_qoptions options;
     struct ox_qsearch_options search;
-    bool synthetic, bias_correction;
+    bool synthetic, bias_correction, no_samples;
     struct ox_dataset data;
     struct ox_qplan *plan;
     struct ox_qsim sim;
@@ -195,6 +195,25 @@ static void say_counts(struct quantizer *z, const struct ox_qinsert_counts *c) {
     counts[CLAMPS] += c->clamps;
 }
 
+/* Nothing to do: the report says so and the model stays as it is. */
+static ox_status nothing(struct ox_pass_run *run, enum ox_severity severity, const char *id,
+                         const char *why) {
+    ox_report(run->ctx, severity, id, NULL, "not quantized: %s", why);
+    struct ox_quant_summary summary = {.ran = true, .calibrator = "none", .output_sqnr_db = NAN};
+    return ox_outcome_set_quant_summary(run->outcome, &summary);
+}
+
+/* Made-up samples may not fit what a model computes with them; that is no fault of the model. */
+static ox_status calibrate(struct quantizer *z, bool *no_samples) {
+    bool quiet = !z->run->options->calibration;
+    if (quiet) ox_mute(z->run->ctx, true);
+    ox_status s = open_data(z);
+    if (s == OX_OK) s = ox_qstats_collect(&z->sim, &z->data, &z->samples);
+    if (quiet) ox_mute(z->run->ctx, false);
+    *no_samples = quiet && (s == OX_INVALID || s == OX_UNSUPPORTED);
+    return *no_samples ? OX_OK : s;
+}
+
 static double cost_of_all(const struct ox_qplan *plan) {
     double all = 0;
     for (size_t i = 0; i < plan->n_nodes; i++)
@@ -226,8 +245,12 @@ static ox_status quantize(struct quantizer *z) {
     if (z->bias_correction) OX_TRY(ox_qbias_prepare(z->run->model));
     OX_TRY(ox_qplan_new(&z->plan, z->run->model, &z->options));
     OX_TRY(ox_qsim_init(&z->sim, z->plan));
-    OX_TRY(open_data(z));
-    OX_TRY(ox_qstats_collect(&z->sim, &z->data, &z->samples));
+    OX_TRY(calibrate(z, &z->no_samples));
+    if (z->no_samples) {
+        ox_qbias_tidy(z->run->model);
+        return nothing(z->run, OX_WARNING, "no-synthetic-input",
+                       "no samples can be made up that its inputs accept; give calibration data");
+    }
     ox_qstats_costs(z->plan);
     float_ends(z);
     ox_qplan_settle(z->plan);
@@ -248,14 +271,6 @@ static ox_status quantize(struct quantizer *z) {
     OX_TRY(ox_qmeasure_quantized(&z->measure));
     say_counts(z, &counts);
     return report(z);
-}
-
-/* Nothing to do: the report says so and the model stays as it is. */
-static ox_status nothing(struct ox_pass_run *run, enum ox_severity severity, const char *id,
-                         const char *why) {
-    ox_report(run->ctx, severity, id, NULL, "not quantized: %s", why);
-    struct ox_quant_summary summary = {.ran = true, .calibrator = "none", .output_sqnr_db = NAN};
-    return ox_outcome_set_quant_summary(run->outcome, &summary);
 }
 
 static bool has_pairs(const struct ox_graph *g) {
