@@ -239,6 +239,14 @@ static ox_status name_inputs(struct ox_pass_run *run)
     return OX_OK;
 }
 
+/* Passes remove it, so it is noted before the first one. */
+static bool has_batch_normalization(const ox_model *model)
+{
+    for (const struct ox_node *n = ox_graph_begin(model->graph); n; n = ox_node_next(n))
+        if (ox_node_is(n, "BatchNormalization")) return true;
+    return false;
+}
+
 ox_status ox_optimize(ox_model *model, const struct ox_optimize_options *options, ox_outcome **out)
 {
     struct ox_optimize_options o = {0};
@@ -253,7 +261,7 @@ ox_status ox_optimize(ox_model *model, const struct ox_optimize_options *options
     ox_status s = parse(&p, o.pipeline);
     if (s == OX_OK) s = ox_outcome_new(&outcome, model->ctx);
     struct ox_pass_run run = {.model = model, .ctx = model->ctx, .options = &o, .outcome = outcome, .rewrites_left = &left,
-                              .growth_left = &growth};
+                              .growth_left = &growth, .normalized = has_batch_normalization(model)};
     if (s == OX_OK) s = name_inputs(&run);
     if (s == OX_OK) s = run_steps(&p, &run, outcome);
     ox_free(model->ctx, (void *)(uintptr_t)run.input_names);

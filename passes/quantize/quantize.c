@@ -15,6 +15,7 @@
 #include <math.h>
 
 enum { PAIRS, WEIGHTS, BIASES, CLAMPS, FLOAT_NODES };
+enum { AUTO, NO, YES };
 enum { SYNTHETIC_SAMPLES = 16, OPSET_MIN = 13 };
 #define TAIL_SHARE 0.05
 #define HEAD_SHARE 0.15
@@ -26,6 +27,7 @@ struct quantizer {
     struct ox_qoptions options;
     struct ox_qsearch_options search;
     bool synthetic, bias_correction, no_samples;
+    int weights_only; /* AUTO, NO, YES */
     struct ox_dataset data;
     struct ox_qplan *plan;
     struct ox_qsim sim;
@@ -34,7 +36,8 @@ struct quantizer {
 };
 
 static ox_status read_options(struct quantizer *z) {
-    static const char *const modes[] = {"int8", NULL}, *const types[] = {"uint8", "int8", NULL};
+    static const char *const modes[] = {"int8", NULL}, *const types[] = {"uint8", "int8", NULL},
+                            *const answers[] = {"auto", "no", "yes", NULL};
     int choice;
     int64_t number;
     OX_TRY(ox_pass_arg_choice(&choice, z->run, "mode", modes, 0));
@@ -52,6 +55,7 @@ static ox_status read_options(struct quantizer *z) {
     z->options.products = number;
     OX_TRY(ox_pass_arg_int(&number, z->run, "bias_correction", 1, 0, 1));
     z->bias_correction = number;
+    OX_TRY(ox_pass_arg_choice(&z->weights_only, z->run, "weights_only", answers, AUTO));
     z->search.explain = z->run->options->explain;
     OX_TRY(ox_pass_arg_float(&z->search.target_db, z->run, "target_db", 30));
     OX_TRY(ox_pass_arg_float(&z->search.float_share, z->run, "float_share", 0.15));
@@ -112,6 +116,7 @@ static ox_status report(struct quantizer *z) {
             summary.ops_quantized++;
         else
             summary.ops_float++;
+        if (q->weight_only) summary.ops_weight_only++;
     }
     OX_TRY(report_values(z));
     OX_TRY(report_float(z));
@@ -240,6 +245,45 @@ static void float_ends(struct quantizer *z) {
     }
 }
 
+/* Without data, and without BatchNormalization, which ties activations to a known scale, nothing tells whether an input is 0..1 or
+ * 0..255, and ranges that are wrong by such a factor make the model useless: then only weights are quantized. */
+static bool only_weights(const struct quantizer *z) {
+    if (z->weights_only != AUTO) return z->weights_only == YES;
+    return z->synthetic && !z->run->normalized;
+}
+
+static void leave_activations(struct quantizer *z) {
+    struct ox_qplan *plan = z->plan;
+    for (size_t i = 0; i < plan->n_nodes; i++) {
+        struct ox_qnode *q = &plan->nodes[i];
+        if (q->node && q->wanted)
+            q->reason = z->weights_only == YES ? "only weights were to be quantized"
+                                               : "no data was given, and nothing in the model tells the scale of its inputs";
+        q->wanted = false;
+    }
+    ox_qplan_settle(plan);
+    for (size_t i = 0; i < plan->n_nodes; i++) {
+        struct ox_qnode *q = &plan->nodes[i];
+        q->weight_only = q->node && q->role == OX_QROLE_WEIGHT && q->weight.scale;
+    }
+}
+
+/* Ranges, what to leave in float because it hurts, and biases that fit. */
+static ox_status choose(struct quantizer *z) {
+    struct ox_qsearch_result found;
+    if (only_weights(z)) {
+        leave_activations(z);
+        return OX_OK;
+    }
+    OX_TRY(ox_qplan_fit_biases(z->plan));
+    OX_TRY(ox_qsearch(&found, &z->sim, &z->data, z->samples, &z->search));
+    if (z->run->options->explain)
+        ox_report(z->run->ctx, OX_NOTE, "quantize-search", NULL,
+                  "outputs keep %.1f dB, %.1f dB with %zu nodes in float, %.1f %% of the cost",
+                  found.before_db, found.after_db, found.floated, 100 * found.float_share);
+    return OX_OK;
+}
+
 static ox_status quantize(struct quantizer *z) {
     struct ox_qinsert_counts counts = {0};
     if (z->bias_correction) OX_TRY(ox_qbias_prepare(z->run->model));
@@ -258,13 +302,7 @@ static ox_status quantize(struct quantizer *z) {
     OX_TRY(ox_qstats_params(z->plan));
     OX_TRY(ox_qstats_weights(z->plan, true));
     if (z->bias_correction) OX_TRY(ox_qbias_correct(z->plan));
-    OX_TRY(ox_qplan_fit_biases(z->plan));
-    struct ox_qsearch_result found;
-    OX_TRY(ox_qsearch(&found, &z->sim, &z->data, z->samples, &z->search));
-    if (z->run->options->explain)
-        ox_report(z->run->ctx, OX_NOTE, "quantize-search", NULL,
-                  "outputs keep %.1f dB, %.1f dB with %zu nodes in float, %.1f %% of the cost",
-                  found.before_db, found.after_db, found.floated, 100 * found.float_share);
+    OX_TRY(choose(z));
     OX_TRY(ox_qmeasure_float(&z->measure, &z->sim, &z->data, z->samples));
     OX_TRY(ox_qplan_insert(z->plan, &counts));
     ox_qbias_tidy(z->run->model);

@@ -87,9 +87,10 @@ static void print_quant(struct cli *cli, const struct report *r)
     if (!s.ran) return;
     fprintf(f, "\n  int8: %zu of %zu operators quantized, ranges by %s over %zu %s samples\n", s.ops_quantized, s.ops_quantized + s.ops_float,
             s.calibrator, s.samples, s.synthetic ? "synthetic" : "calibration");
+    if (s.ops_weight_only) fprintf(f, "  %zu operators compute in float on int8 weights\n", s.ops_weight_only);
     if (s.synthetic)
-        fputs("  no calibration data was given: ranges come from BatchNormalization statistics and seeded synthetic inputs;\n"
-              "  give --calib for a better model\n", f);
+        fputs("  no calibration data was given: ranges come from seeded synthetic inputs, and where nothing in the model tells the scale\n"
+              "  of its inputs only weights are quantized; give --calib for a faster and better model\n", f);
     if (!isnan(s.output_sqnr_db)) fprintf(f, "  outputs keep %.1f dB of signal to quantization noise on these samples\n", s.output_sqnr_db);
     struct ox_quant_report *list = measured(r->outcome, &n), q;
     if (n) fprintf(f, "\n  worst tensors                             SQNR dB  scale        zero  made by\n");
@@ -145,8 +146,8 @@ static json_t *quant_json(const ox_outcome *outcome)
                                                  real_or_null((double)q.scale), "zero_point", (int)q.zero_point, "min",
                                                  real_or_null((double)q.range_min), "max", real_or_null((double)q.range_max), "sqnr_db",
                                                  real_or_null(q.sqnr_db)));
-    return json_pack("{s:I, s:b, s:s, s:I, s:I, s:o, s:o}", "samples", (json_int_t)s.samples, "synthetic", s.synthetic, "calibrator", s.calibrator,
-                     "ops_quantized", (json_int_t)s.ops_quantized, "ops_float", (json_int_t)s.ops_float, "output_sqnr_db",
+    return json_pack("{s:I, s:b, s:s, s:I, s:I, s:I, s:o, s:o}", "samples", (json_int_t)s.samples, "synthetic", s.synthetic, "calibrator", s.calibrator,
+                     "ops_quantized", (json_int_t)s.ops_quantized, "ops_float", (json_int_t)s.ops_float, "ops_weight_only", (json_int_t)s.ops_weight_only, "output_sqnr_db",
                      real_or_null(s.output_sqnr_db), "tensors", tensors);
 }
 

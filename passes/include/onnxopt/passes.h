@@ -65,6 +65,7 @@ struct ox_quant_summary {
     bool synthetic;         /* they were made up: no calibration data was given */
     const char *calibrator; /* "mse", "minmax", ... */
     size_t ops_quantized, ops_float; /* of those that could be */
+    size_t ops_weight_only;          /* of ops_float: computed in float, on weights stored as int8 */
     double output_sqnr_db;  /* worst graph output; NaN where not measured */
 };
 void ox_outcome_quant_summary(struct ox_quant_summary *out, const ox_outcome *outcome);
