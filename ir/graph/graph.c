@@ -326,6 +326,7 @@ ox_status ox_graph_new(struct ox_graph **out, struct ox_model *model, struct ox_
     OX_TRY(ox_arena_alloc(&model->arena, &g, 1, sizeof *g));
     g->model = model;
     g->owner = owner;
+    if (owner) model->n_subgraphs++;
     g->depth = depth;
     OX_TRY(node_alloc(&g->ret, g, 0, 0));
     g->first = g->ret;

@@ -145,6 +145,7 @@ struct ox_model {
     size_t n_functions;
     struct ox_str training;     /* raw wire bytes of training_info entries */
     struct ox_str unknown;
+    size_t n_subgraphs;         /* ever made: where there are none, nobody needs to look for them */
     uint32_t n_nodes, n_values; /* ids handed out */
     struct ox_node **nodes;     /* by id; removed ones stay, empty and unlinked */
     struct ox_value **values;   /* by id */

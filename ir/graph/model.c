@@ -164,6 +164,7 @@ static ox_status walk_all(struct walk *w, ox_status (*fn)(void *arg, struct ox_g
             return ox_fail(w->ctx, OX_INVALID, "too-deep", NULL, "subgraphs are nested deeper than %d (limit max_subgraph_depth)",
                            ox_ctx_limits(w->ctx)->max_subgraph_depth);
         OX_TRY(fn(arg, g));
+        if (g->model->n_subgraphs == 0) continue;
         for (struct ox_node *n = ox_graph_begin(g); n; n = ox_node_next(n))
             if (n->n_attrs) OX_TRY(ox_node_each_graph(n, enqueue, w));
     }

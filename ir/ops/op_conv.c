@@ -144,8 +144,10 @@ ox_status ox_infer_conv(const struct ox_call *call, const void *params, struct o
 
     ox_dim out[OX_WINDOW_MAX + 2];
     bool has_x = ox_in_rank(io, 0) >= 0, has_w = ox_in_rank(io, 1) >= 0;
+    bool has_m = has_w || (call->n_in > 2 && ox_in_rank(io, 2) == 1), spatial = has_x && w.has_kernel;
+    /* Unknowns are made for what stays unknown only: each one is kept as long as the model. */
     for (int i = 0; i < w.rank + 2; i++)
-        OX_TRY(ox_dim_unknown(&out[i], io->dims));
+        if (!(i == 0 ? has_x : i == 1 ? has_m : spatial)) OX_TRY(ox_dim_unknown(&out[i], io->dims));
     if (has_w) {
         ox_dim m = type_dim(io->in[1], 0), c = type_dim(io->in[1], 1);
         out[1] = m;
@@ -157,12 +159,12 @@ ox_status ox_infer_conv(const struct ox_call *call, const void *params, struct o
             OX_TRY(check_channels(call, ox_dim_is_const(x_c) ? x_c.k : -1, c.k, p->group));
         }
         OX_TRY(check_bias(call, io, m));
-    } else if (call->n_in > 2 && ox_in_rank(io, 2) == 1) {
+    } else if (has_m) {
         out[1] = type_dim(io->in[2], 0);
     }
     if (has_x) {
         out[0] = type_dim(io->in[0], 0);
-        if (w.has_kernel) OX_TRY(ox_window_infer(&w, call, io, io->in[0]->dims + 2, out + 2));
+        if (spatial) OX_TRY(ox_window_infer(&w, call, io, io->in[0]->dims + 2, out + 2));
     }
     return ox_window_output(call, io, dtype, w.rank + 2, out);
 }
