@@ -146,11 +146,26 @@ ox_status ox_tensor_copy(ox_tensor **out, ox_ctx *ctx, ox_dtype dtype, int rank,
     return OX_OK;
 }
 
+/* Lists in lists are as deep as types have use for: what counts them down is recursive. */
+enum { LIST_DEPTH_MAX = 8 };
+
+static bool deeper_than(int limit, const ox_tensor *t)
+{
+    if (!t || !is_list(t->dtype)) return false;
+    if (limit == 0) return true;
+    for (size_t i = 0; i < t->count; i++)
+        if (deeper_than(limit - 1, ((ox_tensor *const *)t->data)[i])) return true;
+    return false;
+}
+
 ox_status ox_tensor_list(ox_tensor **out, ox_ctx *ctx, ox_dtype kind, size_t count, ox_tensor *const *items)
 {
     void *data;
     if (!is_list(kind) || (kind == OX_OPTIONAL && count > 1) || (kind == OX_MAP && count != 2))
         return ox_fail(ctx, OX_INVALID, "wrong-type", NULL, "%s of %zu items", ox_dtype_name(kind), count);
+    for (size_t i = 0; i < count; i++)
+        if (deeper_than(LIST_DEPTH_MAX - 1, items[i]))
+            return ox_fail(ctx, OX_INVALID, "limit-exceeded", NULL, "lists in lists, more than %d deep", LIST_DEPTH_MAX);
     OX_TRY(ox_tensor_new(out, &data, ctx, kind, 1, (int64_t[]){(int64_t)count}));
     for (size_t i = 0; i < count; i++) ((ox_tensor **)data)[i] = ox_tensor_ref(items[i]);
     return OX_OK;

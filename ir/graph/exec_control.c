@@ -97,7 +97,8 @@ static ox_status empty_stack(ox_tensor **out, struct loop *l, const struct ox_va
     const struct ox_type *t = body_out->type;
     int rank = t->kind == OX_TYPE_TENSOR && t->rank >= 0 && t->rank < OX_MAX_RANK ? t->rank : 0;
     ox_dtype dtype = t->kind == OX_TYPE_TENSOR && t->dtype != OX_UNDEFINED ? t->dtype : OX_FLOAT;
-    for (int i = 0, n = 0; i <= rank; i++) {
+    if (axis < 0) axis += rank + 1;
+    for (int i = 0, n = 0; i <= rank && n < rank; i++) {
         if (i == axis) continue;
         dims[i] = ox_dim_is_const(t->dims[n]) ? t->dims[n].k : 0;
         n++;

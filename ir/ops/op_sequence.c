@@ -225,7 +225,7 @@ ox_status ox_infer_split_to_sequence(const struct ox_call *call, const void *par
     }
     /* Parts of one size that divides the axis: each is known. */
     if (given && sizes && sizes->count > 0 && ox_dim_is_const(sizes->elems[0])) {
-        bool same = sizes->rank == 1 || (ox_dim_is_const(t->dims[axis]) && sizes->elems[0].k > 0 && t->dims[axis].k % sizes->elems[0].k == 0);
+        bool same = (sizes->rank == 1 && sizes->elems[0].k >= 0) || (ox_dim_is_const(t->dims[axis]) && sizes->elems[0].k > 0 && t->dims[axis].k % sizes->elems[0].k == 0);
         for (size_t i = 1; i < sizes->count; i++)
             if (!ox_dim_same(sizes->elems[i], sizes->elems[0])) same = false;
         if (same) dims[axis] = sizes->elems[0];

@@ -81,6 +81,44 @@ START_TEST(lengths_and_types)
 }
 END_TEST
 
+/* A loop that wraps a list into a list in each step must not make one that only deep recursion can free. */
+START_TEST(nesting_is_bounded)
+{
+    ox_tensor *y;
+    static const char body[] = "c = Constant <value = bool {1}> () s = SequenceConstruct(a) "
+                               "y = Loop (i, c, s) <body = g (int64 k, bool go, seq(float[2,2]) q) => (bool on, seq(float[2,2]) r) "
+                               "{ on = Identity(go) r = SequenceConstruct(q) }>";
+    ck_assert_int_eq(run(&y, "seq(float[2,2]) y", body, 7), OX_OK);
+    ox_tensor_unref(y);
+    ck_assert_int_eq(run(&y, "seq(float[2,2]) y", body, 300000), OX_INVALID);
+    ck_assert_str_eq(last_text, "lists in lists, more than 8 deep");
+}
+END_TEST
+
+/* Parts of a negative size are no type. */
+START_TEST(negative_parts)
+{
+    ox_tensor *y;
+    static const char body[] = "n = Constant <value = int64[2] {-3, -3}> () s = SplitToSequence(a, n) k = SequenceAt(s, i) y = Relu(k)";
+    ck_assert_int_eq(run(&y, "float[N,M] y", body, 0), OX_INVALID);
+    ck_assert_str_eq(last_text, "the parts do not add up to the 2 elements of the axis");
+}
+END_TEST
+
+/* The stack of no steps, whose axis is counted from the back. */
+START_TEST(scan_of_no_steps)
+{
+    ox_tensor *y;
+    static const char body[] = "z = Constant <value = int64[1] {0}> () e = Slice(a, z, z, z) "
+                               "y = Scan (e) <num_scan_inputs = 1, scan_output_axes = [-1], body = g (float[2] p) => (float[2] q) { q = Relu(p) }>";
+    ck_assert_msg(run(&y, "float[N,M] y", body, 0) == OX_OK, "%s", last_text);
+    ck_assert_int_eq(y->rank, 2);
+    ck_assert_int_eq(y->dims[0], 2);
+    ck_assert_int_eq(y->dims[1], 0);
+    ox_tensor_unref(y);
+}
+END_TEST
+
 START_TEST(split_and_concat)
 {
     expect("float[N,M] y", "s = SplitToSequence <axis = 1> (a) y = SequenceAt(s, i)", 1, 2, (int64_t[]){2, 1}, (float[]){2, 4});
@@ -139,6 +177,9 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, construct_at_insert_erase);
     tcase_add_test(t, lengths_and_types);
+    tcase_add_test(t, nesting_is_bounded);
+    tcase_add_test(t, negative_parts);
+    tcase_add_test(t, scan_of_no_steps);
     tcase_add_test(t, split_and_concat);
     tcase_add_test(t, concat_joins_and_stacks);
     tcase_add_test(t, optionals_hold_or_do_not);
