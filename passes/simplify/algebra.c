@@ -28,10 +28,11 @@ static ox_status bounds_of(bool *known, struct bounds *out, struct ox_match *m, 
     return OX_OK;
 }
 
-static ox_status make_bound(struct ox_match *m, const char *name, ox_dtype dtype, double value)
+/* `open` is the bound that bounds nothing. */
+static ox_status make_bound(struct ox_match *m, const char *name, ox_dtype dtype, double value, double open)
 {
     ox_tensor *t;
-    if (isinf(value)) return ox_match_bind(m, name, NULL);
+    if (value == open) return ox_match_bind(m, name, NULL);
     OX_TRY(ox_const_scalar(&t, ox_match_run(m)->ctx, dtype, value));
     return ox_match_make(m, name, t, NULL);
 }
@@ -46,8 +47,8 @@ static ox_status clip_chain(struct ox_match *m)
     if (!a_known || !b_known) return ox_match_refuse(m, "a bound is not constant");
     ox_dtype dtype = ox_match_type(m, "x")->dtype;
     if (ox_dtype_bits(dtype) > 32 && dtype != OX_DOUBLE) return ox_match_refuse(m, "bounds of 64-bit integers");
-    OX_TRY(make_bound(m, "lo", dtype, fmax(a.lo, b.lo)));
-    return make_bound(m, "hi", dtype, fmin(fmax(a.hi, b.lo), b.hi));
+    OX_TRY(make_bound(m, "lo", dtype, fmax(a.lo, b.lo), -(double)INFINITY));
+    return make_bound(m, "hi", dtype, fmin(fmax(a.hi, b.lo), b.hi), (double)INFINITY);
 }
 
 static ox_status clip_is_relu(struct ox_match *m)
@@ -101,7 +102,7 @@ static int exact_bits(ox_dtype t)
 
 static bool is_signed(ox_dtype t)
 {
-    return t == OX_INT8 || t == OX_INT16 || t == OX_INT32 || t == OX_INT64 || ox_dtype_is_float(t);
+    return t == OX_INT2 || t == OX_INT4 || t == OX_INT8 || t == OX_INT16 || t == OX_INT32 || t == OX_INT64 || ox_dtype_is_float(t);
 }
 
 /* Does every value of type a stand in type b unchanged? */
@@ -115,10 +116,11 @@ static bool widens(ox_dtype a, ox_dtype b)
     return exact_bits(a) + (!is_signed(a) && is_signed(b) ? 1 : 0) <= exact_bits(b);
 }
 
-/* Cast(Cast(x, B), C) = Cast(x, C) where x's type stands in B. */
+/* Cast(Cast(x, B), C) = Cast(x, C) where x's type stands in B. As text a number looks different in each type. */
 static ox_status cast_chain(struct ox_match *m)
 {
     ox_dtype a = ox_match_type(m, "x")->dtype, b = ox_match_type(m, "a")->dtype;
+    if (a != b && ox_match_type(m, "y")->dtype == OX_STRING) return ox_match_refuse(m, "the result is text");
     return widens(a, b) ? OX_OK : ox_match_refuse(m, "the first Cast may change values");
 }
 
@@ -203,7 +205,7 @@ static const struct ox_rule rules[] = {
     {"idempotent", "a = Sqrt(x)  y = Relu(a)",                     "a shared",           "y -> a", NULL},
     {"idempotent", "a = HardSigmoid(x)  y = Relu(a)",              "a shared",           "y -> a", NULL},
 
-    {"cast-chain", "a = Cast(x)  [c] y = Cast(a)",                 "x tensor; a tensor; a shared", "[c] y = Cast(x)", cast_chain},
+    {"cast-chain", "a = Cast(x)  [c] y = Cast(a)",                 "x tensor; a tensor; y tensor; a shared", "[c] y = Cast(x)", cast_chain},
     {"where-not",  "n = Not(c)  y = Where(n, a, b)",               "n shared",           "y = Where(c, b, a)", NULL},
 
     {"reciprocal", "y = Div(x, c)",                                "x float; c const",   "y = Mul(x, r)", exact_reciprocal},
