@@ -112,6 +112,13 @@ ox_status ox_affine_of(bool *fits, struct ox_affine *out, struct ox_match *m, co
     return s;
 }
 
+ox_status ox_affine_make(struct ox_match *m, const char *name, ox_tensor *weight, const struct ox_value *like)
+{
+    if (ox_const_finite(weight)) return ox_match_make(m, name, weight, like);
+    ox_tensor_unref(weight);
+    return ox_match_refuse(m, "a weight would not be finite");
+}
+
 ox_status ox_affine_bias(ox_tensor **out, const struct ox_affine *a, ox_dtype dtype, const ox_tensor *bias)
 {
     double *v;

@@ -22,6 +22,10 @@ void ox_affine_free(struct ox_affine *a);
 /* bias * scale + shift as a vector of n; bias (vector of n elements) may be NULL for zeros. */
 OX_MUST_USE ox_status ox_affine_bias(ox_tensor **out, const struct ox_affine *a, ox_dtype dtype, const ox_tensor *bias);
 
+/* The replacement's name `name` is this weight; refuses where a product or sum left the numbers of its type (float16 ends at 65504).
+ * Takes over the count. */
+OX_MUST_USE ox_status ox_affine_make(struct ox_match *m, const char *name, ox_tensor *weight, const struct ox_value *like);
+
 /* May a constant of this size be copied by a rewrite although others still use it? Then the file grows. */
 bool ox_affine_may_copy(const struct ox_value *weight);
 

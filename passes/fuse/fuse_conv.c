@@ -78,13 +78,13 @@ static ox_status make_weights(struct ox_match *m, const struct filter *f, const 
         if (a->scale[i] != 1) scales = true;
     if (scales) {
         OX_TRY(scale_weight(&w, m, f, a->scale, false));
-        OX_TRY(ox_match_make(m, "w2", w, ox_match_value(m, "w")));
+        OX_TRY(ox_affine_make(m, "w2", w, ox_match_value(m, "w")));
     } else {
         OX_TRY(ox_match_bind(m, "w2", ox_match_value(m, "w")));
     }
     if (!bias) return ox_match_bind(m, "b2", NULL);
     OX_TRY(ox_affine_bias(&b, a, f->w->dtype, f->b));
-    return ox_match_make(m, "b2", b, ox_match_value(m, "b"));
+    return ox_affine_make(m, "b2", b, ox_match_value(m, "b"));
 }
 
 /* Behind: the root works on the convolution's output y. */
@@ -129,7 +129,7 @@ static ox_status shifted_bias(struct ox_match *m, const struct filter *f, const 
         s = ox_affine_bias(&b, &out, f->w->dtype, f->b);
     }
     ox_affine_free(&out);
-    return s == OX_OK ? ox_match_make(m, "b2", b, ox_match_value(m, "b")) : s;
+    return s == OX_OK ? ox_affine_make(m, "b2", b, ox_match_value(m, "b")) : s;
 }
 
 /* Before: the node that makes a works on x, whose channels are the convolution's input channels. */
@@ -153,7 +153,7 @@ static ox_status before(struct ox_match *m)
     else
         s = ox_match_bind(m, "b2", ox_match_value(m, "b"));
     if (s == OX_OK) s = scale_weight(&w, m, &f, a.scale, true);
-    if (s == OX_OK) s = ox_match_make(m, "w2", w, ox_match_value(m, "w"));
+    if (s == OX_OK) s = ox_affine_make(m, "w2", w, ox_match_value(m, "w"));
     ox_affine_free(&a);
     return s;
 }
@@ -225,6 +225,7 @@ static ox_status pad_max(struct ox_match *m)
     OX_TRY(read_pads(&fits, pads, &spatial, m, -(double)INFINITY));
     if (!fits) return OX_OK;
     OX_TRY(ox_match_params(&p, sizeof p, m, ox_match_root(m)));
+    if (p.window.ceil_mode) return ox_match_refuse(m, "a last window that begins in the padding would be left out");
     return set_pads(m, "pool", &p.window, pads, spatial, true);
 }
 

@@ -49,7 +49,7 @@ static ox_status scale_matrix(struct ox_match *m, const struct matrix *a, const 
     bool first = by_row != a->flip; /* the factor is told by the first dim of each matrix */
     size_t d0 = a->flip ? a->n : a->k, d1 = a->flip ? a->k : a->n;
     OX_TRY(ox_const_scale(&t, ox_match_run(m)->ctx, a->w, first ? a->batch : a->batch * d0, first ? d0 : d1, first ? d1 : 1, factor));
-    return ox_match_make(m, "w2", t, ox_match_value(m, "w"));
+    return ox_affine_make(m, "w2", t, ox_match_value(m, "w"));
 }
 
 /* Gemm's C as one number per column, times beta. */
@@ -71,7 +71,7 @@ static ox_status make_columns(struct ox_match *m, const struct matrix *a, const 
     int64_t dims[1] = {(int64_t)a->n};
     OX_TRY(ox_const_from_doubles(&t, ox_match_run(m)->ctx, a->w->dtype, 1, dims, c));
     OX_TRY(ox_match_drop(m, "mm", "beta"));
-    return ox_match_make(m, "b2", t, ox_match_value(m, "b"));
+    return ox_affine_make(m, "b2", t, ox_match_value(m, "b"));
 }
 
 /* ---- behind a Gemm or MatMul ------------------------------------------------------------------- */

@@ -105,6 +105,23 @@ bool ox_const_splat(double *out, const ox_tensor *tensor)
     return first == first;
 }
 
+bool ox_const_finite(const ox_tensor *tensor)
+{
+    if (tensor->dtype == OX_FLOAT) { /* without a branch, so that it is fast on large weights */
+        const char *from = tensor->data;
+        unsigned found = 0;
+        for (size_t i = 0; i < tensor->count; i++) {
+            uint32_t bits;
+            memcpy(&bits, from + i * sizeof bits, sizeof bits);
+            found |= (bits & 0x7f800000u) == 0x7f800000u;
+        }
+        return !found;
+    }
+    for (size_t i = 0; i < tensor->count; i++)
+        if (!isfinite(read_at(tensor->data, tensor->dtype, i))) return false;
+    return true;
+}
+
 ox_status ox_const_scale(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tensor, size_t outer, size_t n, size_t inner, const double *factor)
 {
     void *data;

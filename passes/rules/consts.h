@@ -18,6 +18,8 @@ double ox_const_at(const ox_tensor *tensor, size_t index);
 bool ox_const_splat(double *out, const ox_tensor *tensor);
 /* A new tensor: elements of `tensor`, each seen as [outer, n, inner], times factor[n index]. */
 OX_MUST_USE ox_status ox_const_scale(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tensor, size_t outer, size_t n, size_t inner, const double *factor);
+/* No element of a float tensor is infinite or NaN. */
+bool ox_const_finite(const ox_tensor *tensor);
 /* A scalar of a type. */
 OX_MUST_USE ox_status ox_const_scalar(ox_tensor **out, ox_ctx *ctx, ox_dtype dtype, double value);
 OX_MUST_USE ox_status ox_const_ints(ox_tensor **out, ox_ctx *ctx, const int64_t *values, size_t count); /* int64 vector */
