@@ -84,21 +84,8 @@ static bool only_ones_move(const struct ox_node *t)
 
 static ox_status as_reshape(struct ox_match *m)
 {
-    const struct ox_type *x = ox_match_type(m, "x"), *y = ox_match_type(m, "y");
-    int64_t spec[OX_MAX_RANK];
-    bool rest = false;
     if (!only_ones_move(ox_match_node(m, "t"))) return ox_match_refuse(m, "the Transpose moves elements");
-    for (int i = 0; i < y->rank; i++) {
-        if (ox_dim_is_const(y->dims[i]) && y->dims[i].k > 0)
-            spec[i] = y->dims[i].k;
-        else if (i < x->rank && ox_dim_same(x->dims[i], y->dims[i]))
-            spec[i] = 0;
-        else if (!rest && !ox_dim_is_const(y->dims[i]))
-            spec[i] = -1, rest = true;
-        else
-            return ox_match_refuse(m, "more than one dim is not known as a number or as a dim of the input");
-    }
-    return ox_match_make_ints(m, "spec", spec, (size_t)y->rank);
+    return ox_match_make_dims(m, "spec", ox_match_type(m, "x"), ox_match_type(m, "y"));
 }
 
 /* ---- a chain of element-wise operators between two transposes ------------------------------------ */

@@ -97,7 +97,7 @@ static ox_status piece_sizes(size_t *n, int64_t *sizes, struct ox_match *m, cons
     if (t->rank == 1 && count <= PIECES_MAX) {
         memcpy(sizes, given, count * sizeof *sizes);
         *n = count;
-    } else if (t->rank == 0 && ox_dim_is_const(x->dims[axis]) && given[0] > 0 && (x->dims[axis].k + given[0] - 1) / given[0] <= PIECES_MAX) {
+    } else if (t->rank == 0 && ox_dim_is_const(x->dims[axis]) && given[0] > 0 && x->dims[axis].k / given[0] < PIECES_MAX) {
         for (int64_t left = x->dims[axis].k; left > 0; left -= given[0]) sizes[(*n)++] = left < given[0] ? left : given[0];
     }
     ox_free(ox_match_run(m)->ctx, given);

@@ -69,6 +69,8 @@ ox_status ox_match_refuse(struct ox_match *m, const char *format, ...) OX_PRINTF
 /* The replacement's name `name` is a new constant; takes over the caller's count of `tensor`, also on failure. Named after value `like` (may be NULL). */
 OX_MUST_USE ox_status ox_match_make(struct ox_match *m, const char *name, ox_tensor *tensor, const struct ox_value *like);
 OX_MUST_USE ox_status ox_match_make_ints(struct ox_match *m, const char *name, const int64_t *values, size_t count);
+/* Reshape's operand that brings a tensor of type x to type y: numbers, 0 for "as in x", at most one -1. Refuses where that cannot say it. */
+OX_MUST_USE ox_status ox_match_make_dims(struct ox_match *m, const char *name, const struct ox_type *x, const struct ox_type *y);
 /* The replacement's name `name` is this value (NULL: an absent operand), which must be visible at the root. */
 OX_MUST_USE ox_status ox_match_bind(struct ox_match *m, const char *name, struct ox_value *value);
 /* The replacement's node [label] gets an attribute; values are copied. */

@@ -134,6 +134,26 @@ ox_status ox_match_make_ints(struct ox_match *m, const char *name, const int64_t
     return ox_match_bind(m, name, v);
 }
 
+ox_status ox_match_make_dims(struct ox_match *m, const char *name, const struct ox_type *x, const struct ox_type *y)
+{
+    int64_t spec[OX_MAX_RANK];
+    bool rest = false, empty = false;
+    for (int i = 0; i < y->rank; i++) {
+        bool known = ox_dim_is_const(y->dims[i]);
+        if (known && y->dims[i].k == 0) empty = true;
+        if (known && y->dims[i].k > 0)
+            spec[i] = y->dims[i].k;
+        else if (i < x->rank && ox_dim_same(x->dims[i], y->dims[i]))
+            spec[i] = 0;
+        else if (!rest && !known)
+            spec[i] = -1, rest = true;
+        else
+            return ox_match_refuse(m, "more than one dim is not known as a number or as a dim of the input");
+    }
+    if (rest && empty) return ox_match_refuse(m, "without elements a -1 says nothing");
+    return ox_match_make_ints(m, name, spec, (size_t)y->rank);
+}
+
 static ox_status pending(struct ox_pending **out, struct ox_match *m, const char *label, const char *attr, enum ox_attr_type type)
 {
     if (m->n_sets == OX_RULE_SETS) return ox_rule_bad(m->ctx, m->code->rule, "too many attributes are set");
@@ -355,7 +375,12 @@ static ox_status agree(bool *fits, struct ox_match *m, const struct ox_pair *p)
         *fits = false;
         return ox_match_refuse(m, "the replacement has another type than '%s'", ox_name_text(p->old->name));
     }
-    if (!ox_type_same(type, p->by->type)) p->by->type = type;
+    if (ox_type_same(type, p->by->type)) return OX_OK;
+    if (p->by->is_input && p->by->graph == m->model->graph) {
+        *fits = false;
+        return ox_match_refuse(m, "'%s' would change the type of the model's input", ox_name_text(p->old->name));
+    }
+    p->by->type = type;
     return OX_OK;
 }
 

@@ -12,49 +12,21 @@
 #include "passes/rules/consts.h"
 #include "passes/rules/rule.h"
 
-enum { KNOWN_MERGED }; /* the counter that is not a rule's */
+enum { KNOWN_MERGED };     /* the counter that is not a rule's */
+enum { STRANGERS_MAX = 8 }; /* equal values in graphs beside each other, as in cse.c */
 
 /* ---- Reshape ----------------------------------------------------------------------------------- */
 
-/* Reshape's operand that brings a tensor of type x to these dims: numbers, 0 for "as in x", one -1. */
-static bool reshape_spec(int64_t *spec, const struct ox_type *x, const struct ox_type *y)
+static ox_status regroup(struct ox_match *m)
 {
-    bool rest = false;
-    if (!ox_type_is_tensor(y) || y->rank < 0) return false;
-    for (int i = 0; i < y->rank; i++) {
-        if (ox_dim_is_const(y->dims[i]) && y->dims[i].k > 0) {
-            spec[i] = y->dims[i].k;
-        } else if (ox_type_is_tensor(x) && i < x->rank && ox_dim_same(x->dims[i], y->dims[i])) {
-            spec[i] = 0;
-        } else if (!rest && !ox_dim_is_const(y->dims[i])) {
-            spec[i] = -1;
-            rest = true;
-        } else {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Elements that a -1 stands for are told by the others: at most one may be unknown. Dims that are 0 are left alone. */
-static ox_status make_spec(struct ox_match *m, const char *from)
-{
-    int64_t spec[OX_MAX_RANK];
-    const struct ox_type *x = ox_match_type(m, from), *y = ox_match_type(m, "y");
-    if (!reshape_spec(spec, x, y)) return ox_match_refuse(m, "more than one dim is not known as a number or as a dim of the input");
-    return ox_match_make_ints(m, "spec", spec, (size_t)y->rank);
+    return ox_match_make_dims(m, "spec", ox_match_type(m, "x"), ox_match_type(m, "y"));
 }
 
 static ox_status reshape(struct ox_match *m)
 {
     if (ox_match_const(m, "s")) return ox_match_refuse(m, "its shape is constant already");
     OX_TRY(ox_match_drop(m, "r", "allowzero"));
-    return make_spec(m, "x");
-}
-
-static ox_status regroup(struct ox_match *m)
-{
-    return make_spec(m, "x");
+    return regroup(m);
 }
 
 /* ---- Expand ------------------------------------------------------------------------------------ */
@@ -215,7 +187,10 @@ static ox_status concat_axis(int64_t *axis, struct ox_match *m, const struct ox_
     return OX_OK;
 }
 
-/* Operands that are a Concat along the same axis and used only here are replaced by their operands. */
+/* Operands that are a Concat along the same axis and used only here are replaced by their operands, as long as they are not many: each
+ * edit copies them all, and a long chain would cost the square of its length. */
+enum { CONCAT_MAX = 64 };
+
 static ox_status concat_chain(struct ox_match *m)
 {
     struct ox_node *root = ox_match_root(m), *node;
@@ -224,6 +199,7 @@ static ox_status concat_chain(struct ox_match *m)
     size_t n = 0;
     for (int pass = 0; pass < 2; pass++) {
         if (pass == 1 && n == root->n_in) return ox_match_refuse(m, "no operand is a Concat of the same axis for this one only");
+        if (pass == 1 && n > CONCAT_MAX) return ox_match_refuse(m, "there would be many operands");
         if (pass == 1) OX_TRY(ox_match_add(&node, m, "Concat", n, 1));
         n = 0;
         for (size_t i = 0; i < root->n_in; i++) {
@@ -355,10 +331,18 @@ static ox_status merge_value(struct ox_pass_run *run, struct table *t, const str
     if (!p || p->count == 0 || v->n_uses == 0 || !ox_type_is_tensor(v->type) || !ox_rewrite_allowed(run)) return OX_OK;
     OX_TRY(table_grow(t));
     uint64_t hash = hash_of(v, p);
-    size_t at = hash & (t->cap - 1);
+    size_t at = hash & (t->cap - 1), strangers = 0, oldest = 0;
     for (; t->slots[at].value; at = (at + 1) & (t->cap - 1)) {
         struct ox_value *first = t->slots[at].value;
-        if (t->slots[at].hash != hash || !same_known(first, ox_shapes_value(shapes, first), v, p) || !ox_value_visible(first, v->def)) continue;
+        if (t->slots[at].hash != hash) continue;
+        if (!same_known(first, ox_shapes_value(shapes, first), v, p) || !ox_value_visible(first, v->def)) {
+            if (strangers++ == 0) oldest = at;
+            if (strangers == STRANGERS_MAX) {
+                t->slots[oldest].value = v;
+                return OX_OK;
+            }
+            continue;
+        }
         ox_value_replace(v, first);
         ox_rewrite_done(run, KNOWN_MERGED);
         return OX_OK;
