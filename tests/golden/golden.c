@@ -234,7 +234,7 @@ static bool same_tensor(char *why, size_t size, const ox_tensor *a, const ox_ten
             worst = fmax(worst, fabs(x - y));
         }
     }
-    double range = high > low ? high - low : fmax(1, fabs(high));
+    double range = high > low ? high - low : isfinite(high) ? fmax(1, fabs(high)) : 1;
     if (worst <= tolerance * range) return true;
     snprintf(why, size, "differs by %g, %g of its range", worst, worst / range);
     return false;

@@ -55,6 +55,8 @@ OX_MUST_USE ox_status cli_load(ox_model **out, struct cli *cli, const char *path
 OX_MUST_USE ox_status cli_dataset(struct ox_dataset *out, struct cli *cli, ox_model *model, const char *path, int64_t limit);
 /* Prints JSON with a final newline and frees it; returns an exit code. */
 int cli_print_json(struct cli *cli, json_t *json);
+/* A number, or null where it is none that JSON can say. */
+json_t *cli_json_number(double v);
 
 /* "4.2 MB", "12.3 k": four buffers are used in turn. */
 struct cli_text { char text[32]; };

@@ -2,6 +2,7 @@
  * over a second, Ctrl-C as a request to stop, and loading with the flags that all commands share. */
 #include "cli.h"
 
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,6 +173,11 @@ int cli_print_json(struct cli *cli, json_t *json)
     }
     fputc('\n', cli->out);
     return OX_OK;
+}
+
+json_t *cli_json_number(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
 }
 
 static struct cli_text scaled(double v, double step, const char *const *units)

@@ -192,10 +192,9 @@ void difference_add(struct difference *d, const ox_tensor *a, const ox_tensor *b
             if (fabs(x) > d->max_ref) d->max_ref = fabs(x);
             d->signal += x * x;
         }
-        if (isfinite(e)) {
-            if (e > d->max_abs) d->max_abs = e;
-            d->noise += e * e;
-        }
+        if (!isfinite(e)) e = (double)INFINITY; /* NaN for a number is as far away as can be */
+        if (e > d->max_abs) d->max_abs = e;
+        d->noise += e * e;
     }
 }
 

@@ -1,7 +1,6 @@
 /* tools/onnxopt/cmd_compare.c - `compare`: two models on the same inputs, given or made up. */
 #include "cli_inputs.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,11 +43,6 @@ static ox_status one_run(struct pair *p, uint64_t seed)
     return s;
 }
 
-static json_t *number_json(double v)
-{
-    return isfinite(v) ? json_real(v) : json_null();
-}
-
 static int print(struct pair *p, int64_t runs)
 {
     struct ox_port port;
@@ -59,7 +53,7 @@ static int print(struct pair *p, int64_t runs)
         if (ox_model_output(&port, p->a, i) != OX_OK) return OX_NOMEM;
         if (list)
             json_array_append_new(list, json_pack("{s:s, s:b, s:o, s:o, s:o, s:I, s:I}", "output", port.name, "comparable", d->comparable, "max_abs",
-                                                  number_json(d->max_abs), "relative", number_json(difference_relative(d)), "sqnr_db", number_json(difference_sqnr(d)),
+                                                  cli_json_number(d->max_abs), "relative", cli_json_number(difference_relative(d)), "sqnr_db", cli_json_number(difference_sqnr(d)),
                                                   "unequal", (json_int_t)d->unequal, "elements", (json_int_t)d->elements));
         else if (!d->comparable)
             fprintf(p->cli->out, "%-32s types or shapes differ\n", port.name);

@@ -81,10 +81,8 @@ static int print_json(const struct eval *e, size_t n)
     json_t *json = json_pack("{s:s, s:I}", "model", e->cli->args[0], "samples", (json_int_t)n);
     if (e->score.labelled) json_object_set_new(json, "accuracy", score_json(&e->score));
     if (e->reference) {
-        json_t *r = json_pack("{s:s, s:f, s:b, s:f}", "model", e->cli->flag.against, "agreement", percent(e->score.agree, n), "comparable", d->comparable,
-                              "max_abs", d->max_abs);
-        double sqnr = difference_sqnr(d);
-        json_object_set_new(r, "sqnr_db", isfinite(sqnr) ? json_real(sqnr) : json_null());
+        json_t *r = json_pack("{s:s, s:o, s:b, s:o, s:o}", "model", e->cli->flag.against, "agreement", cli_json_number(percent(e->score.agree, n)),
+                              "comparable", d->comparable, "max_abs", cli_json_number(d->max_abs), "sqnr_db", cli_json_number(difference_sqnr(d)));
         if (e->reference_score.labelled) json_object_set_new(r, "accuracy", score_json(&e->reference_score));
         json_object_set_new(json, "against", r);
     }
@@ -122,8 +120,9 @@ static ox_status prepare(struct eval *e)
     if (s == OX_OK) s = cli_dataset(&e->data, e->cli, e->model, e->cli->args[1], 0);
     if (s != OX_OK) return s;
     e->n_out = ox_model_outputs(e->model);
-    if (e->n_out == 0 || (e->reference && ox_model_outputs(e->reference) != e->n_out)) {
-        fprintf(stderr, "onnxopt: error[other-interface]: the models differ in their outputs, or have none\n");
+    size_t n_in = ox_model_inputs(e->model);
+    if (e->n_out == 0 || (e->reference && (ox_model_outputs(e->reference) != e->n_out || ox_model_inputs(e->reference) != n_in))) {
+        fprintf(stderr, "onnxopt: error[other-interface]: the models differ in their inputs or outputs, or have no outputs\n");
         return OX_INVALID;
     }
     e->in = calloc(e->data.n_inputs + 1, sizeof(ox_tensor *));
