@@ -36,7 +36,6 @@ struct gemm_kernels {
 #endif
 
 enum {
-    BLOCK_K = 128,         /* a strip of B: 128 * 32 floats, 16 KiB */
     BLOCK_N = 512,         /* columns of an item */
     BLOCK_M = 448,         /* rows that pass by one strip of B */
     DIRECT_A_STRIPS = 8,   /* so few strips of columns do not pay for packing A */
@@ -335,7 +334,7 @@ ox_status ox_gemm(ox_ctx *ctx, const struct ox_gemm *given) {
     if (p.isa == OX_ISA_AVX512) p.kernels = &kernels_avx512;
 #endif
     p.strips = div_up(g->m, p.kernels->mr);
-    p.blocks_k = div_up(g->k, BLOCK_K);
+    p.blocks_k = div_up(g->k, OX_GEMM_BLOCK_K);
     p.step_k = div_up(g->k, p.blocks_k);
     plan_tiles(&p, batch, threads);
     atomic_init(&p.next, 0);

@@ -7,14 +7,18 @@
  * may also be given by a function that writes parts of it when they are needed (a convolution's
  * columns), so that it never exists as a whole.
  *
- * Each element is one chain of multiply-adds over k in ascending order, whatever the blocking:
- * results do not depend on the number of threads, on the shape of tiles or on which instruction set
- * with a fused multiply-add runs. */
+ * Each element is a sum of blocks: k is cut into as few runs of at most OX_GEMM_BLOCK_K as there
+ * can be, all as long as the first but the last. A run is one chain of multiply-adds in ascending
+ * order. The first chain begins with the bias; every other one begins with 0, and what C holds is
+ * added when it ends. Runs depend on k alone, so results do not depend on the number of threads, on
+ * the shape of tiles or on which instruction set with a fused multiply-add runs. */
 #ifndef OX_IR_OPS_KERNEL_GEMM_H
 #define OX_IR_OPS_KERNEL_GEMM_H
 
 #include "ir/base/base.h"
 #include "ir/ops/kernel_isa.h"
+
+enum { OX_GEMM_BLOCK_K = 128 }; /* a strip of B: 128 * 32 floats, 16 KiB */
 
 /* Writes B(k,j) of a batch item for k in [k0,k1), j in [j0,j1) to dst[(k - k0) * width + (j - j0)],
  * and zeros up to `width` columns (j1 - j0 <= width). Called from several threads. `isa` is the set
