@@ -1,28 +1,37 @@
 #!/bin/sh
-# lint_install.sh BUILD CMAKE CC GENERATOR: what "cmake --install" puts down is enough to use the library: a
-# program outside the tree is built through the CMake package and through pkg-config, and run.
+# lint_install.sh BUILD CMAKE CC GENERATOR MODEL: what "cmake --install" puts down is enough to use
+# the project: the tool and its manual page are there, and install_user.c, outside the tree, is
+# built through the CMake package and through pkg-config and makes MODEL smaller.
 set -eu
-build=${1:?usage: lint_install.sh BUILD CMAKE CC GENERATOR} cmake=$2 cc=$3 generator=$4
+usage="usage: lint_install.sh BUILD CMAKE CC GENERATOR MODEL"
+build=${1:?$usage} cmake=$2 cc=$3 generator=$4 model=${5:?$usage}
+source=$(dirname "$0")/install_user.c
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+
+installed() { # NAME: the path it was installed under
+    path=$(find "$work/prefix" ! -type d -name "$1" | head -n 1)
+    [ -n "$path" ] || {
+        echo "not installed: $1" >&2
+        return 1
+    }
+    echo "$path"
+}
 
 "$cmake" --install "$build" --prefix "$work/prefix" >"$work/log" || {
     cat "$work/log"
     exit 1
 }
-mkdir "$work/user" && cd "$work/user"
-cat >user.c <<'END'
-#include <onnxopt/base.h>
-#include <stdio.h>
-int main(void) {
-    ox_ctx *ctx = NULL;
-    if (ox_ctx_new(&ctx, NULL) != OX_OK) return 1;
-    int threads = ox_ctx_threads(ctx);
-    ox_ctx_free(ctx);
-    puts(ox_status_text(OX_OK));
-    return threads < 1;
-}
-END
+mkdir "$work/user" && cp "$source" "$work/user/user.c" && cd "$work/user"
+library=$(installed 'libonnxopt.*')
+package=$(installed onnxopt.pc)
+tool=$(installed onnxopt)
+page=$(installed onnxopt.1)
+installed onnxoptConfig.cmake >/dev/null
+LD_LIBRARY_PATH=$(dirname "$library")
+PKG_CONFIG_PATH=$(dirname "$package")
+export LD_LIBRARY_PATH PKG_CONFIG_PATH
+
 cat >CMakeLists.txt <<'END'
 cmake_minimum_required(VERSION 3.22)
 project(user C)
@@ -36,16 +45,26 @@ END
     echo "the CMake package does not work"
     exit 1
 }
-LD_LIBRARY_PATH=$(find "$work/prefix" -name 'libonnxopt.*' -exec dirname {} \; | head -n 1)
-export LD_LIBRARY_PATH
-./b/user
+./b/user "$model" by_cmake.onnx
 
-PKG_CONFIG_PATH=$(dirname "$(find "$work/prefix" -name onnxopt.pc)")
-export PKG_CONFIG_PATH
 flags=$(pkg-config --static --cflags --libs onnxopt)
 # shellcheck disable=SC2086
 "$cc" user.c -o user_pc $flags || {
     echo "the pkg-config file does not work"
     exit 1
 }
-./user_pc
+./user_pc "$model" by_pc.onnx
+
+# The tool does what the library does, and its page is about it.
+"$tool" "$model" -o by_tool.onnx >log 2>&1 || {
+    cat log
+    echo "the installed tool does not work"
+    exit 1
+}
+for other in by_pc.onnx by_tool.onnx; do
+    cmp by_cmake.onnx $other
+done
+grep -q '^\.TH ONNXOPT 1' "$page" || {
+    echo "$page is no manual page"
+    exit 1
+}
