@@ -19,6 +19,9 @@ enum { AUTO, NO, YES };
 enum { SYNTHETIC_SAMPLES = 16, OPSET_MIN = 13 };
 #define TAIL_SHARE 0.05
 #define HEAD_SHARE 0.15
+/* Outputs worse than this are no use (a detector at 3 dB finds half of what it should): then more may stay in float. */
+#define RESCUE_DB 20
+#define RESCUE_SHARE 0.4
 
 static const char *const calibrators[] = {"minmax", "percentile", "entropy", "mse", "auto", NULL};
 
@@ -277,6 +280,12 @@ static ox_status choose(struct quantizer *z) {
     }
     OX_TRY(ox_qplan_fit_biases(z->plan));
     OX_TRY(ox_qsearch(&found, &z->sim, &z->data, z->samples, &z->search));
+    if (found.after_db < RESCUE_DB && z->search.float_share > 0 && z->search.float_share < RESCUE_SHARE) {
+        double before_db = found.before_db;
+        z->search.float_share = RESCUE_SHARE;
+        OX_TRY(ox_qsearch(&found, &z->sim, &z->data, z->samples, &z->search));
+        found.before_db = before_db;
+    }
     if (z->run->options->explain)
         ox_report(z->run->ctx, OX_NOTE, "quantize-search", NULL,
                   "outputs keep %.1f dB, %.1f dB with %zu nodes in float, %.1f %% of the cost",
