@@ -16,7 +16,7 @@ static ox_status observe(void *user, const struct ox_value *v, const ox_tensor *
     const ox_tensor *b =
         q && q->role == OX_QROLE_WEIGHT ? ox_value_const(ox_node_in(q->node, 2)) : NULL;
     if (f->ratio > 0 || !b || b->dtype != OX_FLOAT || t->dtype != OX_FLOAT || t->rank < 3 ||
-        t->dims[0] < 1 || b->count != (size_t)t->dims[1])
+        t->count == 0 || b->count != (size_t)t->dims[1])
         return OX_OK;
     size_t n = t->count / b->count / (size_t)t->dims[0];
     const float *x = t->data, *bias = b->data;

@@ -2,6 +2,8 @@
  * nodes may be quantized. */
 #include "passes/quantize/quant_plan.h"
 
+#include "passes/rules/consts.h"
+
 #include <math.h>
 
 /* An operand this much smaller than the output may be rounded for its sake (the gates of
@@ -17,6 +19,15 @@ static bool is_float(const struct ox_value *v) {
 
 static bool is_data(const struct ox_value *v) {
     return v && is_float(v) && !ox_value_const(v);
+}
+
+/* An integer says neither NaN nor infinity. */
+static bool finite_weights(const struct ox_node *n) {
+    for (size_t i = 1; i < n->n_in; i++) {
+        const ox_tensor *t = ox_value_const(n->in[i].value);
+        if (t && t->dtype == OX_FLOAT && !ox_const_finite(t)) return false;
+    }
+    return true;
 }
 
 static ox_status init_node(struct ox_qplan *plan, struct ox_node *n) {
@@ -35,6 +46,10 @@ static ox_status init_node(struct ox_qplan *plan, struct ox_node *n) {
         const ox_tensor *t = ox_value_const(v);
         if (t && t->count == 1 && t->dtype == OX_FLOAT && q->role == OX_QROLE_ELTWISE) continue;
         q->reason = t ? "an operand is constant" : "an operand is not float";
+        q->role = OX_QROLE_FLOAT;
+    }
+    if (q->role == OX_QROLE_WEIGHT && !finite_weights(n)) {
+        q->reason = "a weight is not finite";
         q->role = OX_QROLE_FLOAT;
     }
     if (q->role == OX_QROLE_WEIGHT)

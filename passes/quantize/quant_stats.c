@@ -39,12 +39,11 @@ static void sum_channels(void *arg, size_t first, size_t last) {
 static ox_status add_channels(ox_ctx *ctx, struct ox_qvalue *v, const ox_tensor *t) {
     struct ox_qchannels *ch = &v->channels;
     int axis = ch->axis < 0 ? t->rank - 1 : ch->axis;
-    if (axis < 0 || axis >= t->rank) return OX_OK;
+    if (axis < 0 || axis >= t->rank || t->count == 0) return OX_OK;
     size_t n = (size_t)t->dims[axis], inner = 1;
-    if (n == 0 || (ch->n && ch->n != n)) return OX_OK;
+    if (ch->n && ch->n != n) return OX_OK;
     for (int i = axis + 1; i < t->rank; i++)
         inner *= (size_t)t->dims[i];
-    if (inner == 0) return OX_OK;
     if (!ch->n) {
         OX_TRY(ox_alloc(ctx, &ch->sum, n, sizeof *ch->sum));
         OX_TRY(ox_alloc(ctx, &ch->squares, n, sizeof *ch->squares));
