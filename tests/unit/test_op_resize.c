@@ -170,7 +170,7 @@ END_TEST
 
 /* ---- forms of the inputs --------------------------------------------------------------------- */
 
-static const float square[] = {1, 2, 3, 4};
+static const float square[] = {1, 2, 3, 4}, twice[] = {1, 1, 2, 2};
 
 START_TEST(upsample_of_all_versions) {
     const double nearest[] = {1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 4, 4, 3, 3, 4, 4};
@@ -180,8 +180,8 @@ START_TEST(upsample_of_all_versions) {
             struct oh h;
             oh_init(&h, "Upsample", opset, 1);
             oh_input_of(&h, OX_FLOAT, OH_DIMS(1, 1, 2, 2), square);
-            if (opset == 9) oh_input_of(&h, OX_FLOAT, OH_DIMS(4), (float[]){1, 1, 2, 2});
-            if (opset == 7) OH_FLOATS(&h, "scales", 1, 1, 2, 2);
+            if (opset == 9) oh_input_of(&h, OX_FLOAT, OH_DIMS(4), twice);
+            if (opset == 7) oh_floats(&h, "scales", 4, twice); /* a literal would end here */
             if (opset == 1) oh_float(&h, "height_scale", 2), oh_float(&h, "width_scale", 2);
             oh_string(&h, "mode", mode == 0 ? "nearest" : opset == 1 ? "bilinear" : "linear");
             ck_assert_msg(oh_eval(&h, 1) == OX_OK, "%s", h.text);
