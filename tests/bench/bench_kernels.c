@@ -151,7 +151,7 @@ int main(int argc, char **argv) {
     static const char *const sets[] = {"", "plain", "AVX2 and FMA", "AVX-512"};
     struct ox_ctx_options o = {.size = sizeof o, .on_diag = on_diag};
     o.threads = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 1;
-    ox_ctx *ctx;
+    ox_ctx *ctx = NULL;
     if (o.threads < 1 || ox_ctx_new(&ctx, &o) != OX_OK) die("usage: bench_kernels [THREADS]");
     struct ox_names names;
     ox_names_init(&names, ctx);
