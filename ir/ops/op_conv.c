@@ -202,10 +202,11 @@ ox_status ox_infer_conv_transpose(const struct ox_call *call, const void *params
     if (w.rank < 0) return ox_infer_tensor(io, 0, dtype, -1, NULL);
 
     ox_dim out[OX_WINDOW_MAX + 2];
-    bool has_x = ox_in_rank(io, 0) >= 0;
+    bool has_x = ox_in_rank(io, 0) >= 0, has_w = ox_in_rank(io, 1) >= 0;
+    bool spatial = has_x && w.has_kernel;
     for (int i = 0; i < w.rank + 2; i++)
-        OX_TRY(ox_dim_unknown(&out[i], io->dims));
-    if (ox_in_rank(io, 1) >= 0) {
+        if (!(i == 0 ? has_x : i == 1 ? has_w : spatial)) OX_TRY(ox_dim_unknown(&out[i], io->dims));
+    if (has_w) {
         ox_dim c = type_dim(io->in[1], 0), m = type_dim(io->in[1], 1);
         OX_TRY(ox_dim_mul(&out[1], io->dims, m, ox_dim_const(p->group)));
         if (ox_dim_is_const(c) && c.k % p->group != 0)
@@ -219,7 +220,7 @@ ox_status ox_infer_conv_transpose(const struct ox_call *call, const void *params
     }
     if (has_x) {
         out[0] = type_dim(io->in[0], 0);
-        for (int i = 0; w.has_kernel && i < w.rank; i++)
+        for (int i = 0; spatial && i < w.rank; i++)
             OX_TRY(transposed_dim(p, &w, call, io, i, type_dim(io->in[0], i + 2), &out[i + 2]));
     }
     return ox_window_output(call, io, dtype, w.rank + 2, out);

@@ -48,6 +48,8 @@ int cli_man(struct cli *cli);
 int cli_open(struct cli *cli);
 void cli_close(struct cli *cli);
 void cli_progress_clear(struct cli *cli);
+/* Seconds of a clock that only goes forward. */
+double cli_now(void);
 
 /* Loads a model ("-": standard input), with --dim applied. */
 OX_MUST_USE ox_status cli_load(ox_model **out, struct cli *cli, const char *path);

@@ -18,7 +18,7 @@ static void on_signal(int number)
     signal(number, SIG_DFL);
 }
 
-static double now(void)
+double cli_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -37,7 +37,7 @@ static bool on_progress(void *user, const char *what, size_t done, size_t total)
     enum { WIDTH = 30 };
     if (interrupted) return false;
     if (total == 0 || cli->flag.quiet || cli->flag.json || !isatty(STDERR_FILENO)) return true;
-    double t = now();
+    double t = cli_now();
     if (done == 0 || cli->progress_since == 0) cli->progress_since = t;
     if (t - cli->progress_since < 1 && !cli->progress_shown) return true;
     int filled = total ? (int)((double)done / (double)total * WIDTH) : 0;

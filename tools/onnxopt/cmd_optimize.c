@@ -3,15 +3,7 @@
 #include "report.h"
 
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static void after_pass(void *user, const char *pass, ox_model *model)
 {
@@ -36,17 +28,14 @@ static bool known_pass(const char *name)
 /* The pipeline as text: what --passes says or the preset, then quantization as the flags ask for it. */
 static int pipeline_text(const struct cli *cli, char *out, size_t size)
 {
-    const char *base = cli->flag.passes ? cli->flag.passes : "default";
-    size_t n = (size_t)snprintf(out, size, "%s", base);
     bool quantize = cli->flag.quantize != NULL;
+    const char *base = cli->flag.passes ? cli->flag.passes : quantize ? "upgrade,freeze,default" : "default";
+    size_t n = (size_t)snprintf(out, size, "%s", base);
     if (!quantize && (cli->flag.calib || cli->flag.activations || cli->flag.calibrator))
         return cli_usage_error(cli, "--calib, --activations and --calibrator go with --quantize");
     if (quantize && strcmp(cli->flag.quantize, "int8") != 0)
         return cli_usage_error(cli, "--quantize %s: the only mode is int8", cli->flag.quantize);
-    if (quantize && !cli->flag.passes)
-        n = (size_t)snprintf(out, size, "upgrade,freeze,default,quantize{mode=int8;activations=%s;calibrator=%s}",
-                             cli->flag.activations ? cli->flag.activations : "uint8", cli->flag.calibrator ? cli->flag.calibrator : "auto");
-    else if (quantize && n < size)
+    if (quantize && n < size)
         n += (size_t)snprintf(out + n, size - n, ",quantize{mode=int8;activations=%s;calibrator=%s}",
                               cli->flag.activations ? cli->flag.activations : "uint8", cli->flag.calibrator ? cli->flag.calibrator : "auto");
     return n < size ? 0 : cli_usage_error(cli, "--passes is too long");
@@ -81,7 +70,7 @@ int cmd_optimize(struct cli *cli)
 {
     char pipeline[4096];
     int64_t seed, max_rewrites;
-    double begin = now();
+    double begin = cli_now();
     ox_model *model;
     if (!cli->flag.output) return cli_usage_error(cli, "no output given: -o FILE");
     if (cli->flag.output[0] == 0) return cli_usage_error(cli, "the output's name is empty");
@@ -107,7 +96,7 @@ int cmd_optimize(struct cli *cli)
     struct report report = {.in = cli->args[0], .out = cli->flag.output};
     s = transform(cli, model, &o, &report);
     cli_progress_clear(cli);
-    report.seconds = now() - begin;
+    report.seconds = cli_now() - begin;
     code = s == OX_OK ? report_print(cli, &report) : (int)s;
     ox_outcome_free((ox_outcome *)(uintptr_t)report.outcome);
     ox_model_free(model);
