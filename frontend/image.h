@@ -7,7 +7,7 @@
 #ifndef OX_FRONTEND_IMAGE_H
 #define OX_FRONTEND_IMAGE_H
 
-#include "ir/base/base.h"
+#include "ir/base/context.h"
 
 #define OX_IMAGE_PIXELS_MAX ((size_t)64 << 20) /* 64 megapixels: 192 MiB as RGB */
 

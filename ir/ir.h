@@ -3,7 +3,7 @@
 #define OX_IR_IR_H
 
 #include "ir/base/arena.h"
-#include "ir/base/base.h"
+#include "ir/base/context.h"
 #include "ir/base/bytes.h"
 #include "ir/base/dim.h"
 #include "ir/base/name.h"

@@ -5,7 +5,7 @@
 #ifndef OX_IR_BASE_ARENA_H
 #define OX_IR_BASE_ARENA_H
 
-#include "ir/base/base.h"
+#include "ir/base/context.h"
 
 struct ox_arena {
     ox_ctx *ctx;

@@ -6,7 +6,7 @@
 #ifndef OX_IR_BASE_BYTES_H
 #define OX_IR_BASE_BYTES_H
 
-#include "ir/base/base.h"
+#include "ir/base/context.h"
 
 struct ox_bytes {
     ox_ctx *ctx;

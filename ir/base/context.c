@@ -2,7 +2,7 @@
  *
  * Every block carries a small header with its size, so that memory in use and its peak are exact and a
  * budget (limits.max_memory) and failure injection through the allocator cover everything alike. */
-#include "ir/base/base.h"
+#include "ir/base/context.h"
 
 #include "ir/base/context_priv.h"
 #include <stdio.h>

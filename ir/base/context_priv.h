@@ -2,7 +2,7 @@
 #ifndef OX_IR_BASE_CONTEXT_PRIV_H
 #define OX_IR_BASE_CONTEXT_PRIV_H
 
-#include "ir/base/base.h"
+#include "ir/base/context.h"
 
 enum { OX_THREADS_MAX = 256 };
 

@@ -3,7 +3,7 @@
  * Work is cut into chunks whose bounds depend on n and grain only, and workers take the next chunk from a shared
  * counter; which worker computes a chunk cannot be seen in the result, because each item is computed alone.
  * Workers sleep between calls. */
-#include "ir/base/base.h"
+#include "ir/base/context.h"
 
 #include "ir/base/context_priv.h"
 #include <pthread.h>

@@ -5,7 +5,7 @@
 #ifndef OX_IR_BASE_PTR_MAP_H
 #define OX_IR_BASE_PTR_MAP_H
 
-#include "ir/base/base.h"
+#include "ir/base/context.h"
 
 struct ox_ptr_map {
     ox_ctx *ctx;

@@ -3,7 +3,7 @@
 #ifndef OX_IR_OPS_KERNEL_DEPTHWISE_H
 #define OX_IR_OPS_KERNEL_DEPTHWISE_H
 
-#include "ir/base/base.h"
+#include "ir/base/context.h"
 #include "ir/ops/kernel_isa.h"
 
 /* Output plane p comes from input plane p / planes_per_in; its kernel is w[p % kernels], its bias

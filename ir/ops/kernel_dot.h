@@ -2,7 +2,7 @@
 #ifndef OX_IR_OPS_KERNEL_DOT_H
 #define OX_IR_OPS_KERNEL_DOT_H
 
-#include "ir/base/base.h"
+#include "ir/base/context.h"
 
 /* c[i * c_rs + j] = sum over k of a[i * k + ..] * b[j * k + ..]: both operands have their k elements in a
  * row. Elements are differences of bytes, |x| <= 255. Sums are exact modulo 2^32. */

@@ -15,7 +15,7 @@
 #ifndef OX_IR_OPS_KERNEL_GEMM_H
 #define OX_IR_OPS_KERNEL_GEMM_H
 
-#include "ir/base/base.h"
+#include "ir/base/context.h"
 #include "ir/ops/kernel_isa.h"
 
 enum { OX_GEMM_BLOCK_K = 128 }; /* a strip of B: 128 * 32 floats, 16 KiB */

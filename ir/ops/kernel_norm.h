@@ -2,7 +2,7 @@
 #ifndef OX_IR_OPS_KERNEL_NORM_H
 #define OX_IR_OPS_KERNEL_NORM_H
 
-#include "ir/base/base.h"
+#include "ir/base/context.h"
 
 /* Sums are 64-bit, two passes (mean, then squares of differences), in an order that depends on n
  * only. */

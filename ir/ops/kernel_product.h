@@ -2,7 +2,7 @@
 #ifndef OX_IR_OPS_KERNEL_PRODUCT_H
 #define OX_IR_OPS_KERNEL_PRODUCT_H
 
-#include "ir/base/base.h"
+#include "ir/base/context.h"
 
 /* For each batch item C(i,j) = sum over k of A(i,k) * B(k,j), where add is set on top of what C
  * holds. Strides and offsets count elements, as in struct ox_gemm. float goes to ox_gemm; double

@@ -10,7 +10,7 @@
 #ifndef OX_PASSES_QUANTIZE_HISTOGRAM_H
 #define OX_PASSES_QUANTIZE_HISTOGRAM_H
 
-#include "ir/base/base.h"
+#include "ir/base/context.h"
 
 enum { OX_HIST_BINS = 2048 };
 

@@ -1,7 +1,7 @@
-/* ir/base/base.h - what every module inside the library may use of the context: memory, failing,
+/* ir/base/context.h - what every module inside the library may use of the context: memory, failing,
  * checked sizes, growable arrays, work sharing. The public half is onnxopt/base.h. */
-#ifndef OX_IR_BASE_BASE_H
-#define OX_IR_BASE_BASE_H
+#ifndef OX_IR_BASE_CONTEXT_H
+#define OX_IR_BASE_CONTEXT_H
 
 #include <onnxopt/base.h>
 #include <onnxopt/tensor.h>
