@@ -25,8 +25,9 @@ BEGIN {
     rule("passes", ir " passes")
     rule("backend/file", ir " backend/file zlib")
     rule("backend/onnx", ir " backend/onnx backend/file protobuf-c")
-    rule("backend/native", ir " backend/native backend/file")
-    rule("backend/runtime", "libc api ir/base ir/ops backend/runtime xnnpack")
+    rule("backend/blob", "libc api ir/base ir/ops backend/blob")
+    rule("backend/native", ir " backend/native backend/blob backend/file")
+    rule("backend/runtime", "libc api ir/base ir/ops backend/blob backend/runtime xnnpack")
     rule("tools", "libc api tools json")
 
     n = split("assert ctype errno fenv float inttypes iso646 limits locale math setjmp stdalign " \

@@ -21,7 +21,7 @@ NF >= 7 {
     for (i = 1; i <= 7; i++) gsub(/^[ \t]+|[ \t\r]+$/, "", $i)
     name = $1; class = $3; type = $4; section = $7
     if (section == "*UND*") {
-        if (name ~ /^ox_/) wanted[name] = object
+        if (name ~ /^oxr?_/) wanted[name] = object
         if (name in banned) { print object ": uses " name; bad = 1 }
         next
     }
@@ -40,8 +40,8 @@ NF >= 7 {
     }
     if (name ~ /\.resolver$/) resolver[name] = object
     # a small letter is a local symbol; a dot stands in names made by the compiler
-    if (class ~ /^[A-Z]$/ && name !~ /\./ && name !~ /^ox_/ && name !~ /^onnx__/) {
-        print object ": external name " name " without the prefix ox_"
+    if (class ~ /^[A-Z]$/ && name !~ /\./ && name !~ /^oxr?_/ && name !~ /^onnx__/) {
+        print object ": external name " name " without the prefix ox_ or oxr_"
         bad = 1
     }
 }

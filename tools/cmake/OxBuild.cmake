@@ -1,6 +1,7 @@
 # The build's vocabulary: flags, dependencies, the library and the functions that folders call.
 #
-#   ox_add_sources(FILE...)            add files to the library
+#   ox_add_sources(FILE...)            add files to the library; to ${OX_OBJECTS} where the folder sets it:
+#                                      ox_common_objects (both libraries), ox_rt_objects (the runtime)
 #   ox_add_kernel_sources(FILE...)     the same for inner loops: -O3, vectorized
 #   ox_add_public_include()            ./include holds public headers: exported and installed
 #   ox_add_tool_sources(FILE...)       add files to the command line tool
@@ -133,8 +134,10 @@ if(BUILD_TESTING AND NOT IS_DIRECTORY "${OX_ONNX_TESTDATA}/node")
 endif()
 
 # ---------------------------------------------------------------------------------- the library
-# All code is compiled once, as objects: libonnxopt is made of them, and where libonnxopt is a
-# shared library that exports the public API only, the tests get a static one to look inside.
+# All code is compiled once, as objects: ox_common_objects (ir/base, ir/ops, backend/blob) are in
+# both libraries, ox_objects make the rest of libonnxopt, ox_rt_objects that of libonnxopt_rt, which
+# is always static. Where libonnxopt is a shared library that exports the public API only, the
+# tests get a static one to look inside.
 file(MAKE_DIRECTORY ${OX_GENERATED_DIR})
 configure_file("${ox_proto}" ${OX_GENERATED_DIR}/onnx-ml.proto COPYONLY)
 add_custom_command(
@@ -149,9 +152,14 @@ target_link_libraries(ox_objects PRIVATE ox_flags PkgConfig::PROTOBUF_C PNG::PNG
                                          ZLIB::ZLIB Threads::Threads)
 target_include_directories(ox_objects SYSTEM PRIVATE ${OX_GENERATED_DIR})
 target_include_directories(ox_objects PRIVATE ${OX_SOURCE_DIR})
+foreach(target ox_common_objects ox_rt_objects)
+  add_library(${target} OBJECT)
+  target_link_libraries(${target} PRIVATE ox_flags Threads::Threads)
+  target_include_directories(${target} PRIVATE ${OX_SOURCE_DIR})
+endforeach()
 
 function(ox_link_library target)
-  target_sources(${target} PRIVATE $<TARGET_OBJECTS:ox_objects>)
+  target_sources(${target} PRIVATE $<TARGET_OBJECTS:ox_common_objects> $<TARGET_OBJECTS:ox_objects>)
   set_target_properties(${target} PROPERTIES LINKER_LANGUAGE C)
   target_link_libraries(${target} PRIVATE PkgConfig::PROTOBUF_C PNG::PNG JPEG::JPEG ZLIB::ZLIB
                                           Threads::Threads m)
@@ -183,23 +191,37 @@ else()
   add_library(ox_inside ALIAS onnxopt)
 endif()
 
+add_library(onnxopt_rt STATIC $<TARGET_OBJECTS:ox_common_objects> $<TARGET_OBJECTS:ox_rt_objects>)
+add_library(onnxopt::onnxopt_rt ALIAS onnxopt_rt)
+set_target_properties(onnxopt_rt PROPERTIES LINKER_LANGUAGE C)
+target_link_libraries(onnxopt_rt PRIVATE Threads::Threads m)
+
 function(ox_add_sources)
+  if(NOT OX_OBJECTS)
+    set(OX_OBJECTS ox_objects)
+  endif()
   list(TRANSFORM ARGN PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
-  target_sources(ox_objects PRIVATE ${ARGN})
+  target_sources(${OX_OBJECTS} PRIVATE ${ARGN})
 endfunction()
 
 function(ox_add_kernel_sources)
+  if(NOT OX_OBJECTS)
+    set(OX_OBJECTS ox_objects)
+  endif()
   ox_add_sources(${ARGN})
   # errno and traps of libm are not observed by anyone; results stay those of IEEE 754.
   set_source_files_properties(
-    ${ARGN} TARGET_DIRECTORY ox_objects
+    ${ARGN} TARGET_DIRECTORY ${OX_OBJECTS}
     PROPERTIES COMPILE_OPTIONS "$<${OX_OPTIMIZED}:-O3;-fno-math-errno;-fno-trapping-math>")
 endfunction()
 
 function(ox_add_public_include)
   set(dir ${CMAKE_CURRENT_SOURCE_DIR}/include)
-  target_include_directories(ox_objects PRIVATE ${dir})
+  foreach(target ox_objects ox_common_objects ox_rt_objects)
+    target_include_directories(${target} PRIVATE ${dir})
+  endforeach()
   target_include_directories(onnxopt PUBLIC $<BUILD_INTERFACE:${dir}>)
+  target_include_directories(onnxopt_rt PUBLIC $<BUILD_INTERFACE:${dir}>)
   if(BUILD_SHARED_LIBS)
     target_include_directories(ox_inside PUBLIC ${dir})
   endif()
@@ -218,7 +240,7 @@ function(ox_add_tool_sources)
     set_target_properties(onnxopt_tool PROPERTIES OUTPUT_NAME onnxopt)
     target_compile_definitions(onnxopt_tool PRIVATE OX_VERSION="${PROJECT_VERSION}")
     target_include_directories(onnxopt_tool PRIVATE ${OX_SOURCE_DIR})
-    target_link_libraries(onnxopt_tool PRIVATE ox_flags onnxopt PkgConfig::JANSSON m)
+    target_link_libraries(onnxopt_tool PRIVATE ox_flags onnxopt onnxopt_rt PkgConfig::JANSSON m)
     install(TARGETS onnxopt_tool)
   endif()
   list(TRANSFORM ARGN PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
@@ -229,7 +251,7 @@ endfunction()
 # OX_ONNX_TESTDATA (string macros).
 function(ox_add_test_program name)
   add_executable(${name} ${ARGN})
-  target_link_libraries(${name} PRIVATE ox_flags ox_inside m)
+  target_link_libraries(${name} PRIVATE ox_flags ox_inside onnxopt_rt m)
   target_include_directories(${name} SYSTEM PRIVATE ${OX_GENERATED_DIR})
   target_include_directories(${name} SYSTEM PRIVATE ${PROTOBUF_C_INCLUDE_DIRS})
   target_include_directories(${name} PRIVATE ${OX_SOURCE_DIR})

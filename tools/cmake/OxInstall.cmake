@@ -2,7 +2,7 @@
 # package (find_package(onnxopt) gives onnxopt::onnxopt) and a pkg-config file.
 include(CMakePackageConfigHelpers)
 
-install(TARGETS onnxopt EXPORT onnxoptTargets INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(TARGETS onnxopt onnxopt_rt EXPORT onnxoptTargets INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 set(ox_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/onnxopt)
 install(EXPORT onnxoptTargets NAMESPACE onnxopt:: DESTINATION ${ox_package_dir})
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/onnxoptConfig.cmake.in
