@@ -10,7 +10,7 @@
 #ifndef OX_BACKEND_FILE_FILE_OUT_H
 #define OX_BACKEND_FILE_FILE_OUT_H
 
-#include "backend/file/hash64.h"
+#include "ir/base/hash64.h"
 #include "ir/base/bytes.h"
 #include <sys/stat.h>
 

@@ -3,9 +3,34 @@
  *
  * A tensor lives in env[] under its value's id from its definition until as many uses have passed as its own graph has:
  * operands of nodes there, and one for each node there whose subgraphs read it. */
-#include "ir/graph/exec_priv.h"
+#include "ir/graph/exec.h"
+#include "ir/ops/control.h"
 
 #include <stdlib.h>
+
+/* A node with subgraphs keeps a value of its own graph alive that they read. */
+struct ox_capture {
+    uint32_t node;
+    struct ox_value *value;
+};
+
+struct ox_exec {
+    ox_ctx *ctx;
+    struct ox_model *model;
+    size_t n_values;
+    ox_tensor **aligned;         /* by value id: constants whose bytes in the file are not aligned for their type */
+    ox_tensor **env;             /* by value id: tensors computed and still needed */
+    uint32_t *uses;              /* by value id: operands in its own graph, and captures */
+    uint32_t *left;              /* by value id: of these, still to come */
+    struct ox_capture *captures; /* sorted by node, then value */
+    size_t n_captures, cap_captures;
+    struct ox_call_scratch scratch;
+    const ox_tensor **in;        /* operands of the plain node at hand */
+    ox_tensor **out;
+    size_t widest;
+    ox_observe_fn observe;
+    void *user;
+};
 
 static void exec_free(void *self)
 {
@@ -108,7 +133,7 @@ static ox_status plan(struct ox_exec *e)
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-const ox_tensor *ox_exec_lookup(const struct ox_exec *e, const struct ox_value *v)
+static const ox_tensor *lookup(const struct ox_exec *e, const struct ox_value *v)
 {
     if (!v) return NULL;
     if (e->env[v->id]) return e->env[v->id];
@@ -160,7 +185,7 @@ static ox_status eval_at(const struct ox_node *node, struct ox_call_scratch *scr
 
 static ox_status run_plain(struct ox_exec *e, const struct ox_node *n, ox_tensor **out)
 {
-    for (size_t i = 0; i < n->n_in; i++) e->in[i] = ox_exec_lookup(e, n->in[i].value);
+    for (size_t i = 0; i < n->n_in; i++) e->in[i] = lookup(e, n->in[i].value);
     return eval_at(n, &e->scratch, e->in, out);
 }
 
@@ -180,14 +205,60 @@ static ox_status store_outputs(struct ox_exec *e, const struct ox_node *n, ox_te
     return s;
 }
 
+/* ---- subgraphs ------------------------------------------------------------------------------- */
+
+static ox_status run_graph(struct ox_exec *e, const struct ox_graph *graph, ox_tensor **in, ox_tensor **out);
+
+static size_t body_inputs(void *self, const struct ox_graph *body)
+{
+    (void)self;
+    return body->n_inputs;
+}
+
+static size_t body_outputs(void *self, const struct ox_graph *body)
+{
+    (void)self;
+    return body->ret->n_in;
+}
+
+static void body_out_type(struct ox_body_out *type, void *self, const struct ox_graph *body, size_t index)
+{
+    const struct ox_type *t = body->ret->in[index].value->type;
+    (void)self;
+    *type = (struct ox_body_out){.dtype = OX_UNDEFINED, .rank = -1};
+    if (t->kind != OX_TYPE_TENSOR) return;
+    type->dtype = t->dtype;
+    if (t->rank <= OX_MAX_RANK) type->rank = t->rank;
+    for (int i = 0; i < type->rank; i++) type->dims[i] = ox_dim_is_const(t->dims[i]) ? t->dims[i].k : -1;
+}
+
+static ox_status body_run(void *self, const struct ox_graph *body, ox_tensor **in, ox_tensor **out)
+{
+    return run_graph(self, body, in, out);
+}
+
+static ox_status control(struct ox_exec *e, const struct ox_node *n, const ox_tensor **in, ox_tensor **out)
+{
+    const struct ox_bodies bodies = {e, body_inputs, body_outputs, body_out_type, body_run};
+    struct ox_call call;
+    for (size_t i = 0; i < n->n_in; i++) in[i] = lookup(e, n->in[i].value);
+    OX_TRY(ox_node_call(&call, &e->scratch, n));
+    OX_TRY(ox_control_run(&call, &bodies, in, out));
+    return store_outputs(e, n, out);
+}
+
 static ox_status run_control(struct ox_exec *e, const struct ox_node *n)
 {
+    const ox_tensor **in;
     ox_tensor **out;
-    OX_TRY(ox_alloc(e->ctx, &out, n->n_out, sizeof(ox_tensor *)));
-    ox_status s = ox_exec_control(e, n, out);
-    if (s == OX_OK) s = store_outputs(e, n, out);
-    for (size_t i = 0; i < n->n_out; i++) ox_tensor_unref(out[i]);
-    ox_free(e->ctx, out);
+    OX_TRY(ox_alloc(e->ctx, &in, n->n_in, sizeof *in));
+    ox_status s = ox_alloc(e->ctx, &out, n->n_out, sizeof(ox_tensor *));
+    if (s == OX_OK) {
+        s = control(e, n, in, out);
+        for (size_t i = 0; i < n->n_out; i++) ox_tensor_unref(out[i]);
+        ox_free(e->ctx, out);
+    }
+    ox_free(e->ctx, in);
     return s;
 }
 
@@ -210,13 +281,15 @@ static ox_status run_node(struct ox_exec *e, const struct ox_node *n)
 
 static ox_status take_output(ox_tensor **out, struct ox_exec *e, const struct ox_graph *g, size_t i)
 {
-    *out = ox_tensor_ref(ox_exec_lookup(e, g->ret->in[i].value));
+    *out = ox_tensor_ref(lookup(e, g->ret->in[i].value));
     if (*out) return OX_OK;
     return ox_fail(e->ctx, OX_INVALID, "no-output", NULL, "output '%s' of graph '%s' has no value", ox_name_text(g->outputs[i].name),
                    ox_name_text(g->name));
 }
 
-ox_status ox_exec_graph(struct ox_exec *e, const struct ox_graph *graph, ox_tensor **in, ox_tensor **out)
+/* Runs a graph once. in: n_inputs tensors whose counts are taken over (also on failure); out: one per output of the graph,
+ * counted for the caller, NULL on failure. */
+static ox_status run_graph(struct ox_exec *e, const struct ox_graph *graph, ox_tensor **in, ox_tensor **out)
 {
     ox_status s = OX_OK;
     size_t n_out = graph->ret->n_in;
@@ -245,7 +318,7 @@ static ox_status bind_inputs(struct ox_exec *e, const ox_tensor *const *in, ox_t
     for (size_t i = 0; i < g->n_inputs; i++) {
         if (in[i])
             OX_TRY(ox_tensor_aligned(&bound[i], e->ctx, in[i]));
-        else if (!ox_exec_lookup(e, g->inputs[i]))
+        else if (!lookup(e, g->inputs[i]))
             return ox_fail(e->ctx, OX_INVALID, "no-input", NULL, "input '%s' is not given and has no default",
                            ox_name_text(g->inputs[i]->name));
     }
@@ -262,7 +335,7 @@ static ox_status exec_run(void *self, const ox_tensor *const *in, ox_tensor **ou
     e->observe = observe;
     e->user = user;
     ox_status s = bind_inputs(e, in, bound);
-    if (s == OX_OK) s = ox_exec_graph(e, g, bound, out);
+    if (s == OX_OK) s = run_graph(e, g, bound, out);
     for (size_t i = 0; i < g->n_inputs; i++) ox_tensor_unref(bound[i]);
     ox_free(e->ctx, bound);
     for (size_t i = 0; i < e->n_values; i++) {

@@ -1,5 +1,5 @@
-/* ir/graph/exec_slice.c - see exec_slice.h. */
-#include "ir/graph/exec_slice.h"
+/* ir/ops/axis_steps.c - see axis_steps.h. */
+#include "ir/ops/axis_steps.h"
 
 #include "ir/ops/mover.h"
 
@@ -9,7 +9,7 @@ static ox_status check_kind(ox_ctx *ctx, const ox_tensor *t)
     return ox_fail(ctx, OX_INVALID, "wrong-type", NULL, "a %s cannot be taken apart along an axis", ox_dtype_name(t->dtype));
 }
 
-ox_status ox_exec_step(ox_tensor **out, ox_ctx *ctx, const ox_tensor *t, int axis, int64_t index)
+ox_status ox_axis_step(ox_tensor **out, ox_ctx *ctx, const ox_tensor *t, int axis, int64_t index)
 {
     int64_t dims[OX_MAX_RANK];
     struct ox_view view;
@@ -45,7 +45,7 @@ static ox_status place(struct ox_sink *sink, ox_ctx *ctx, const ox_tensor *item,
     return OX_OK;
 }
 
-ox_status ox_exec_stack(ox_tensor **out, ox_ctx *ctx, ox_tensor *const *items, size_t count, int axis)
+ox_status ox_axis_stack(ox_tensor **out, ox_ctx *ctx, ox_tensor *const *items, size_t count, int axis)
 {
     const ox_tensor *first = items[0];
     int64_t dims[OX_MAX_RANK + 1];

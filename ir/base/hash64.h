@@ -1,7 +1,7 @@
-/* backend/file/hash64.h - XXH64 of a stream of bytes: tells contents apart, says nothing about who
+/* ir/base/hash64.h - XXH64 of a stream of bytes: tells contents apart, says nothing about who
  * wrote them. */
-#ifndef OX_BACKEND_FILE_HASH64_H
-#define OX_BACKEND_FILE_HASH64_H
+#ifndef OX_IR_BASE_HASH64_H
+#define OX_IR_BASE_HASH64_H
 
 #include <stddef.h>
 #include <stdint.h>

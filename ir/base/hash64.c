@@ -1,6 +1,6 @@
-/* backend/file/hash64.c - XXH64 as its public specification describes it, for little-endian
+/* ir/base/hash64.c - XXH64 as its public specification describes it, for little-endian
  * machines. */
-#include "backend/file/hash64.h"
+#include "ir/base/hash64.h"
 
 #include <string.h>
 
