@@ -3,23 +3,28 @@
 #define OX_IR_OPS_OP_INTEGER_H
 
 #include "ir/ops/op_conv.h"
+#include "ir/ops/recipe.h"
 
 /* QLinear forms of float operators (com.microsoft). */
 struct ox_qlinear_params {
-    char unused; /* decode only checks */
-};
-struct ox_qlinear_kind {
-    const char *op; /* the float operator */
-    size_t n_data;  /* its inputs */
+    bool channels_last; /* pools and convolutions */
+    int64_t opset;      /* whose Softmax it is */
 };
 enum {
     OX_QLINEAR_ADD,
+    OX_QLINEAR_AVERAGE_POOL,
+    OX_QLINEAR_CONCAT,
+    OX_QLINEAR_CONV,
+    OX_QLINEAR_GLOBAL_POOL,
     OX_QLINEAR_LEAKY_RELU,
     OX_QLINEAR_MUL,
+    OX_QLINEAR_REDUCE_MEAN,
     OX_QLINEAR_SIGMOID,
+    OX_QLINEAR_SOFTMAX,
+    OX_QLINEAR_WHERE,
     OX_QLINEAR_COUNT
 };
-extern const struct ox_qlinear_kind ox_qlinear_kinds[OX_QLINEAR_COUNT];
+extern const struct ox_recipe_kind ox_qlinear_recipes[OX_QLINEAR_COUNT];
 
 struct ox_integer_conv_params {
     struct ox_conv_params conv;

@@ -1,137 +1,148 @@
-/* ir/ops/op_qlinear.c - operators of com.microsoft that are a float operator between DequantizeLinear and
- * QuantizeLinear: QLinearAdd, QLinearMul, QLinearSigmoid, QLinearLeakyRelu.
+/* ir/ops/op_qlinear.c - the operators of com.microsoft that are a float operator between DequantizeLinear and
+ * QuantizeLinear: QLinearAdd and its relatives. They are computed as just that.
  *
- * They are computed as just that. Inputs come in triples of data, scale and zero point, and last the scale and the
- * zero point of the output; a zero point may be absent and is 0 then. */
-#include "ir/ops/integer_priv.h"
+ * Data comes in triples of codes, scale and zero point; a zero point may be absent and is 0 then. Scales and zero points
+ * are single numbers. */
+#include "ir/ops/op_quantize.h"
+#include "ir/ops/op_priv.h"
+#include "ir/ops/recipe.h"
 
-const struct ox_qlinear_kind ox_qlinear_kinds[OX_QLINEAR_COUNT] = {
-    [OX_QLINEAR_ADD] = {"Add", 2},
-    [OX_QLINEAR_LEAKY_RELU] = {"LeakyRelu", 1},
-    [OX_QLINEAR_MUL] = {"Mul", 2},
-    [OX_QLINEAR_SIGMOID] = {"Sigmoid", 1},
-};
-
-enum { FLOAT_OPSET = 21, MOST_DATA = 2 };
-
-static const struct ox_qlinear_kind *kind_of(const struct ox_call *call) { return call->op->family; }
-
-/* The same call of the float operator; the caller sets what it knows of the inputs. */
-static struct ox_call float_call(const struct ox_call *call)
-{
-    struct ox_call sub = *call;
-    sub.op = ox_op_find("", kind_of(call)->op);
-    sub.opset = FLOAT_OPSET;
-    sub.n_in = kind_of(call)->n_data;
-    sub.consts = NULL;
-    sub.present = NULL;
-    return sub;
-}
-
-/* Data and scales must be there; only zero points may be left out, which the table cannot say. */
-static ox_status need(const struct ox_call *call, size_t i)
-{
-    if (ox_q_has(call, i)) return OX_OK;
-    return ox_fail(call->ctx, OX_INVALID, "missing-input", NULL,
-                   "input %zu of %s is absent but not optional", i, call->op->name);
-}
+#define BYTES (OX_BIT(OX_INT8) | OX_BIT(OX_UINT8))
 
 ox_status ox_decode_qlinear(const struct ox_call *call, void *params)
 {
-    (void)params;
-    size_t n = kind_of(call)->n_data;
-    for (size_t i = 0; i <= n; i++) {
-        size_t scale = i < n ? 3 * i + 1 : 3 * n;
-        OX_TRY(need(call, scale));
-        if (i < n) OX_TRY(need(call, 3 * i));
-        OX_TRY(ox_check_const_scale(call, scale));
-        OX_TRY(ox_check_zero_point(call, scale, scale + 1));
-    }
-    struct ox_call sub = float_call(call);
-    return ox_op_check(&sub);
-}
-
-static ox_status check_types(const struct ox_call *call, const ox_dtype *types, ox_dtype *result)
-{
-    size_t n = kind_of(call)->n_data, y_scale = 3 * n, y_zp = 3 * n + 1;
-    for (size_t i = 0; i < n; i++) {
-        OX_TRY(ox_expect_dtype(call, 3 * i, types[3 * i], OX_BYTES));
-        OX_TRY(ox_expect_same_dtype(call, 0, types[0], 3 * i, types[3 * i]));
-        OX_TRY(ox_expect_dtype(call, 3 * i + 1, types[3 * i + 1], OX_BIT(OX_FLOAT)));
-        if (ox_q_has(call, 3 * i + 2))
-            OX_TRY(ox_expect_same_dtype(call, 3 * i, types[3 * i], 3 * i + 2, types[3 * i + 2]));
-    }
-    OX_TRY(ox_expect_dtype(call, y_scale, types[y_scale], OX_BIT(OX_FLOAT)));
-    if (ox_q_has(call, y_zp)) OX_TRY(ox_expect_same_dtype(call, 0, types[0], y_zp, types[y_zp]));
-    *result = types[0];
+    struct ox_qlinear_params *p = params;
+    int64_t last;
+    OX_TRY(ox_attr_int(&last, call, "channels_last", 0));
+    OX_TRY(ox_attr_int(&p->opset, call, "opset", OX_RECIPE_OPSET));
+    p->channels_last = last != 0;
+    if (p->opset < 1 || p->opset > OX_OPSET_MAX)
+        return ox_bad_attr(call, "opset is %lld, which %s is not known in", (long long)p->opset, call->op->name);
     return OX_OK;
 }
 
-enum { MOST_INPUTS = 3 * MOST_DATA + 2 };
-
-ox_status ox_infer_qlinear(const struct ox_call *call, const void *params, struct ox_infer *io)
+/* The triple at input i as floats. */
+static ox_v floats(struct ox_recipe *r, size_t i)
 {
-    ox_dtype types[MOST_INPUTS] = {OX_UNDEFINED}, result;
-    const struct ox_type *in[MOST_DATA] = {NULL}, *out = NULL;
-    (void)params;
-    for (size_t i = 0; i < call->n_in; i++)
-        types[i] = ox_in_dtype(io, i);
-    OX_TRY(check_types(call, types, &result));
-    for (size_t i = 0; i < kind_of(call)->n_data; i++)
-        if (ox_in_rank(io, 3 * i) >= 0)
-            OX_TRY(ox_type_tensor(&in[i], io->arena, OX_FLOAT, io->in[3 * i]->rank,
-                                  io->in[3 * i]->dims));
-    struct ox_call sub = float_call(call);
-    struct ox_infer sub_io = {.arena = io->arena, .dims = io->dims, .in = in, .out = &out};
-    OX_TRY(ox_op_infer(&sub, &sub_io));
-    if (!ox_type_is_tensor(out)) return ox_infer_tensor(io, 0, result, -1, NULL);
-    return ox_infer_tensor(io, 0, result, out->rank, out->dims);
+    ox_v x = ox_rc_need(r, i), scale = ox_rc_need(r, i + 1), zp = ox_rc_in(r, i + 2);
+    if (!ox_rc_ok(r, ox_expect_dtype(r->call, i, ox_rc_dtype(r, x), BYTES))) return OX_NO_V;
+    ox_rc_expect_one(r, i + 1, scale);
+    return OX_RC(r, "DequantizeLinear", x, scale, zp);
 }
 
-/* One number for the whole tensor: all that these operators have. */
-static ox_status whole(struct ox_scales *at, const struct ox_call *call, const ox_tensor *x,
-                       const ox_tensor *scale)
+/* Floats as codes of the scale and zero point at input i; codes are of the type of `like` where there is no zero point. */
+static ox_v codes(struct ox_recipe *r, ox_v v, size_t i, ox_dtype like)
 {
-    *at = (struct ox_scales){1, {(int64_t)x->count}, {1}, 0};
-    if (scale->count == 1) return OX_OK;
-    return ox_bad_shape(call, "scale of %s is %s, expected one number", call->op->name,
-                        ox_dims_text(scale->rank, scale->dims).text);
-}
-
-static const ox_tensor *optional(const struct ox_call *call, const ox_tensor *const *in, size_t i)
-{
-    return i < call->n_in ? in[i] : NULL;
-}
-
-static ox_status compute(const struct ox_call *call, const ox_tensor *const *in,
-                         ox_tensor **floats, ox_tensor **result, ox_tensor **out)
-{
-    size_t n = kind_of(call)->n_data;
-    struct ox_scales at;
-    for (size_t i = 0; i < n; i++) {
-        OX_TRY(whole(&at, call, in[3 * i], in[3 * i + 1]));
-        OX_TRY(ox_run_dequantize(&floats[i], call->ctx, &at, in[3 * i], in[3 * i + 1],
-                                 optional(call, in, 3 * i + 2), OX_FLOAT));
+    ox_v scale = ox_rc_need(r, i), zp = ox_rc_in(r, i + 1);
+    ox_rc_expect_one(r, i, scale);
+    if (zp >= 0 && !ox_rc_ok(r, ox_expect_same_dtype(r->call, 0, like, i + 1, ox_rc_dtype(r, zp)))) return OX_NO_V;
+    if (zp < 0) {
+        if (like == OX_UNDEFINED) ox_rc_stop(r);
+        ox_rc_int(r, "output_dtype", (int64_t)like);
     }
-    struct ox_call sub = float_call(call);
-    OX_TRY(ox_op_eval(&sub, (const ox_tensor *const *)floats, result));
-    OX_TRY(whole(&at, call, *result, in[3 * n]));
-    return ox_run_quantize(out, call->ctx, &at, *result, in[3 * n], optional(call, in, 3 * n + 1),
-                           in[0]->dtype, true);
+    return OX_RC(r, "QuantizeLinear", v, scale, zp);
 }
 
-ox_status ox_eval_qlinear(const struct ox_call *call, const void *params,
-                          const ox_tensor *const *in, ox_tensor **out)
+static void elementwise(struct ox_recipe *r, const char *op, size_t n)
 {
-    ox_dtype types[MOST_INPUTS] = {OX_UNDEFINED}, result_type;
-    ox_tensor *floats[MOST_DATA] = {NULL}, *result = NULL;
-    (void)params;
-    for (size_t i = 0; i < call->n_in; i++)
-        if (in[i]) types[i] = in[i]->dtype;
-    OX_TRY(check_types(call, types, &result_type));
-    ox_status status = compute(call, in, floats, &result, &out[0]);
-    for (size_t i = 0; i < MOST_DATA; i++)
-        ox_tensor_unref(floats[i]);
-    ox_tensor_unref(result);
-    return status;
+    ox_v in[2] = {OX_NO_V, OX_NO_V};
+    for (size_t i = 0; i < n; i++)
+        in[i] = floats(r, 3 * i);
+    ox_rc_pass(r, "alpha"); /* LeakyRelu */
+    ox_dtype dtype = ox_rc_dtype(r, ox_rc_in(r, 0));
+    if (n > 1 && !ox_rc_ok(r, ox_expect_same_dtype(r->call, 0, dtype, 3, ox_rc_dtype(r, ox_rc_in(r, 3))))) return;
+    ox_rc_out(r, 0, codes(r, ox_rc_step(r, op, n, in), 3 * n, dtype));
 }
+
+static void add(struct ox_recipe *r, const void *params) { (void)params; elementwise(r, "Add", 2); }
+static void mul(struct ox_recipe *r, const void *params) { (void)params; elementwise(r, "Mul", 2); }
+static void leaky_relu(struct ox_recipe *r, const void *params) { (void)params; elementwise(r, "LeakyRelu", 1); }
+static void sigmoid(struct ox_recipe *r, const void *params) { (void)params; elementwise(r, "Sigmoid", 1); }
+
+static void pool(struct ox_recipe *r, const void *params)
+{
+    static const char *const passed[] = {"auto_pad", "ceil_mode", "count_include_pad", "kernel_shape", "pads", "strides"};
+    const struct ox_qlinear_params *p = params;
+    bool global = ox_rc_variant(r);
+    ox_v x = floats(r, 0);
+    if (p->channels_last) x = ox_rc_channels_first(r, x);
+    for (size_t i = 0; !global && i < sizeof passed / sizeof *passed; i++)
+        ox_rc_pass(r, passed[i]);
+    ox_v y = OX_RC(r, global ? "GlobalAveragePool" : "AveragePool", x);
+    if (p->channels_last) y = ox_rc_channels_last(r, y);
+    ox_rc_out(r, 0, codes(r, y, 3, ox_rc_dtype(r, ox_rc_in(r, 0))));
+}
+
+static void reduce_mean(struct ox_recipe *r, const void *params)
+{
+    enum { AXES_ARE_ATTRIBUTE = 13 };
+    (void)params;
+    ox_v x = floats(r, 0);
+    ox_rc_pass(r, "axes");
+    ox_rc_pass(r, "keepdims");
+    r->opset = AXES_ARE_ATTRIBUTE;
+    ox_v y = OX_RC(r, "ReduceMean", x);
+    r->opset = OX_RECIPE_OPSET;
+    ox_rc_out(r, 0, codes(r, y, 3, ox_rc_dtype(r, ox_rc_in(r, 0))));
+}
+
+static void softmax(struct ox_recipe *r, const void *params)
+{
+    const struct ox_qlinear_params *p = params;
+    ox_v x = floats(r, 0);
+    ox_rc_pass(r, "axis");
+    r->opset = (int)p->opset;
+    ox_v y = OX_RC(r, "Softmax", x);
+    r->opset = OX_RECIPE_OPSET;
+    ox_rc_out(r, 0, codes(r, y, 3, ox_rc_dtype(r, ox_rc_in(r, 0))));
+}
+
+static void where(struct ox_recipe *r, const void *params)
+{
+    (void)params;
+    ox_v x = floats(r, 1), y = floats(r, 4), z = OX_RC(r, "Where", ox_rc_need(r, 0), x, y);
+    ox_rc_out(r, 0, codes(r, z, 7, ox_rc_dtype(r, ox_rc_in(r, 1))));
+}
+
+/* Inputs: scale and zero point of the output, then triples. */
+static void concat(struct ox_recipe *r, const void *params)
+{
+    enum { MOST = 100 };
+    ox_v in[MOST];
+    size_t n = (r->call->n_in - 2) / 3;
+    (void)params;
+    if (r->call->n_in % 3 != 2 || n > MOST) {
+        ox_rc_ok(r, ox_fail(r->call->ctx, OX_INVALID, "wrong-arity", NULL,
+                            "%s has %zu inputs, expected two and then up to %d triples", r->call->op->name,
+                            r->call->n_in, MOST));
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        in[i] = floats(r, 2 + 3 * i);
+    ox_rc_pass(r, "axis");
+    ox_v y = ox_rc_step(r, "Concat", n, in);
+    ox_rc_out(r, 0, codes(r, y, 0, ox_rc_dtype(r, ox_rc_need(r, 1))));
+}
+
+/* As in the standard's domain, but the data may have its channels last (the weight has not). */
+static void conv(struct ox_recipe *r, const void *params)
+{
+    static const char *const passed[] = {"auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"};
+    const struct ox_qlinear_params *p = params;
+    ox_v in[9];
+    size_t n = r->call->n_in;
+    for (size_t i = 0; i < n; i++)
+        in[i] = ox_rc_in(r, i);
+    if (p->channels_last) in[0] = ox_rc_channels_first(r, in[0]);
+    for (size_t i = 0; i < sizeof passed / sizeof *passed; i++)
+        ox_rc_pass(r, passed[i]);
+    ox_v y = ox_rc_step(r, "QLinearConv", n, in);
+    ox_rc_out(r, 0, p->channels_last ? ox_rc_channels_last(r, y) : y);
+}
+
+const struct ox_recipe_kind ox_qlinear_recipes[OX_QLINEAR_COUNT] = {
+    [OX_QLINEAR_ADD] = {add, 0},         [OX_QLINEAR_AVERAGE_POOL] = {pool, 0}, [OX_QLINEAR_CONCAT] = {concat, 0},
+    [OX_QLINEAR_CONV] = {conv, 0},       [OX_QLINEAR_GLOBAL_POOL] = {pool, 1},  [OX_QLINEAR_LEAKY_RELU] = {leaky_relu, 0},
+    [OX_QLINEAR_MUL] = {mul, 0},         [OX_QLINEAR_REDUCE_MEAN] = {reduce_mean, 0},
+    [OX_QLINEAR_SIGMOID] = {sigmoid, 0}, [OX_QLINEAR_SOFTMAX] = {softmax, 0},   [OX_QLINEAR_WHERE] = {where, 0},
+};
