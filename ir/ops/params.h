@@ -9,6 +9,7 @@
 #include "ir/ops/op_affine_grid.h"
 #include "ir/ops/op_control.h"
 #include "ir/ops/op_conv.h"
+#include "ir/ops/op_fused.h"
 #include "ir/ops/op_index.h"
 #include "ir/ops/op_integer.h"
 #include "ir/ops/op_loss.h"
