@@ -41,7 +41,11 @@ static bool ends_with(const char *name, const char *end) {
 }
 
 static bool is_image_name(const char *name) {
-    return ends_with(name, ".png") || ends_with(name, ".jpg") || ends_with(name, ".jpeg");
+    static const char *const ends[] = {".png",  ".jpg",  ".jpeg", ".jp2", ".j2k", ".tif", ".tiff",
+                                       ".webp", ".bmp", ".pbm", ".pgm", ".ppm", ".pnm"};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (ends_with(name, ends[i])) return true;
+    return false;
 }
 
 static bool is_array_name(const char *name) {

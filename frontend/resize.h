@@ -4,7 +4,7 @@
 #ifndef OX_FRONTEND_RESIZE_H
 #define OX_FRONTEND_RESIZE_H
 
-#include "frontend/image.h"
+#include "ir/codec/image.h"
 
 enum ox_filter {
     OX_FILTER_BILINEAR,

@@ -14,20 +14,21 @@ function rule(layer, allowed,    n, i, a) {
 BEGIN {
     # Layers are folders. "api" is any include/onnxopt; "libc" the C library and POSIX; "ir" the
     # files that stand directly in ir/, its interface to the modules above.
-    ir = "libc api ir/base ir/ops ir/graph ir/text ir"
+    ir = "libc api ir/base ir/codec ir/ops ir/graph ir/text ir"
     rule("api", "libc api")
     rule("ir/base", "libc api ir/base")
-    rule("ir/ops", "libc api ir/base ir/ops")
+    rule("ir/codec", "libc api ir/base ir/codec image pattern")
+    rule("ir/ops", "libc api ir/base ir/codec ir/ops")
     rule("ir/graph", "libc api ir/base ir/ops ir/graph ir")
     rule("ir/text", ir)
     rule("ir", ir)
-    rule("frontend", ir " frontend protobuf-c image zlib")
+    rule("frontend", ir " frontend protobuf-c zlib")
     rule("passes", ir " passes")
     rule("backend/file", ir " backend/file zlib")
     rule("backend/onnx", ir " backend/onnx backend/file protobuf-c")
     rule("backend/blob", "libc api ir/base ir/ops backend/blob")
     rule("backend/native", ir " backend/native backend/blob backend/file")
-    rule("backend/runtime", "libc api ir/base ir/ops backend/blob backend/runtime xnnpack")
+    rule("backend/runtime", "libc api ir/base ir/codec ir/ops backend/blob backend/runtime xnnpack")
     rule("tools", "libc api tools json")
 
     n = split("assert ctype errno fenv float inttypes iso646 limits locale math setjmp stdalign " \
@@ -37,6 +38,8 @@ BEGIN {
     foreign["linux/openat2.h"] = foreign["immintrin.h"] = foreign["arm_neon.h"] = foreign["cpuid.h"] = "libc"
     foreign["protobuf-c/protobuf-c.h"] = foreign["onnx-ml.pb-c.h"] = "protobuf-c"
     foreign["png.h"] = foreign["jpeglib.h"] = foreign["jerror.h"] = "image"
+    foreign["tiffio.h"] = foreign["webp/decode.h"] = foreign["openjpeg.h"] = "image"
+    foreign["pcre2.h"] = "pattern"
     foreign["zlib.h"] = "zlib"
     foreign["jansson.h"] = "json"
     foreign["getopt.h"] = "libc"

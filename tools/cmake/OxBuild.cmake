@@ -93,6 +93,19 @@ pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson>=2.10)
 find_package(PNG REQUIRED)
 find_package(JPEG REQUIRED)
 find_package(ZLIB REQUIRED)
+pkg_check_modules(TIFF REQUIRED IMPORTED_TARGET libtiff-4>=4.5)
+pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp)
+pkg_check_modules(OPENJP2 REQUIRED IMPORTED_TARGET libopenjp2>=2.3)
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8>=10.34)
+set(ox_libraries
+    PkgConfig::PROTOBUF_C
+    PNG::PNG
+    JPEG::JPEG
+    PkgConfig::TIFF
+    PkgConfig::WEBP
+    PkgConfig::OPENJP2
+    PkgConfig::PCRE2
+    ZLIB::ZLIB)
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
 find_program(PROTOC_C NAMES protoc-c protoc-gen-c REQUIRED)
@@ -148,8 +161,7 @@ add_custom_command(
   COMMENT "Generating the ONNX messages")
 add_library(ox_objects OBJECT ${OX_GENERATED_DIR}/onnx-ml.pb-c.c ${OX_GENERATED_DIR}/onnx-ml.pb-c.h)
 set_source_files_properties(${OX_GENERATED_DIR}/onnx-ml.pb-c.c PROPERTIES COMPILE_OPTIONS -w)
-target_link_libraries(ox_objects PRIVATE ox_flags PkgConfig::PROTOBUF_C PNG::PNG JPEG::JPEG
-                                         ZLIB::ZLIB Threads::Threads)
+target_link_libraries(ox_objects PRIVATE ox_flags ${ox_libraries} Threads::Threads)
 target_include_directories(ox_objects SYSTEM PRIVATE ${OX_GENERATED_DIR})
 target_include_directories(ox_objects PRIVATE ${OX_SOURCE_DIR})
 foreach(target ox_common_objects ox_rt_objects)
@@ -161,8 +173,7 @@ endforeach()
 function(ox_link_library target)
   target_sources(${target} PRIVATE $<TARGET_OBJECTS:ox_common_objects> $<TARGET_OBJECTS:ox_objects>)
   set_target_properties(${target} PROPERTIES LINKER_LANGUAGE C)
-  target_link_libraries(${target} PRIVATE PkgConfig::PROTOBUF_C PNG::PNG JPEG::JPEG ZLIB::ZLIB
-                                          Threads::Threads m)
+  target_link_libraries(${target} PRIVATE ${ox_libraries} Threads::Threads m)
 endfunction()
 
 add_library(onnxopt)

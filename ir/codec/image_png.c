@@ -1,9 +1,9 @@
-/* frontend/image_png.c - PNG by libpng.
+/* ir/codec/image_png.c - PNG by libpng.
  *
  * libpng leaves a failing call by longjmp. So everything that must survive lives in `struct job`,
  * which is not a local of the function that calls setjmp, and that function only sequences calls.
  */
-#include "frontend/image.h"
+#include "ir/codec/image_priv.h"
 
 #include <png.h>
 #include <setjmp.h>
@@ -91,21 +91,20 @@ static void decode(struct job *j) {
     png_read_end(j->png, NULL);
 }
 
-ox_status ox_image_read_png(struct ox_image *out, ox_ctx *ctx, const void *data, size_t size,
-                            const struct ox_place *place) {
-    struct job j = {.ctx = ctx,
-                    .place = place,
-                    .out = out,
-                    .at = data,
-                    .end = (const unsigned char *)data + size};
+ox_status ox_image_read_png(const struct ox_image_job *job) {
+    struct job j = {.ctx = job->ctx,
+                    .place = job->place,
+                    .out = job->out,
+                    .at = job->data,
+                    .end = job->data + job->size};
     j.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &j, on_error, on_warning, &j, png_take,
                                      png_give);
     if (j.png) j.info = png_create_info_struct(j.png);
     if (j.info)
         decode(&j);
     else if (j.status == OX_OK)
-        j.status = ox_fail(ctx, OX_NOMEM, "out-of-memory", place, "no memory for libpng");
+        j.status = ox_fail(j.ctx, OX_NOMEM, "out-of-memory", j.place, "no memory for libpng");
     png_destroy_read_struct(&j.png, &j.info, NULL);
-    ox_free(ctx, j.rows);
+    ox_free(j.ctx, j.rows);
     return j.status;
 }

@@ -1,9 +1,9 @@
-/* frontend/image_jpeg.c - JPEG by libjpeg (-turbo).
+/* ir/codec/image_jpeg.c - JPEG by libjpeg (-turbo).
  *
  * The library leaves a failing call by longjmp. So everything that must survive lives in `struct
  * job`, which is not a local of the function that calls setjmp, and that function only sequences
  * calls. */
-#include "frontend/image.h"
+#include "ir/codec/image_priv.h"
 
 #include <setjmp.h>
 #include <stdio.h> /* jpeglib.h needs it */
@@ -113,15 +113,14 @@ static void decode(struct job *j) {
             ox_fail(j->ctx, OX_INVALID, "bad-image", j->place, "damaged JPEG: the file is cut off");
 }
 
-ox_status ox_image_read_jpeg(struct ox_image *out, ox_ctx *ctx, const void *data, size_t size,
-                             const struct ox_place *place) {
+ox_status ox_image_read_jpeg(const struct ox_image_job *job) {
     struct job *j;
-    OX_TRY(ox_alloc(ctx, &j, 1, sizeof *j));
-    j->ctx = ctx;
-    j->place = place;
-    j->out = out;
-    j->data = data;
-    j->size = size;
+    OX_TRY(ox_alloc(job->ctx, &j, 1, sizeof *j));
+    j->ctx = job->ctx;
+    j->place = job->place;
+    j->out = job->out;
+    j->data = job->data;
+    j->size = job->size;
     j->jpeg.err = jpeg_std_error(&j->errors);
     j->jpeg.client_data = j;
     j->errors.error_exit = on_error;
@@ -131,7 +130,7 @@ ox_status ox_image_read_jpeg(struct ox_image *out, ox_ctx *ctx, const void *data
     decode(j);
     jpeg_destroy_decompress(&j->jpeg);
     ox_status s = j->status;
-    ox_free(ctx, j->row);
-    ox_free(ctx, j);
+    ox_free(job->ctx, j->row);
+    ox_free(job->ctx, j);
     return s;
 }
