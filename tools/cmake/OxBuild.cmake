@@ -97,15 +97,10 @@ pkg_check_modules(TIFF REQUIRED IMPORTED_TARGET libtiff-4>=4.5)
 pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp)
 pkg_check_modules(OPENJP2 REQUIRED IMPORTED_TARGET libopenjp2>=2.3)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8>=10.34)
-set(ox_libraries
-    PkgConfig::PROTOBUF_C
-    PNG::PNG
-    JPEG::JPEG
-    PkgConfig::TIFF
-    PkgConfig::WEBP
-    PkgConfig::OPENJP2
-    PkgConfig::PCRE2
-    ZLIB::ZLIB)
+# What both libraries need (ir/codec), and what only libonnxopt does.
+set(ox_codec_libraries PNG::PNG JPEG::JPEG PkgConfig::TIFF PkgConfig::WEBP PkgConfig::OPENJP2
+                       PkgConfig::PCRE2)
+set(ox_libraries PkgConfig::PROTOBUF_C ${ox_codec_libraries} ZLIB::ZLIB)
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
 find_program(PROTOC_C NAMES protoc-c protoc-gen-c REQUIRED)
@@ -147,7 +142,7 @@ if(BUILD_TESTING AND NOT IS_DIRECTORY "${OX_ONNX_TESTDATA}/node")
 endif()
 
 # ---------------------------------------------------------------------------------- the library
-# All code is compiled once, as objects: ox_common_objects (ir/base, ir/ops, backend/blob) are in
+# All code is compiled once, as objects: ox_common_objects (ir/base, ir/codec, ir/ops, backend/blob) are in
 # both libraries, ox_objects make the rest of libonnxopt, ox_rt_objects that of libonnxopt_rt, which
 # is always static. Where libonnxopt is a shared library that exports the public API only, the
 # tests get a static one to look inside.
@@ -166,7 +161,7 @@ target_include_directories(ox_objects SYSTEM PRIVATE ${OX_GENERATED_DIR})
 target_include_directories(ox_objects PRIVATE ${OX_SOURCE_DIR})
 foreach(target ox_common_objects ox_rt_objects)
   add_library(${target} OBJECT)
-  target_link_libraries(${target} PRIVATE ox_flags Threads::Threads)
+  target_link_libraries(${target} PRIVATE ox_flags ${ox_codec_libraries} Threads::Threads)
   target_include_directories(${target} PRIVATE ${OX_SOURCE_DIR})
 endforeach()
 
@@ -205,7 +200,7 @@ endif()
 add_library(onnxopt_rt STATIC $<TARGET_OBJECTS:ox_common_objects> $<TARGET_OBJECTS:ox_rt_objects>)
 add_library(onnxopt::onnxopt_rt ALIAS onnxopt_rt)
 set_target_properties(onnxopt_rt PROPERTIES LINKER_LANGUAGE C)
-target_link_libraries(onnxopt_rt PRIVATE Threads::Threads m)
+target_link_libraries(onnxopt_rt PRIVATE ${ox_codec_libraries} Threads::Threads m)
 
 function(ox_add_sources)
   if(NOT OX_OBJECTS)
