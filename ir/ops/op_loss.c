@@ -26,6 +26,7 @@ ox_status ox_infer_loss(const struct ox_call *call, const void *params, struct o
     int rank = ox_in_rank(io, 0), labels = ox_in_rank(io, 1), n = 0;
     OX_TRY(ox_expect_dtype(call, 0, dtype, OX_FLOATS));
     OX_TRY(ox_expect_index(call, 1, ox_in_dtype(io, 1)));
+    if (call->n_in > 2) OX_TRY(ox_expect_dtype(call, 2, ox_in_dtype(io, 2), OX_FLOATS));
     OX_TRY(ox_expect_rank(call, 0, rank, 2, -1));
     if (rank >= 0 && labels >= 0 && labels != rank - 1)
         return ox_bad_shape(call, "scores of rank %d and labels of rank %d", rank, labels);
@@ -50,6 +51,7 @@ static ox_status check_shapes(struct loss *l, const struct ox_call *call, const 
 {
     const ox_tensor *x = in[0], *labels = in[1], *w = call->n_in > 2 ? in[2] : NULL;
     OX_TRY(ox_expect_index(call, 1, labels->dtype));
+    if (w) OX_TRY(ox_expect_dtype(call, 2, w->dtype, OX_FLOATS)); /* doubles by now: any other type came through as it was */
     bool fits = x->rank >= 2 && labels->rank == x->rank - 1;
     for (int i = 0; fits && i < labels->rank; i++) fits = labels->dims[i] == x->dims[i ? i + 1 : 0];
     if (!fits)

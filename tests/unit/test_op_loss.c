@@ -59,6 +59,17 @@ START_TEST(labels_are_checked)
 }
 END_TEST
 
+START_TEST(weights_are_floats)
+{
+    struct oh h;
+    start(&h, "NegativeLogLikelihoodLoss", scores, (int64_t[]){0, 0, 1}, "sum");
+    oh_input_of(&h, OX_BOOL, OH_DIMS(2), (char[]){1, 1});
+    ck_assert_int_eq(oh_eval(&h, 1), OX_INVALID);
+    ck_assert_str_eq(h.id, "wrong-type");
+    oh_fini(&h);
+}
+END_TEST
+
 START_TEST(nothing_to_lose)
 {
     struct oh h;
@@ -78,6 +89,7 @@ int main(void)
     tcase_add_test(tc, mean_is_over_the_weights_that_count);
     tcase_add_test(tc, large_scores_do_not_overflow);
     tcase_add_test(tc, labels_are_checked);
+    tcase_add_test(tc, weights_are_floats);
     tcase_add_test(tc, nothing_to_lose);
     suite_add_tcase(s, tc);
     SRunner *r = srunner_create(s);

@@ -1,0 +1,203 @@
+/* odd_main.c - odd calls of every operator: the models of the official tests with one thing in them changed.
+ *
+ *     conformance_odd [ROOT...] [--only PREFIX,...] [--rounds N] [--from K] [--seed S] [--verbose]
+ *
+ * Each round loads a case afresh, changes one attribute, operand, output or tensor at random (odd_change.c), then verifies,
+ * infers and runs the model. What must hold of each round, whatever was changed:
+ *   - it ends, within a time limit and a memory limit, without a signal and without a word from a sanitizer;
+ *   - what fails has reported an error, and an error of a node's call names its operator;
+ *   - what was computed has the type, shape and values that inference said;
+ *   - all memory is given back.
+ * A round depends on the case's name, the seed and its number only. Rounds run in a child process, so that one that dies costs
+ * itself only; `--only CASE --from K --rounds 1` runs it again. */
+#include "odd.h"
+
+#include <onnxopt/load.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { ROUND_SECONDS = 20, MEMORY = 1 << 28, TENSOR = 1 << 24 };
+
+/* What the child tells the parent. */
+struct tally {
+    size_t round; /* the one at work */
+    size_t ran, refused, wrong;
+    char change[200];
+};
+
+struct errors {
+    size_t count;
+    bool named; /* one of them names an operator */
+    char text[300];
+};
+
+struct args {
+    const char *roots[4];
+    size_t n_roots;
+    const char *only;
+    size_t rounds, from;
+    uint64_t seed;
+    bool verbose;
+};
+
+static void count_errors(void *user, const struct ox_diag *d)
+{
+    struct errors *e = user;
+    if (d->severity != OX_ERROR) return;
+    if (e->count++ == 0) snprintf(e->text, sizeof e->text, "%s: [%s] %s", d->op ? d->op : "-", d->id, d->text);
+    if (d->op) e->named = true;
+}
+
+/* ---- one round ------------------------------------------------------------------------------- */
+
+static ox_status run_once(struct ox_model *model, const struct conf_tensors *in, struct conf_watch *watch)
+{
+    struct ox_graph *g = model->graph;
+    struct ox_runner runner;
+    OX_TRY(ox_exec_new(&runner, model));
+    size_t n_out = ox_model_outputs(model), port = 0;
+    const ox_tensor **given = conf_realloc(NULL, g->n_inputs * sizeof *given);
+    ox_tensor **out = conf_realloc(NULL, n_out * sizeof *out);
+    memset(out, 0, n_out * sizeof *out);
+    for (size_t i = 0; i < g->n_inputs; i++)
+        given[i] = ox_value_const(g->inputs[i]) ? NULL : port < in->n ? in->at[port++] : NULL;
+    ox_status s = runner.run(runner.self, given, out, conf_watch_value, watch);
+    runner.free(runner.self);
+    for (size_t i = 0; i < n_out; i++) ox_tensor_unref(out[i]);
+    free(given);
+    free(out);
+    return s;
+}
+
+/* Verifies, infers, runs. *in_node: the failure is one of a node's call. */
+static ox_status go(struct conf_case *c, struct ox_model *model, const struct conf_tensors *in, struct tally *t)
+{
+    struct ox_shapes *shapes = NULL;
+    OX_TRY(ox_model_verify(model));
+    OX_TRY(ox_model_infer(model, &shapes));
+    struct conf_watch watch = {.c = c, .shapes = shapes, .agrees = true};
+    ox_status s = run_once(model, in, &watch);
+    if (!watch.agrees) {
+        t->wrong++;
+        printf("odd %s %zu: %s: %s\n", c->name, t->round, t->change, c->broken);
+    }
+    ox_shapes_free(shapes);
+    return s;
+}
+
+static void complain(struct conf_case *c, struct tally *t, const char *what, const struct errors *e)
+{
+    t->wrong++;
+    printf("odd %s %zu: %s: %s (%s)\n", c->name, t->round, t->change, what, e->text);
+}
+
+static void round_of(struct conf_case *c, struct tally *t, const struct args *a)
+{
+    struct errors errors = {0};
+    struct ox_model *model = NULL;
+    struct conf_tensors in = {0}, expected = {0};
+    const struct ox_ctx_options options = {.size = sizeof options, .on_diag = count_errors, .diag_user = &errors, .threads = 1,
+                                           .limits = {.max_tensor_bytes = TENSOR, .max_memory = MEMORY}};
+    ox_ctx *ctx;
+    if (ox_ctx_new(&ctx, &options) != OX_OK) return;
+    c->broken[0] = 0;
+    snprintf(t->change, sizeof t->change, "nothing");
+    if (ox_model_load(&model, ctx, c->model, NULL) == OX_OK && conf_data_load(&in, &expected, c, 0, model) == OX_OK) {
+        errors = (struct errors){0};
+        struct odd_random random = odd_seed(c->name, a->seed, t->round);
+        if (odd_change(t->change, sizeof t->change, model, &in, &random)) {
+            ox_status s = go(c, model, &in, t);
+            if (s == OX_OK) t->ran++;
+            else t->refused++;
+            if (s != OX_OK && errors.count == 0 && s != OX_NOMEM) complain(c, t, "fails without an error", &errors);
+            if (s == OX_INVALID && errors.count && !errors.named && !odd_change_is_outside(t->change)) complain(c, t, "the error names no operator", &errors);
+            if (s == OX_OK && errors.count) complain(c, t, "an error was reported, and it went on", &errors);
+            if (a->verbose) printf("%s %zu: %s: %s %s\n", c->name, t->round, t->change, ox_status_text(s), errors.text);
+        }
+    }
+    conf_tensors_free(&in);
+    conf_tensors_free(&expected);
+    ox_model_free(model);
+    if (ox_ctx_memory(ctx)) complain(c, t, "memory is left when all is freed", &errors);
+    ox_ctx_free(ctx);
+}
+
+/* ---- rounds in a child ----------------------------------------------------------------------- */
+
+static void child(struct conf_case *c, struct tally *t, const struct args *a)
+{
+    for (; t->round < a->from + a->rounds; t->round++) {
+        alarm(ROUND_SECONDS);
+        round_of(c, t, a);
+    }
+    fflush(stdout);
+    _exit(0);
+}
+
+static void run_case(struct conf_case *c, struct tally *t, const struct args *a)
+{
+    t->round = a->from;
+    while (t->round < a->from + a->rounds) {
+        int status;
+        fflush(stdout);
+        pid_t pid = fork();
+        if (pid < 0) exit(2);
+        if (pid == 0) child(c, t, a);
+        if (waitpid(pid, &status, 0) != pid) exit(2);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
+        t->wrong++;
+        printf("odd %s %zu: %s: %s %d\n", c->name, t->round, t->change, WIFSIGNALED(status) ? "signal" : "exit status",
+               WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+        t->round++;
+    }
+}
+
+static bool parse(struct args *a, int argc, char **argv)
+{
+    *a = (struct args){.rounds = 10};
+    for (int i = 1; i < argc; i++) {
+        bool more = i + 1 < argc;
+        if (strcmp(argv[i], "--only") == 0 && more)
+            a->only = argv[++i];
+        else if (strcmp(argv[i], "--rounds") == 0 && more)
+            a->rounds = strtoul(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--from") == 0 && more)
+            a->from = strtoul(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--seed") == 0 && more)
+            a->seed = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--verbose") == 0)
+            a->verbose = true;
+        else if (argv[i][0] == '-' || a->n_roots == sizeof a->roots / sizeof a->roots[0])
+            return false;
+        else
+            a->roots[a->n_roots++] = argv[i];
+    }
+    if (a->n_roots == 0) a->roots[a->n_roots++] = OX_ONNX_TESTDATA;
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    struct args a;
+    struct conf_cases cases = {0};
+    if (!parse(&a, argc, argv)) {
+        fputs("usage: conformance_odd [ROOT...] [--only PREFIX,...] [--rounds N] [--from K] [--seed S] [--verbose]\n", stderr);
+        return 2;
+    }
+    struct tally *t = mmap(NULL, sizeof *t, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (t == MAP_FAILED) return 2;
+    for (size_t i = 0; i < a.n_roots; i++) {
+        if (conf_walk(&cases, a.roots[i], a.only)) continue;
+        fprintf(stderr, "conformance_odd: cannot read %s\n", a.roots[i]);
+        return 2;
+    }
+    for (size_t i = 0; i < cases.n; i++) run_case(&cases.at[i], t, &a);
+    printf("%zu cases, %zu rounds each: %zu ran, %zu were refused, %zu wrong\n", cases.n, a.rounds, t->ran, t->refused, t->wrong);
+    int rc = t->wrong != 0 || t->ran == 0 || (t->refused == 0 && a.rounds > 1);
+    conf_cases_free(&cases);
+    munmap(t, sizeof *t);
+    return rc;
+}
