@@ -28,6 +28,7 @@ struct ox_exec {
     const ox_tensor **in;        /* operands of the plain node at hand */
     ox_tensor **out;
     size_t widest;
+    uint64_t bodies;             /* times that a subgraph has been entered in this run */
     ox_observe_fn observe;
     void *user;
 };
@@ -176,17 +177,19 @@ static void release_operands(struct ox_exec *e, const struct ox_node *n)
     for (; low < e->n_captures && e->captures[low].node == n->id; low++) used(e, e->captures[low].value);
 }
 
-static ox_status eval_at(const struct ox_node *node, struct ox_call_scratch *scratch, const ox_tensor *const *in, ox_tensor **out)
+/* pass: which time a body runs; random numbers are others each time. */
+static ox_status eval_at(const struct ox_node *node, struct ox_call_scratch *scratch, uint64_t pass, const ox_tensor *const *in, ox_tensor **out)
 {
     struct ox_call call;
     OX_TRY(ox_node_call(&call, scratch, node));
+    call.stream += pass;
     return ox_op_eval(&call, in, out);
 }
 
 static ox_status run_plain(struct ox_exec *e, const struct ox_node *n, ox_tensor **out)
 {
     for (size_t i = 0; i < n->n_in; i++) e->in[i] = lookup(e, n->in[i].value);
-    return eval_at(n, &e->scratch, e->in, out);
+    return eval_at(n, &e->scratch, n->graph == e->model->graph ? 0 : e->bodies, e->in, out);
 }
 
 /* Takes over the counts in out. */
@@ -294,6 +297,7 @@ static ox_status run_graph(struct ox_exec *e, const struct ox_graph *graph, ox_t
     ox_status s = OX_OK;
     size_t n_out = graph->ret->n_in;
     memset(out, 0, n_out * sizeof *out);
+    if (graph != e->model->graph) e->bodies++;
     for (size_t i = 0; i < graph->n_inputs; i++) {
         if (e->observe && in[i] && s == OX_OK) s = e->observe(e->user, graph->inputs[i], in[i]);
         if (in[i]) define(e, graph->inputs[i], in[i]);
@@ -334,6 +338,7 @@ static ox_status exec_run(void *self, const ox_tensor *const *in, ox_tensor **ou
     OX_TRY(ox_alloc(e->ctx, &bound, g->n_inputs, sizeof(ox_tensor *)));
     e->observe = observe;
     e->user = user;
+    e->bodies = 0;
     ox_status s = bind_inputs(e, in, bound);
     if (s == OX_OK) s = run_graph(e, g, bound, out);
     for (size_t i = 0; i < g->n_inputs; i++) ox_tensor_unref(bound[i]);
@@ -373,7 +378,7 @@ ox_status ox_exec_node(const struct ox_node *node, const ox_tensor *const *in, o
     if (!node->op || !node->op->eval) return OX_UNSUPPORTED;
     ox_node_place(&place, node);
     const struct ox_place *former = ox_place_set(scratch.ctx, &place);
-    ox_status s = eval_at(node, &scratch, in, out);
+    ox_status s = eval_at(node, &scratch, 0, in, out);
     ox_place_set(scratch.ctx, former);
     ox_call_scratch_fini(&scratch);
     return s;

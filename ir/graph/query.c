@@ -46,6 +46,15 @@ void ox_node_place(struct ox_place *place, const struct ox_node *node)
         place->node = node->out[0]->name->text;
 }
 
+/* The numbers of a random node follow from its first output's name (FNV-1a), so that passes which move nodes leave them as they are. */
+static uint64_t stream_of(const struct ox_node *node)
+{
+    ox_name name = node->n_out && node->out[0] ? node->out[0]->name : NULL;
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (uint32_t i = 0; name && i < name->len; i++) hash = (hash ^ (unsigned char)name->text[i]) * 0x100000001b3u;
+    return hash;
+}
+
 ox_status ox_node_call(struct ox_call *call, struct ox_call_scratch *scratch, const struct ox_node *node)
 {
     size_t need = node->n_in > node->n_out ? node->n_in : node->n_out;
@@ -74,6 +83,7 @@ ox_status ox_node_call(struct ox_call *call, struct ox_call_scratch *scratch, co
         .consts = (const struct ox_tensor *const *)scratch->consts,
         .present = present,
         .wanted = wanted,
+        .stream = node->op && (node->op->traits & (OX_RANDOM | OX_TRAINING)) ? stream_of(node) : 0,
     };
     return OX_OK;
 }

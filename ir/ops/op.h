@@ -99,6 +99,7 @@ struct ox_call {
     const struct ox_tensor *const *consts; /* n_in entries, NULL where not constant or absent; NULL as a whole: none known */
     const bool *present;               /* n_in entries: the optional input is there */
     const bool *wanted;                /* n_out entries: the output has a name */
+    uint64_t stream;                   /* where the numbers of a random operator without a seed start: the node's own */
 };
 
 /* What infer gets and gives, per value. */

@@ -1,5 +1,5 @@
-/* ir/ops/op_identity.c - operators that give back their input: Identity, and Dropout where nothing is
- * dropped. */
+/* ir/ops/op_identity.c - operators that give back their input: Identity, and Dropout, which does so unless it trains. */
+#include "ir/ops/convert.h"
 #include "ir/ops/op_priv.h"
 
 ox_status ox_infer_identity(const struct ox_call *call, const void *params, struct ox_infer *io)
@@ -66,13 +66,46 @@ static void fill_ones(void *data, ox_dtype dtype, size_t n)
     }
 }
 
-static bool is_zero_ratio(const struct ox_dropout_params *p, const ox_tensor *ratio)
+/* Share that is dropped: in [0, 1). */
+static ox_status read_ratio(double *out, const struct ox_call *call,
+                            const struct ox_dropout_params *p, const ox_tensor *ratio)
 {
-    if (!ratio) return p->ratio == 0;
-    for (size_t i = 0; i < ratio->size; i++)
-        if (((const unsigned char *)ratio->data)[i] & (i + 1 == ratio->size ? 0x7f : 0xff))
-            return false;
-    return ratio->count == 1;
+    *out = (double)p->ratio;
+    if (ratio) {
+        ox_tensor *wide;
+        OX_TRY(ox_expect_dtype(call, 1, ratio->dtype, OX_FLOATS | OX_FLOAT8S));
+        if (ratio->count != 1)
+            return ox_bad_shape(call, "ratio has %zu elements, expected one", ratio->count);
+        OX_TRY(ox_tensor_cast(&wide, call->ctx, ratio, OX_DOUBLE, true));
+        *out = *(const double *)wide->data;
+        ox_tensor_unref(wide);
+    }
+    if (*out >= 0 && *out < 1) return OX_OK; /* NaN fails too */
+    return ox_bad_shape(call, "a ratio of %g is not in [0, 1)", *out);
+}
+
+/* The mode of training: what is kept is scaled so that the mean stays. mask may be NULL. */
+static ox_status drop(ox_tensor **out, uint8_t *mask, const struct ox_call *call,
+                      const ox_tensor *x, double ratio)
+{
+    ox_tensor *from, *to;
+    struct ox_random r;
+    void *data;
+    OX_TRY(ox_random_start(&r, call));
+    OX_TRY(ox_tensor_cast(&from, call->ctx, x, OX_DOUBLE, true));
+    ox_status status = ox_tensor_new(&to, &data, call->ctx, OX_DOUBLE, x->rank, x->dims);
+    if (status == OX_OK) {
+        for (size_t i = 0; i < x->count; i++) {
+            bool keep = ox_random_uniform(&r) >= ratio;
+            /* a product, so that NaN and infinities that are dropped become NaN, as the standard's formula has it */
+            ((double *)data)[i] = ((const double *)from->data)[i] * keep / (1 - ratio);
+            if (mask) mask[i] = keep;
+        }
+        status = ox_tensor_cast(out, call->ctx, to, x->dtype, true);
+        ox_tensor_unref(to);
+    }
+    ox_tensor_unref(from);
+    return status;
 }
 
 ox_status ox_eval_dropout(const struct ox_call *call, const void *params,
@@ -80,14 +113,17 @@ ox_status ox_eval_dropout(const struct ox_call *call, const void *params,
 {
     const struct ox_dropout_params *p = params;
     const ox_tensor *x = in[0], *ratio = call->opset >= 12 && call->n_in > 1 ? in[1] : NULL;
+    bool masked = call->n_out > 1 && (!call->wanted || call->wanted[1]);
+    double share = 0;
+    void *mask = NULL;
     OX_TRY(ox_expect_dtype(call, 0, x->dtype, OX_FLOATS | OX_FLOAT8S));
-    if (p->training != OX_TRAINING_NO && !is_zero_ratio(p, ratio))
-        return ox_no_kernel(call, "Dropout in training mode is random and is not executed");
+    if (p->training != OX_TRAINING_NO) OX_TRY(read_ratio(&share, call, p, ratio));
+    if (masked) {
+        ox_dtype dtype = call->opset < 10 ? x->dtype : OX_BOOL;
+        OX_TRY(ox_tensor_new(&out[1], &mask, call->ctx, dtype, x->rank, x->dims));
+        fill_ones(mask, dtype, x->count);
+    }
+    if (share > 0) return drop(&out[0], mask, call, x, share); /* since opset 12: the mask is bool */
     out[0] = ox_tensor_ref(x);
-    if (call->n_out < 2 || (call->wanted && !call->wanted[1])) return OX_OK;
-    void *mask;
-    ox_dtype dtype = call->opset < 10 ? x->dtype : OX_BOOL;
-    OX_TRY(ox_tensor_new(&out[1], &mask, call->ctx, dtype, x->rank, x->dims));
-    fill_ones(mask, dtype, x->count);
     return OX_OK;
 }

@@ -18,6 +18,10 @@ struct ox_dft_params {
     bool axis_is_input;
 };
 
+struct ox_mel_params {
+    ox_dtype dtype;
+};
+
 struct ox_stft_params {
     bool onesided;
 };

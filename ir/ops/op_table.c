@@ -21,6 +21,7 @@ enum {
 };
 #define OX_DOMAIN_ONNX ""
 #define OX_DOMAIN_ML "ai.onnx.ml"
+#define OX_DOMAIN_ML_TRAINING "ai.onnx.preview.training"
 #define OX_DOMAIN_MS "com.microsoft"
 #define ox_nil (*(const char *)0) /* its address is NULL */
 #define ox_eval_none NULL         /* in the row: cannot be executed */

@@ -19,6 +19,7 @@
 #include "ir/ops/op_pool.h"
 #include "ir/ops/op_quantize.h"
 #include "ir/ops/op_recurrent.h"
+#include "ir/ops/op_random.h"
 #include "ir/ops/op_reduce.h"
 #include "ir/ops/op_resize.h"
 #include "ir/ops/op_sample.h"
@@ -27,6 +28,8 @@
 #include "ir/ops/op_shape.h"
 #include "ir/ops/op_signal.h"
 #include "ir/ops/op_softmax.h"
+#include "ir/ops/op_training.h"
+#include "ir/ops/op_vision.h"
 
 /* Of operators that have no parameters. */
 struct ox_none_params {
