@@ -7,10 +7,10 @@
 
 OX_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-OX_PACKAGES=(gcc libc6-dev cmake ninja-build pkg-config
+OX_PACKAGES=(gcc g++ libc6-dev cmake ninja-build pkg-config
     protobuf-c-compiler libprotobuf-c-dev check libpng-dev libjpeg-dev zlib1g-dev libjansson-dev
     libtiff-dev libwebp-dev libopenjp2-7-dev libpcre2-dev
-    debian-archive-keyring ca-certificates)
+    python3 debian-archive-keyring ca-certificates)
 OX_CHECK_PACKAGES=(clang)
 
 # What the same things are called where there is no apt: programs, then pkg-config modules.
