@@ -3,11 +3,11 @@
 # results on CPUs with AMX or AVX512-FP16, and lets gcc 12 build the kernels for those CPUs (they
 # are right once corrected; upstream asks for gcc 13). Fails where a correction finds nothing to
 # correct, so that another version is not built half corrected. The differential tests
-# (tests/unit/test_xnnpack.c) show each of the four at the CPU's own level when it is left out.
+# (tests/unit/test_xnnpack_*.c) tell when one of those is left out that our operators meet.
 set -euo pipefail
 cd "${1:?usage: xnnpack_corrections.sh SOURCES}"
 
-edit() { # COUNT-PATTERN SED-SCRIPT FILE...: edits the files that contain the pattern
+edit() { # PATTERN SED-SCRIPT FILE...: edits the files that contain the pattern
     local pattern=$1 script=$2 files
     shift 2
     mapfile -t files < <(grep -lE -- "$pattern" "$@" || true)

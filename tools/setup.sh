@@ -14,7 +14,7 @@ OX_PACKAGES=(gcc g++ libc6-dev cmake ninja-build pkg-config
 OX_CHECK_PACKAGES=(clang)
 
 # What the same things are called where there is no apt: programs, then pkg-config modules.
-OX_PROGRAMS=(gcc cmake ninja pkg-config protoc-c)
+OX_PROGRAMS=(gcc g++ python3 cmake ninja pkg-config protoc-c)
 OX_CHECK_PROGRAMS=(clang)
 OX_MODULES=(libprotobuf-c check libpng libjpeg libtiff-4 libwebp libopenjp2 libpcre2-8 zlib jansson)
 

@@ -10,19 +10,18 @@ struct product {
     int m, k, n;
 };
 
-static struct product choose(struct xt *t)
-{
+static struct product choose(struct xt *t) {
     return (struct product){xt_int(t, 1, xt_int(t, 0, 1) ? 70 : 18),
                             xt_int(t, 1, xt_int(t, 0, 1) ? 300 : 90),
                             xt_int(t, 1, xt_int(t, 0, 1) ? 200 : 40)};
 }
 
-static void dense_f32(struct xt *t)
-{
+static void dense_f32(struct xt *t) {
     struct product p = choose(t);
     size_t m = (size_t)p.m, k = (size_t)p.k, n = (size_t)p.n;
     bool in_out = xt_int(t, 0, 1); /* layout of the weights */
-    float *x = xt_alloc(m * k, 4), *w = xt_alloc(k * n, 4), *b = xt_alloc(n, 4), *y = xt_alloc(m * n, 4);
+    float *x = xt_alloc(m * k, 4), *w = xt_alloc(k * n, 4), *b = xt_alloc(n, 4),
+          *y = xt_alloc(m * n, 4);
     xt_floats(t, x, m * k);
     xt_floats(t, w, k * n);
     xt_floats(t, b, n);
@@ -30,7 +29,8 @@ static void dense_f32(struct xt *t)
     pthreadpool_t pool = xt_pool(t);
     xnn_operator_t op = NULL;
     XT_OK(xnn_create_fully_connected_nc_f32(k, n, k, n, w, b, -INFINITY, INFINITY,
-                                            in_out ? XNN_FLAG_TRANSPOSE_WEIGHTS : 0, NULL, NULL, &op));
+                                            in_out ? XNN_FLAG_TRANSPOSE_WEIGHTS : 0, NULL, NULL,
+                                            &op));
     XT_OK(xnn_reshape_fully_connected_nc_f32(op, m, pool));
     XT_OK(xnn_setup_fully_connected_nc_f32(op, x, y));
     XT_OK(xnn_run_operator(op, pool));
@@ -39,7 +39,8 @@ static void dense_f32(struct xt *t)
     for (size_t i = 0; i < m * n; i++) {
         double want = (double)b[i % n];
         for (size_t j = 0; j < k; j++)
-            want += (double)x[i / n * k + j] * (double)(in_out ? w[j * n + i % n] : w[i % n * k + j]);
+            want +=
+                (double)x[i / n * k + j] * (double)(in_out ? w[j * n + i % n] : w[i % n * k + j]);
         double off = fabs(want - (double)y[i]);
         if (!(off <= worst)) worst = off;
     }
@@ -50,8 +51,7 @@ static void dense_f32(struct xt *t)
     free(y);
 }
 
-static void dense_s8(struct xt *t)
-{
+static void dense_s8(struct xt *t) {
     struct product p = choose(t);
     size_t m = (size_t)p.m, k = (size_t)p.k, n = (size_t)p.n;
     int8_t *x = xt_alloc(m * k, 1), *w = xt_alloc(k * n, 1), *y = xt_alloc(m * n, 1);
@@ -69,8 +69,9 @@ static void dense_s8(struct xt *t)
     xt_describe(t, "fully connected s8 %dx%dx%d", p.m, p.k, p.n);
     pthreadpool_t pool = xt_pool(t);
     xnn_operator_t op = NULL;
-    XT_OK(xnn_create_fully_connected_nc_qs8_qc8w(k, n, k, n, (int8_t)zx, sx, scale, w, b, (int8_t)zy,
-                                                 sy, (int8_t)low, (int8_t)high, 0, NULL, NULL, &op));
+    XT_OK(xnn_create_fully_connected_nc_qs8_qc8w(k, n, k, n, (int8_t)zx, sx, scale, w, b,
+                                                 (int8_t)zy, sy, (int8_t)low, (int8_t)high, 0, NULL,
+                                                 NULL, &op));
     XT_OK(xnn_reshape_fully_connected_nc_qs8_qc8w(op, m, pool));
     XT_OK(xnn_setup_fully_connected_nc_qs8_qc8w(op, x, y));
     XT_OK(xnn_run_operator(op, pool));
@@ -94,13 +95,14 @@ static void dense_s8(struct xt *t)
 
 /* Each row is quantized by a scale and zero point of its own; the product must be that of the rows
    as quantized, and these must be near the rows given. */
-static void dense_qd8(struct xt *t)
-{
+static void dense_qd8(struct xt *t) {
     struct product p = choose(t);
     size_t m = (size_t)p.m, k = (size_t)p.k, n = (size_t)p.n;
-    float *x = xt_alloc(m * k, 4), *b = xt_alloc(n, 4), *y = xt_alloc(m * n, 4), *scale = xt_alloc(n, 4);
+    float *x = xt_alloc(m * k, 4), *b = xt_alloc(n, 4), *y = xt_alloc(m * n, 4),
+          *scale = xt_alloc(n, 4);
     int8_t *w = xt_alloc(k * n, 1), *q = xt_alloc(m * k, 1);
-    struct xnn_quantization_params *rows = xt_alloc(m + XNN_EXTRA_QUANTIZATION_PARAMS, sizeof *rows);
+    struct xnn_quantization_params *rows =
+        xt_alloc(m + XNN_EXTRA_QUANTIZATION_PARAMS, sizeof *rows);
     xt_floats(t, x, m * k);
     xt_floats(t, b, n);
     xt_bytes(t, w, k * n, -127, 127);
@@ -114,8 +116,8 @@ static void dense_qd8(struct xt *t)
     XT_OK(xnn_setup_convert_nc_f32_qd8(convert, x, q, rows));
     XT_OK(xnn_run_operator(convert, pool));
     XT_OK(xnn_delete_operator(convert));
-    XT_OK(xnn_create_fully_connected_nc_qd8_f32_qc8w(k, n, k, n, scale, w, b, -INFINITY, INFINITY, 0,
-                                                     NULL, NULL, &op));
+    XT_OK(xnn_create_fully_connected_nc_qd8_f32_qc8w(k, n, k, n, scale, w, b, -INFINITY, INFINITY,
+                                                     0, NULL, NULL, &op));
     XT_OK(xnn_reshape_fully_connected_nc_qd8_f32_qc8w(op, m, pool));
     XT_OK(xnn_setup_fully_connected_nc_qd8_f32_qc8w(op, q, y, rows));
     XT_OK(xnn_run_operator(op, pool));
@@ -146,8 +148,7 @@ static void dense_qd8(struct xt *t)
     free(rows);
 }
 
-static void batch_f32(struct xt *t)
-{
+static void batch_f32(struct xt *t) {
     struct product p = choose(t);
     size_t m = (size_t)p.m, k = (size_t)p.k, n = (size_t)p.n;
     size_t a_dims[2] = {(size_t)xt_int(t, 1, 2), (size_t)xt_int(t, 1, 3)};
@@ -157,13 +158,14 @@ static void batch_f32(struct xt *t)
     float *a = xt_alloc(na * m * k, 4), *b = xt_alloc(nb * k * n, 4), *y = xt_alloc(na * m * n, 4);
     xt_floats(t, a, na * m * k);
     xt_floats(t, b, nb * k * n);
-    xt_describe(t, "batch product f32 %dx%dx%d of %zux%zu and %zux%zu, %d", p.m, p.k, p.n, a_dims[0],
-                a_dims[1], b_dims[0], b_dims[1], swapped);
+    xt_describe(t, "batch product f32 %dx%dx%d of %zux%zu and %zux%zu, %d", p.m, p.k, p.n,
+                a_dims[0], a_dims[1], b_dims[0], b_dims[1], swapped);
     pthreadpool_t pool = xt_pool(t);
     xnn_operator_t op = NULL;
     size_t size = 0, align = 0;
     XT_OK(xnn_create_batch_matrix_multiply_nc_f32(swapped ? XNN_FLAG_TRANSPOSE_B : 0, &op));
-    XT_OK(xnn_reshape_batch_matrix_multiply_nc_f32(op, 2, a_dims, b_dims, m, k, n, &size, &align, pool));
+    XT_OK(xnn_reshape_batch_matrix_multiply_nc_f32(op, 2, a_dims, b_dims, m, k, n, &size, &align,
+                                                   pool));
     void *space = xt_alloc(size, 1);
     XT_OK(xnn_setup_batch_matrix_multiply_nc_f32(op, space, a, b, y));
     XT_OK(xnn_run_operator(op, pool));
@@ -187,8 +189,7 @@ static void batch_f32(struct xt *t)
     free(y);
 }
 
-static void all(struct xt *t)
-{
+static void all(struct xt *t) {
     for (int i = 0; i < 60; i++) {
         dense_f32(t);
         dense_s8(t);
@@ -197,16 +198,14 @@ static void all(struct xt *t)
     }
 }
 
-START_TEST(matrix_products_are_right_at_every_level)
-{
+START_TEST(matrix_products_are_right_at_every_level) {
     int levels, failed = xt_at_levels(all, &levels);
     ck_assert_int_gt(levels, 0);
     ck_assert_int_eq(failed, 0);
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *s = suite_create("xnnpack_dense");
     TCase *c = tcase_create("levels");
     tcase_set_timeout(c, 150);
