@@ -190,11 +190,11 @@ static void batch_f32(struct xt *t) {
 }
 
 static void all(struct xt *t) {
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < 40; i++) {
         dense_f32(t);
         dense_s8(t);
         dense_qd8(t);
-        if (i % 3 == 0) batch_f32(t);
+        if (i % 2 == 0) batch_f32(t);
     }
 }
 
