@@ -7,12 +7,14 @@
  *   - it ends, within a time limit and a memory limit, without a signal and without a word from a sanitizer;
  *   - what fails has reported an error, and an error of a node's call names its operator;
  *   - what was computed has the type, shape and values that inference said;
+ *   - what ran gives the same after the pipeline "default";
  *   - all memory is given back.
  * A round depends on the case's name, the seed and its number only. Rounds run in a child process, so that one that dies costs
  * itself only; `--only CASE --from K --rounds 1` runs it again. */
 #include "odd.h"
 
 #include <onnxopt/load.h>
+#include <onnxopt/passes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -53,45 +55,72 @@ static void count_errors(void *user, const struct ox_diag *d)
 
 /* ---- one round ------------------------------------------------------------------------------- */
 
-static ox_status run_once(struct ox_model *model, const struct conf_tensors *in, struct conf_watch *watch)
+static ox_status run_once(struct conf_tensors *out, struct ox_model *model, const struct conf_tensors *in, struct conf_watch *watch)
 {
     struct ox_graph *g = model->graph;
     struct ox_runner runner;
     OX_TRY(ox_exec_new(&runner, model));
-    size_t n_out = ox_model_outputs(model), port = 0;
+    size_t port = 0;
     const ox_tensor **given = conf_realloc(NULL, g->n_inputs * sizeof *given);
-    ox_tensor **out = conf_realloc(NULL, n_out * sizeof *out);
-    memset(out, 0, n_out * sizeof *out);
+    out->n = out->cap = ox_model_outputs(model);
+    out->at = conf_realloc(NULL, out->n * sizeof(ox_tensor *));
+    memset(out->at, 0, out->n * sizeof(ox_tensor *));
     for (size_t i = 0; i < g->n_inputs; i++)
         given[i] = ox_value_const(g->inputs[i]) ? NULL : port < in->n ? in->at[port++] : NULL;
-    ox_status s = runner.run(runner.self, given, out, conf_watch_value, watch);
+    ox_status s = runner.run(runner.self, given, out->at, conf_watch_value, watch);
     runner.free(runner.self);
-    for (size_t i = 0; i < n_out; i++) ox_tensor_unref(out[i]);
     free(given);
-    free(out);
     return s;
 }
 
-/* Verifies, infers, runs. *in_node: the failure is one of a node's call. */
-static ox_status go(struct conf_case *c, struct ox_model *model, const struct conf_tensors *in, struct tally *t)
+static void wrong(struct conf_case *c, struct tally *t, const char *what, const char *text)
 {
+    t->wrong++;
+    printf("odd %s %zu: %s: %s: %s\n", c->name, t->round, t->change, what, text);
+}
+
+static ox_status find_random(void *arg, struct ox_graph *graph)
+{
+    for (struct ox_node *n = ox_graph_begin(graph); n; n = ox_node_next(n))
+        if (n->op && ((n->op->traits & OX_RANDOM) || ((n->op->traits & OX_TRAINING) && !ox_node_pure(n)))) *(bool *)arg = true;
+    return OX_OK;
+}
+
+/* The pipeline "default" must leave the answers as they were: what ran must run, and give the same. */
+static void check_default(struct conf_case *c, struct ox_model *model, const struct conf_tensors *in, const struct conf_tensors *expected, struct tally *t,
+                          const struct errors *e)
+{
+    char why[300];
+    bool random = false;
+    struct conf_tensors out = {0};
+    struct conf_watch watch = {.c = c, .agrees = true};
+    (void)!ox_model_each_graph(model, find_random, &random);
+    ox_status s = ox_optimize(model, NULL, NULL);
+    if (s == OX_OK) s = run_once(&out, model, in, &watch);
+    if (s != OX_OK) wrong(c, t, "does not run after the pipeline default", e->text);
+    for (size_t i = 0; i < expected->n && s == OX_OK; i++) {
+        double slack = 1e-6 * conf_range(expected->at[i]);
+        if (conf_compare(why, sizeof why, out.at[i], expected->at[i], c->rtol, c->atol + slack, !random)) continue;
+        wrong(c, t, "other answers after the pipeline default", why);
+        break;
+    }
+    conf_tensors_free(&out);
+}
+
+/* Verifies, infers, runs, and runs again when optimized. */
+static ox_status go(struct conf_case *c, struct ox_model *model, const struct conf_tensors *in, struct tally *t, const struct errors *e)
+{
+    struct conf_tensors out = {0};
     struct ox_shapes *shapes = NULL;
     OX_TRY(ox_model_verify(model));
     OX_TRY(ox_model_infer(model, &shapes));
     struct conf_watch watch = {.c = c, .shapes = shapes, .agrees = true};
-    ox_status s = run_once(model, in, &watch);
-    if (!watch.agrees) {
-        t->wrong++;
-        printf("odd %s %zu: %s: %s\n", c->name, t->round, t->change, c->broken);
-    }
+    ox_status s = run_once(&out, model, in, &watch);
     ox_shapes_free(shapes);
+    if (!watch.agrees) wrong(c, t, "inference", c->broken);
+    if (s == OX_OK) check_default(c, model, in, &out, t, e);
+    conf_tensors_free(&out);
     return s;
-}
-
-static void complain(struct conf_case *c, struct tally *t, const char *what, const struct errors *e)
-{
-    t->wrong++;
-    printf("odd %s %zu: %s: %s (%s)\n", c->name, t->round, t->change, what, e->text);
 }
 
 static void round_of(struct conf_case *c, struct tally *t, const struct args *a)
@@ -109,19 +138,19 @@ static void round_of(struct conf_case *c, struct tally *t, const struct args *a)
         errors = (struct errors){0};
         struct odd_random random = odd_seed(c->name, a->seed, t->round);
         if (odd_change(t->change, sizeof t->change, model, &in, &random)) {
-            ox_status s = go(c, model, &in, t);
+            ox_status s = go(c, model, &in, t, &errors);
             if (s == OX_OK) t->ran++;
             else t->refused++;
-            if (s != OX_OK && errors.count == 0 && s != OX_NOMEM) complain(c, t, "fails without an error", &errors);
-            if (s == OX_INVALID && errors.count && !errors.named && !odd_change_is_outside(t->change)) complain(c, t, "the error names no operator", &errors);
-            if (s == OX_OK && errors.count) complain(c, t, "an error was reported, and it went on", &errors);
+            if (s != OX_OK && errors.count == 0 && s != OX_NOMEM) wrong(c, t, "fails without an error", errors.text);
+            if (s == OX_INVALID && errors.count && !errors.named && !odd_change_is_outside(t->change)) wrong(c, t, "the error names no operator", errors.text);
+            if (s == OX_OK && errors.count) wrong(c, t, "an error was reported, and it went on", errors.text);
             if (a->verbose) printf("%s %zu: %s: %s %s\n", c->name, t->round, t->change, ox_status_text(s), errors.text);
         }
     }
     conf_tensors_free(&in);
     conf_tensors_free(&expected);
     ox_model_free(model);
-    if (ox_ctx_memory(ctx)) complain(c, t, "memory is left when all is freed", &errors);
+    if (ox_ctx_memory(ctx)) wrong(c, t, "memory is left when all is freed", errors.text);
     ox_ctx_free(ctx);
 }
 
