@@ -151,6 +151,7 @@ OX_MUST_USE ox_status ox_attr_string(struct ox_str *out, const struct ox_call *c
 /* *ints borrows; *count is SIZE_MAX when the attribute is absent. */
 OX_MUST_USE ox_status ox_attr_ints(const int64_t **ints, size_t *count, const struct ox_call *call, const char *name);
 OX_MUST_USE ox_status ox_attr_floats(const float **floats, size_t *count, const struct ox_call *call, const char *name);
+OX_MUST_USE ox_status ox_attr_strings(const struct ox_str **strings, size_t *count, const struct ox_call *call, const char *name);
 OX_MUST_USE ox_status ox_attr_tensor(const ox_tensor **out, const struct ox_call *call, const char *name);
 /* Index of a string attribute in a NULL-terminated list of allowed values; anything else is OX_INVALID. */
 OX_MUST_USE ox_status ox_attr_choice(int *out, const struct ox_call *call, const char *name, const char *const *allowed, int dflt);

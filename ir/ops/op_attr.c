@@ -80,6 +80,16 @@ ox_status ox_attr_floats(const float **floats, size_t *count, const struct ox_ca
     return OX_OK;
 }
 
+ox_status ox_attr_strings(const struct ox_str **strings, size_t *count, const struct ox_call *call,
+                          const char *name)
+{
+    const struct ox_attr *attr;
+    OX_TRY(typed(&attr, call, name, OX_ATTR_STRINGS));
+    *strings = attr ? attr->v.strings : NULL;
+    *count = attr ? attr->count : SIZE_MAX;
+    return OX_OK;
+}
+
 ox_status ox_attr_tensor(const ox_tensor **out, const struct ox_call *call, const char *name)
 {
     const struct ox_attr *attr;

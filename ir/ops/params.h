@@ -30,6 +30,7 @@
 #include "ir/ops/op_softmax.h"
 #include "ir/ops/op_training.h"
 #include "ir/ops/op_vision.h"
+#include "ir/ops/op_text.h"
 
 /* Of operators that have no parameters. */
 struct ox_none_params {
