@@ -15,6 +15,7 @@
 #include "ir/ops/op_loss.h"
 #include "ir/ops/op_matmul.h"
 #include "ir/ops/op_move.h"
+#include "ir/ops/op_nbits.h"
 #include "ir/ops/op_norm.h"
 #include "ir/ops/op_pool.h"
 #include "ir/ops/op_quantize.h"
