@@ -10,6 +10,7 @@
 #include "ir/ops/op_control.h"
 #include "ir/ops/op_conv.h"
 #include "ir/ops/op_fused.h"
+#include "ir/ops/op_heads.h"
 #include "ir/ops/op_index.h"
 #include "ir/ops/op_integer.h"
 #include "ir/ops/op_loss.h"
