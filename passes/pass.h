@@ -8,6 +8,7 @@
 #define OX_PASSES_PASS_H
 
 #include "ir/ir.h"
+#include "passes/norm_stats.h"
 
 #include <onnxopt/passes.h>
 
@@ -25,7 +26,7 @@ struct ox_pass_run {
     struct ox_outcome *outcome;
     const ox_name *input_names;                /* of what samples of options->calibration hold: the inputs before any pass */
     size_t n_input_names;
-    bool normalized;                           /* the model came with BatchNormalization, which ties activations to a scale */
+    const struct ox_norm_stats *norms;         /* of the model as it came: BatchNormalization ties activations to a scale */
     uint64_t *counts;                          /* one per counter of the row */
     uint64_t rewrites;                         /* made by this run of the pass */
     uint64_t *rewrites_left;                   /* of the whole pipeline */

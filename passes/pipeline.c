@@ -239,14 +239,6 @@ static ox_status name_inputs(struct ox_pass_run *run)
     return OX_OK;
 }
 
-/* Passes remove it, so it is noted before the first one. */
-static bool has_batch_normalization(const ox_model *model)
-{
-    for (const struct ox_node *n = ox_graph_begin(model->graph); n; n = ox_node_next(n))
-        if (ox_node_is(n, "BatchNormalization")) return true;
-    return false;
-}
-
 ox_status ox_optimize(ox_model *model, const struct ox_optimize_options *options, ox_outcome **out)
 {
     struct ox_optimize_options o = {0};
@@ -260,10 +252,13 @@ ox_status ox_optimize(ox_model *model, const struct ox_optimize_options *options
     ox_names_init(&p.names, model->ctx);
     ox_status s = parse(&p, o.pipeline);
     if (s == OX_OK) s = ox_outcome_new(&outcome, model->ctx);
+    struct ox_norm_stats norms = {0}; /* passes remove them, so they are noted before the first one */
     struct ox_pass_run run = {.model = model, .ctx = model->ctx, .options = &o, .outcome = outcome, .rewrites_left = &left,
-                              .growth_left = &growth, .normalized = has_batch_normalization(model)};
+                              .growth_left = &growth, .norms = &norms};
     if (s == OX_OK) s = name_inputs(&run);
+    if (s == OX_OK) s = ox_norm_stats_collect(&norms, model);
     if (s == OX_OK) s = run_steps(&p, &run, outcome);
+    ox_norm_stats_free(&norms, model->ctx);
     ox_free(model->ctx, (void *)(uintptr_t)run.input_names);
     ox_free(model->ctx, p.steps);
     ox_names_fini(&p.names);

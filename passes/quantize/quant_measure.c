@@ -4,6 +4,12 @@
 #include "ir/graph/exec.h"
 #include <math.h>
 
+static double decibels(double signal, double noise) {
+    if (!(signal > 0)) return noise > 0 ? -200 : signal == 0 && noise == 0 ? 200 : NAN;
+    double db = noise > 0 ? 10 * log10(signal / noise) : 200;
+    return db > 200 ? 200 : db;
+}
+
 /* ---- keeping elements of the float run ---------------------------------------------------------
  */
 
@@ -55,25 +61,100 @@ static void free_inputs(ox_tensor **inputs, const struct ox_qmeasure *m) {
     ox_free(m->plan->ctx, inputs);
 }
 
-ox_status ox_qmeasure_float(struct ox_qmeasure *m, struct ox_qsim *sim,
-                            const struct ox_dataset *data, size_t samples) {
-    struct ox_qplan *plan = sim->plan;
-    size_t n = samples < OX_QMEASURE_SAMPLES ? samples : OX_QMEASURE_SAMPLES;
+static ox_status begin(struct ox_qmeasure *m, struct ox_qplan *plan,
+                       const struct ox_dataset *data) {
     *m = (struct ox_qmeasure){
         .plan = plan, .data = data, .n_outputs = plan->graph->ret->n_in, .worst_output_db = NAN};
-    OX_TRY(ox_alloc(plan->ctx, &m->noise, plan->n_values + m->n_outputs, sizeof *m->noise));
-    OX_TRY(ox_alloc(plan->ctx, &m->signal, plan->n_values + m->n_outputs, sizeof *m->signal));
+    size_t n = plan->n_values + m->n_outputs;
+    OX_TRY(ox_alloc(plan->ctx, &m->noise, n, sizeof *m->noise));
+    OX_TRY(ox_alloc(plan->ctx, &m->signal, n, sizeof *m->signal));
+    return ox_alloc(plan->ctx, &m->measured, n, sizeof *m->measured);
+}
+
+static ox_status run_float(struct ox_qmeasure *m, struct ox_qsim *sim, size_t k, size_t index) {
+    ox_tensor **inputs;
+    m->index[k] = index;
+    m->n_samples = k + 1;
+    OX_TRY(get_inputs(&inputs, m, k));
+    ox_status s = ox_qsim_float(sim, (const ox_tensor *const *)inputs, true, NULL, NULL);
+    free_inputs(inputs, m);
+    return s;
+}
+
+ox_status ox_qmeasure_float(struct ox_qmeasure *m, struct ox_qsim *sim,
+                            const struct ox_dataset *data, size_t samples) {
+    size_t n = samples < OX_QMEASURE_SAMPLES ? samples : OX_QMEASURE_SAMPLES;
+    OX_TRY(begin(m, sim->plan, data));
     for (size_t k = 0; k < n; k++) {
-        ox_tensor **inputs;
-        m->index[k] = k * samples / n;
-        m->n_samples = k + 1;
-        OX_TRY(get_inputs(&inputs, m, k));
-        ox_status s = ox_qsim_float(sim, (const ox_tensor *const *)inputs, true, NULL, NULL);
-        free_inputs(inputs, m);
-        OX_TRY(s);
+        OX_TRY(run_float(m, sim, k, k * samples / n));
         OX_TRY(keep_sample(m, sim, k));
     }
     return OX_OK;
+}
+
+/* ---- simulating --------------------------------------------------------------------------------
+ */
+
+struct simulated {
+    struct ox_qmeasure *m;
+    const struct ox_qsim *sim;
+};
+
+static void add_error(struct ox_qmeasure *m, size_t slot, const ox_tensor *x, const ox_tensor *q,
+                      const struct ox_qvalue *rounds) {
+    if (!x || !q || x->dtype != OX_FLOAT || q->dtype != OX_FLOAT || x->count != q->count) return;
+    const float *a = x->data, *b = q->data;
+    size_t stride = x->count ? stride_of(x->count) : 1;
+    m->measured[slot] = m->measured[slot] || x->count;
+    for (size_t i = 0; i < x->count; i += stride) {
+        float r = b[i];
+        if (rounds) ox_fake_quant(m->plan->ctx, &r, &b[i], 1, rounds->param);
+        double d = (double)r - a[i];
+        m->noise[slot] += d * d;
+        m->signal[slot] += (double)a[i] * a[i];
+    }
+}
+
+static ox_status see(void *user, const struct ox_value *v, const ox_tensor *t) {
+    struct simulated *u = user;
+    const struct ox_qplan *plan = u->m->plan;
+    const struct ox_qvalue *q = &plan->values[v->id];
+    const ox_tensor *x = u->sim->ref[v->id];
+    if (q->made || q->read) add_error(u->m, v->id, x, t, q->read ? q : NULL);
+    for (size_t i = 0; i < u->m->n_outputs; i++)
+        if (plan->graph->ret->in[i].value == v) add_error(u->m, plan->n_values + i, x, t, NULL);
+    return OX_OK;
+}
+
+static void worst_output(struct ox_qmeasure *m) {
+    for (size_t i = 0; i < m->n_outputs; i++) {
+        size_t slot = m->plan->n_values + i;
+        if (!m->measured[slot]) continue;
+        double db = decibels(m->signal[slot], m->noise[slot]);
+        if (!(db >= m->worst_output_db)) m->worst_output_db = db;
+    }
+}
+
+ox_status ox_qmeasure_simulated(struct ox_qmeasure *m, struct ox_qsim *sim,
+                                const struct ox_dataset *data, size_t samples) {
+    struct ox_qplan *plan = sim->plan;
+    size_t n = samples < OX_QMEASURE_SAMPLES ? samples : OX_QMEASURE_SAMPLES;
+    struct simulated u = {m, sim};
+    double *leaves;
+    OX_TRY(begin(m, plan, data));
+    OX_TRY(ox_alloc(plan->ctx, &leaves, plan->n_leaves + 1, sizeof *leaves));
+    ox_status s = OX_OK;
+    for (size_t k = 0; k < n && s == OX_OK; k++) {
+        s = run_float(m, sim, k, k * samples / n);
+        for (size_t i = 0; i < plan->graph->n_inputs && s == OX_OK; i++) {
+            const struct ox_value *v = plan->graph->inputs[i];
+            if (sim->ref[v->id]) s = see(&u, v, sim->ref[v->id]);
+        }
+        if (s == OX_OK) s = ox_qsim_quant(sim, &(struct ox_qmask){0}, leaves, see, &u);
+    }
+    ox_free(plan->ctx, leaves);
+    if (s == OX_OK) worst_output(m);
+    return s;
 }
 
 /* ---- comparing ---------------------------------------------------------------------------------
@@ -90,6 +171,7 @@ struct watch {
 static void compare(struct ox_qmeasure *m, size_t sample, size_t slot, const ox_tensor *t) {
     const float *x = m->kept[sample][slot];
     if (!x || t->dtype != OX_FLOAT || t->count != m->count[sample][slot]) return;
+    m->measured[slot] = true;
     size_t stride = stride_of(t->count), n = 1 + (t->count - 1) / stride;
     for (size_t i = 0; i < n; i++) {
         float q;
@@ -122,14 +204,8 @@ static ox_status run_sample(struct ox_qmeasure *m, struct ox_runner *runner, str
     return s;
 }
 
-static double decibels(double signal, double noise) {
-    if (!(signal > 0)) return noise > 0 ? -200 : signal == 0 && noise == 0 ? 200 : NAN;
-    double db = noise > 0 ? 10 * log10(signal / noise) : 200;
-    return db > 200 ? 200 : db;
-}
-
 double ox_qmeasure_db(const struct ox_qmeasure *m, uint32_t value) {
-    if (!m->n_samples || isnan(m->worst_output_db) || !m->kept[0] || !m->kept[0][value]) return NAN;
+    if (isnan(m->worst_output_db) || !m->measured[value]) return NAN;
     return decibels(m->signal[value], m->noise[value]);
 }
 
@@ -162,12 +238,7 @@ ox_status ox_qmeasure_quantized(struct ox_qmeasure *m) {
     ox_free(plan->ctx, origin);
     if (s == OX_UNSUPPORTED) return OX_OK;
     OX_TRY(s);
-    for (size_t i = 0; i < m->n_outputs; i++) {
-        size_t slot = plan->n_values + i;
-        double db = decibels(m->signal[slot], m->noise[slot]);
-        if (m->n_samples && m->kept[0][slot] && !(db >= m->worst_output_db))
-            m->worst_output_db = db;
-    }
+    worst_output(m);
     return OX_OK;
 }
 
@@ -182,5 +253,6 @@ void ox_qmeasure_fini(struct ox_qmeasure *m) {
     }
     ox_free(ctx, m->noise);
     ox_free(ctx, m->signal);
+    ox_free(ctx, m->measured);
     *m = (struct ox_qmeasure){0};
 }

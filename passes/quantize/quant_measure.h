@@ -23,6 +23,7 @@ struct ox_qmeasure {
     size_t *count[OX_QMEASURE_SAMPLES];
     size_t n_outputs;
     double *noise, *signal; /* by value id, then by output */
+    bool *measured;         /* by value id, then by output */
     double worst_output_db; /* NaN: not measured */
 };
 
@@ -32,6 +33,10 @@ OX_MUST_USE ox_status ox_qmeasure_float(struct ox_qmeasure *m, struct ox_qsim *s
 /* After insertion: runs the quantized model. A model that cannot be executed as a whole is not
  * measured. */
 OX_MUST_USE ox_status ox_qmeasure_quantized(struct ox_qmeasure *m);
+/* In place of both, before insertion: simulates the plan, with the activations matched to noted
+ * statistics as they were when ranges were chosen. */
+OX_MUST_USE ox_status ox_qmeasure_simulated(struct ox_qmeasure *m, struct ox_qsim *sim,
+                                            const struct ox_dataset *data, size_t samples);
 /* Of value v; NaN where not measured. Capped at 200, which stands for "exact". */
 double ox_qmeasure_db(const struct ox_qmeasure *m, uint32_t value);
 void ox_qmeasure_fini(struct ox_qmeasure *m);

@@ -45,6 +45,7 @@ struct ox_qvalue {
     size_t elements;        /* largest number in a sample */
     struct ox_qparam param; /* of the group, copied to each member */
     struct ox_range range;
+    ox_calibrator calibrator; /* that gave it */
     struct ox_value *stands_in; /* after insertion: output of its DequantizeLinear */
 };
 

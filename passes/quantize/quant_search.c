@@ -11,7 +11,7 @@
 #include "passes/quantize/quant_stats.h"
 #include <math.h>
 
-enum { SAMPLES_MAX = 8, TOP_UNITS = 24, MOVES_MAX = 400 };
+enum { SAMPLES_MAX = 8, TOP_UNITS = 24, MOVES_MAX = 400, ROUNDS_MAX = 4 };
 
 #define NOISE_CAP 4.0   /* of one output, as a part of its signal: beyond it is equally useless */
 #define LEAST_GAIN 0.01 /* of the noise that is left: smaller moves are not worth it */
@@ -386,6 +386,22 @@ static ox_status improve(struct search *s, struct ox_qsearch_result *out, double
     }
 }
 
+/* What is left is not always in proportion to what was predicted (roundings that are correlated
+ * stay behind), so the result is measured, and more goes to float while it is not good enough. */
+static ox_status improve_until(struct search *s, struct ox_qsearch_result *out, double *noise) {
+    double target = pow(10, -s->options->target_db / 10);
+    for (int round = 0; round < ROUNDS_MAX; round++) {
+        double expected = predicted(s),
+               scale = expected > 0 && *noise > expected ? *noise / expected : 1;
+        size_t before = out->floated;
+        OX_TRY(improve(s, out, scale));
+        if (out->floated == before && round > 0) return OX_OK;
+        OX_TRY(measure_plan(s, noise));
+        if (*noise <= target) return OX_OK;
+    }
+    return OX_OK;
+}
+
 /* ---- all ---------------------------------------------------------------------------------------
  */
 
@@ -410,9 +426,7 @@ static ox_status search_all(struct search *s, struct ox_qsearch_result *out) {
     OX_TRY(measure_plan(s, &noise));
     out->before_db = -10 * log10(noise);
     explain(s);
-    double expected = predicted(s), scale = expected > 0 && noise > expected ? noise / expected : 1;
-    OX_TRY(improve(s, out, scale));
-    OX_TRY(measure_plan(s, &noise));
+    OX_TRY(improve_until(s, out, &noise));
     out->after_db = -10 * log10(noise);
     out->float_share = float_cost(s) / s->total_cost;
     return OX_OK;

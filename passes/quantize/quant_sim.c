@@ -56,6 +56,8 @@ static ox_status eval(struct ox_qsim *sim, const struct ox_node *n) {
     const struct ox_place *former = ox_place_set(sim->plan->ctx, &place);
     ox_status s = ox_op_eval(&call, sim->in, sim->out);
     ox_place_set(sim->plan->ctx, former);
+    if (s == OX_OK && sim->match && n->n_out && n->out[0])
+        s = ox_qmatch_apply(sim->match, n->out[0], &sim->out[0]);
     if (s != OX_OK) drop_all(sim->out, n->n_out);
     return s;
 }
@@ -97,9 +99,12 @@ static double work_of(const struct ox_node *n, const ox_tensor *const *in, ox_te
     double work = 0;
     for (size_t i = 0; i < n->n_out; i++)
         work += out[i] ? (double)out[i]->count : 0;
-    if (n->op->traits & OX_HAS_WEIGHTS && in[1] && in[1]->rank > 0 && in[1]->dims[0] > 0)
-        work *= (double)in[1]->count / (double)in[1]->dims[0];
-    return work;
+    const ox_tensor *w = n->op->traits & OX_HAS_WEIGHTS ? in[1] : NULL, *y = out[0];
+    if (!w || w->rank < 2 || !y || y->rank < 1 || y->count == 0) return work;
+    if (ox_qrole_channel_axis(n) == 1) return work * (double)w->count / (double)w->dims[0];
+    /* A product [.., M, K] x [.., K, N], or a weight [N, K]: K for each output. */
+    return work * (double)(w->dims[w->rank - 1] * w->dims[w->rank - 2]) /
+           (double)y->dims[y->rank - 1];
 }
 
 /* An operator whose kernel turns out not to do this case is like one that has none. */

@@ -8,10 +8,13 @@
 #ifndef OX_PASSES_QUANTIZE_QUANT_SIM_H
 #define OX_PASSES_QUANTIZE_QUANT_SIM_H
 
+#include "passes/quantize/quant_match.h"
 #include "passes/quantize/quant_plan.h"
 
 struct ox_qsim {
     struct ox_qplan *plan;
+    struct ox_qmatch
+        *match;      /* applied to what nodes give, in both kinds of runs; NULL: nothing is */
     ox_tensor **ref; /* by value id: of the float run; NULL: constant, not computed, or not kept */
     ox_tensor *
         *now; /* by value id: of the simulation, where it differs; freed after its last reader */

@@ -105,6 +105,35 @@ ox_status ox_qstats_collect(struct ox_qsim *sim, const struct ox_dataset *data, 
     return s;
 }
 
+static ox_status match_round(struct ox_qsim *sim, const struct ox_dataset *data, size_t samples,
+                             ox_tensor **inputs) {
+    ox_status s = OX_OK;
+    for (size_t k = 0; k < samples && s == OX_OK; k++) {
+        s = data->sample(data->self, k, inputs, NULL);
+        if (s == OX_OK) s = ox_qsim_float(sim, (const ox_tensor *const *)inputs, false, NULL, NULL);
+        for (size_t i = 0; i < data->n_inputs; i++) {
+            ox_tensor_unref(inputs[i]);
+            inputs[i] = NULL;
+        }
+    }
+    return s;
+}
+
+ox_status ox_qstats_match(struct ox_qsim *sim, const struct ox_dataset *data, size_t samples) {
+    ox_tensor **inputs;
+    size_t n = data->n_inputs + sim->plan->graph->n_inputs;
+    if (samples > data->count) samples = data->count;
+    OX_TRY(ox_alloc(sim->plan->ctx, &inputs, n, sizeof(ox_tensor *)));
+    sim->match->mode = OX_QMATCH_LEARN;
+    ox_status s = match_round(sim, data, samples, inputs);
+    ox_qmatch_refine(sim->match);
+    sim->match->mode = OX_QMATCH_REFINE;
+    if (s == OX_OK) s = match_round(sim, data, samples, inputs);
+    ox_qmatch_refine(sim->match);
+    ox_free(sim->plan->ctx, inputs);
+    return s;
+}
+
 /* ---- costs -------------------------------------------------------------------------------------
  */
 
@@ -167,23 +196,22 @@ ox_status ox_qstats_range(struct ox_range *out, const struct ox_qplan *plan, uin
     return s;
 }
 
-void ox_qstats_set(struct ox_qplan *plan, uint32_t group, struct ox_range range) {
+void ox_qstats_set(struct ox_qplan *plan, uint32_t group, struct ox_range range,
+                   ox_calibrator calibrator) {
     struct ox_qparam param = ox_qparam_of(range, plan->options.activations);
     for (uint32_t i = group; i != OX_QGROUP_END; i = plan->values[i].next) {
         plan->values[i].param = param;
         plan->values[i].range = range;
+        plan->values[i].calibrator = calibrator;
     }
 }
 
-ox_status ox_qstats_params(struct ox_qplan *plan) {
-    ox_calibrator calibrator = plan->options.calibrator == OX_CALIB_AUTO
-                                   ? OX_CALIB_MSE
-                                   : (ox_calibrator)plan->options.calibrator;
+ox_status ox_qstats_params(struct ox_qplan *plan, ox_calibrator calibrator) {
     for (uint32_t i = 0; i < plan->n_values; i++) {
         struct ox_range range;
         if (plan->values[i].group != i || !plan->values[i].data || !plan->values[i].seen) continue;
         OX_TRY(ox_qstats_range(&range, plan, i, calibrator));
-        ox_qstats_set(plan, i, range);
+        ox_qstats_set(plan, i, range, calibrator);
     }
     return OX_OK;
 }

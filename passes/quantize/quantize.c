@@ -8,6 +8,7 @@
 #include "passes/quantize/quant_bias.h"
 #include "passes/quantize/quant_insert.h"
 #include "passes/quantize/quant_measure.h"
+#include "passes/quantize/quant_ranges.h"
 #include "passes/quantize/quant_search.h"
 #include "passes/quantize/quant_stats.h"
 #include "passes/quantize/synthetic.h"
@@ -16,7 +17,8 @@
 
 enum { PAIRS, WEIGHTS, BIASES, CLAMPS, FLOAT_NODES };
 enum { AUTO, NO, YES };
-enum { SYNTHETIC_SAMPLES = 16, OPSET_MIN = 13 };
+enum { SYNTHETIC_SAMPLES = 16, MATCH_SAMPLES = 8, OPSET_MIN = 13 };
+#define RANGES_SHARE 0.5 /* of the work of the search, for choosing calibrators */
 #define TAIL_SHARE 0.05
 #define HEAD_SHARE 0.15
 /* Outputs worse than this are no use (a detector at 3 dB finds half of what it should): then more may stay in float. */
@@ -34,6 +36,8 @@ struct quantizer {
     struct ox_dataset data;
     struct ox_qplan *plan;
     struct ox_qsim sim;
+    struct ox_qmatch match;
+    bool *matched; /* by value id: it follows from activations with noted statistics */
     struct ox_qmeasure measure;
     size_t samples;
 };
@@ -185,7 +189,7 @@ static ox_status open_data(struct quantizer *z) {
         return open_mapped(&z->data, z->run, z->run->options->calibration);
     double amplitude;
     z->synthetic = true;
-    OX_TRY(ox_guess_amplitude(&amplitude, &z->sim, z->run->options->seed));
+    OX_TRY(ox_guess_amplitude(&amplitude, &z->sim, z->run->norms, z->run->options->seed));
     if (z->run->options->explain)
         ox_report(z->run->ctx, OX_NOTE, "synthetic-input", NULL,
                   "inputs are made up with amplitude %g", amplitude);
@@ -211,11 +215,21 @@ static ox_status nothing(struct ox_pass_run *run, enum ox_severity severity, con
     return ox_outcome_set_quant_summary(run->outcome, &summary);
 }
 
+/* Made-up samples are brought to what BatchNormalization says of the real ones. */
+static ox_status match_samples(struct quantizer *z) {
+    OX_TRY(ox_qmatch_init(&z->match, z->plan, z->run->norms));
+    OX_TRY(ox_qmatch_reach(&z->matched, &z->match, z->plan));
+    if (z->match.n == 0) return OX_OK;
+    z->sim.match = &z->match;
+    return ox_qstats_match(&z->sim, &z->data, MATCH_SAMPLES);
+}
+
 /* Made-up samples may not fit what a model computes with them; that is no fault of the model. */
 static ox_status calibrate(struct quantizer *z, bool *no_samples) {
     bool quiet = !z->run->options->calibration;
     if (quiet) ox_mute(z->run->ctx, true);
     ox_status s = open_data(z);
+    if (s == OX_OK && z->synthetic) s = match_samples(z);
     if (s == OX_OK) s = ox_qstats_collect(&z->sim, &z->data, &z->samples);
     if (quiet) ox_mute(z->run->ctx, false);
     *no_samples = quiet && (s == OX_INVALID || s == OX_UNSUPPORTED);
@@ -252,7 +266,7 @@ static void float_ends(struct quantizer *z) {
  * 0..255, and ranges that are wrong by such a factor make the model useless: then only weights are quantized. */
 static bool only_weights(const struct quantizer *z) {
     if (z->weights_only != AUTO) return z->weights_only == YES;
-    return z->synthetic && !z->run->normalized;
+    return z->synthetic && !z->run->norms->any;
 }
 
 static void leave_activations(struct quantizer *z) {
@@ -293,6 +307,15 @@ static ox_status choose(struct quantizer *z) {
     return OX_OK;
 }
 
+/* Made-up samples do not tell which large values are rare in real ones: there the whole range is
+ * taken. With data, what the outputs say decides. */
+static ox_status set_ranges(struct quantizer *z) {
+    int asked = z->options.calibrator;
+    if (asked != OX_CALIB_AUTO) return ox_qstats_params(z->plan, (ox_calibrator)asked);
+    if (z->synthetic) return ox_qstats_params(z->plan, OX_CALIB_MINMAX);
+    return ox_qranges_choose(&z->sim, &z->data, z->samples, RANGES_SHARE * z->search.work);
+}
+
 static ox_status quantize(struct quantizer *z) {
     struct ox_qinsert_counts counts = {0};
     if (z->bias_correction) OX_TRY(ox_qbias_prepare(z->run->model));
@@ -308,14 +331,19 @@ static ox_status quantize(struct quantizer *z) {
     float_ends(z);
     ox_qplan_settle(z->plan);
     ox_qplan_group(z->plan);
-    OX_TRY(ox_qstats_params(z->plan));
+    OX_TRY(set_ranges(z));
     OX_TRY(ox_qstats_weights(z->plan, true));
     if (z->bias_correction) OX_TRY(ox_qbias_correct(z->plan));
     OX_TRY(choose(z));
-    OX_TRY(ox_qmeasure_float(&z->measure, &z->sim, &z->data, z->samples));
+    /* Matched activations exist in the simulation only: the model itself would be measured on ranges
+     * that are not for the samples at hand. */
+    if (z->sim.match)
+        OX_TRY(ox_qmeasure_simulated(&z->measure, &z->sim, &z->data, z->samples));
+    else
+        OX_TRY(ox_qmeasure_float(&z->measure, &z->sim, &z->data, z->samples));
     OX_TRY(ox_qplan_insert(z->plan, &counts));
     ox_qbias_tidy(z->run->model);
-    OX_TRY(ox_qmeasure_quantized(&z->measure));
+    if (!z->sim.match) OX_TRY(ox_qmeasure_quantized(&z->measure));
     say_counts(z, &counts);
     return report(z);
 }
@@ -339,6 +367,8 @@ ox_status ox_pass_quantize(struct ox_pass_run *run) {
             "scales per channel begin with opset 13; the pass 'upgrade' brings a model there");
     ox_status s = quantize(&z);
     ox_qmeasure_fini(&z.measure);
+    ox_qmatch_fini(&z.match);
+    ox_free(run->ctx, z.matched);
     ox_qsim_fini(&z.sim);
     ox_qplan_free(z.plan);
     if (z.data.free) z.data.free(z.data.self);
