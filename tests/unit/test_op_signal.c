@@ -39,6 +39,48 @@ START_TEST(one_side_of_a_padded_impulse)
 }
 END_TEST
 
+/* A real signal from one side of its spectrum: the length as it follows from the bins (even), or as given. */
+START_TEST(real_signal_from_one_side)
+{
+    static const int64_t lengths[] = {2, 8, 10, 7, 9, 1, 17};
+    int64_t n = lengths[_i];
+    struct oh there, back;
+    uint64_t seed = 6;
+    double expected[2 * 17 * 3];
+    oh_init(&there, "DFT", 20, 1);
+    oh_int(&there, "onesided", 1);
+    const float *x = oh_random(&there, &seed, OH_DIMS(2, n, 3, 1));
+    oh_absent(&there);
+    oh_input_of(&there, OX_INT64, 0, NULL, (int64_t[]){1});
+    ck_assert_msg(oh_eval(&there, 1) == OX_OK, "%s", there.text);
+    oh_expect_dims(&there, 0, OH_DIMS(2, n / 2 + 1, 3, 2));
+    oh_init(&back, "DFT", 19, 1);
+    oh_int(&back, "onesided", 1);
+    oh_int(&back, "inverse", 1);
+    oh_input_of(&back, OX_FLOAT, OH_DIMS(2, n / 2 + 1, 3, 2), there.out[0]->data);
+    if (n % 2) oh_input_of(&back, OX_INT64, 0, NULL, &n);
+    ck_assert_msg(oh_eval(&back, 1) == OX_OK, "%s", back.text);
+    oh_expect_dims(&back, 0, OH_DIMS(2, n, 3, 1));
+    for (int64_t i = 0; i < 6 * n; i++) expected[i] = (double)x[i];
+    oh_expect_floats(&back, 0, (size_t)(6 * n), expected, 1e-6);
+    oh_fini(&there), oh_fini(&back);
+}
+END_TEST
+
+/* No points at all: of nothing, of one bin, or asked for. */
+START_TEST(transform_of_no_points)
+{
+    struct oh h;
+    oh_init(&h, "DFT", 17, 1);
+    if (_i == 1) oh_int(&h, "onesided", 1), oh_int(&h, "inverse", 1);
+    oh_input(&h, OX_FLOAT, OH_DIMS(1, _i == 0 ? 0 : 1, 2));
+    if (_i > 1) oh_input_of(&h, OX_INT64, 0, NULL, _i == 2 ? (int64_t[]){0} : (int64_t[]){INT64_MAX});
+    ck_assert_int_eq(oh_eval(&h, 1), OX_INVALID);
+    ck_assert_str_eq(h.id, "shape-mismatch");
+    oh_fini(&h);
+}
+END_TEST
+
 START_TEST(frames_of_a_signal)
 {
     struct oh h;
@@ -96,6 +138,8 @@ int main(void)
     TCase *tc = tcase_create("all");
     tcase_add_loop_test(tc, inverse_undoes_the_transform, 0, 5);
     tcase_add_test(tc, one_side_of_a_padded_impulse);
+    tcase_add_loop_test(tc, real_signal_from_one_side, 0, 7);
+    tcase_add_loop_test(tc, transform_of_no_points, 0, 4);
     tcase_add_test(tc, frames_of_a_signal);
     tcase_add_loop_test(tc, windows, 0, 3);
     tcase_add_loop_test(tc, frames_longer_than_the_signal, 0, 2);
