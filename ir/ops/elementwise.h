@@ -10,7 +10,7 @@
     X(Abs) X(Acos) X(Acosh) X(Asin) X(Asinh) X(Atan) X(Atanh) X(BitwiseNot) X(Ceil) X(Celu) \
     X(Cos) X(Cosh) X(Elu) X(Erf) X(Exp) X(Floor) X(Gelu) X(HardSigmoid) X(HardSwish) X(IsInf) \
     X(IsNaN) X(LeakyRelu) X(Log) X(Mish) X(Neg) X(Not) X(Reciprocal) X(Relu) X(Round) X(Selu) \
-    X(Shrink) X(Sigmoid) X(Sign) X(Sin) X(Sinh) X(Softplus) X(Softsign) X(Sqrt) X(Tan) X(Tanh) \
+    X(Shrink) X(Sigmoid) X(Sign) X(Sin) X(Sinh) X(Softplus) X(Softsign) X(Sqrt) X(Swish) X(Tan) X(Tanh) \
     X(ThresholdedRelu)
 #define OX_BINARY_LIST(X) \
     X(Add) X(And) X(BitShift) X(BitwiseAnd) X(BitwiseOr) X(BitwiseXor) X(Div) X(Equal) \
@@ -55,6 +55,14 @@ struct ox_variadic_params {
 struct ox_cast_params {
     ox_dtype to;
     bool saturate;
+};
+
+struct ox_bitcast_params {
+    ox_dtype to;
+};
+
+struct ox_swiglu_params {
+    float alpha;
 };
 
 struct ox_castlike_params {

@@ -1,4 +1,4 @@
-/* ir/ops/op_cast.c - Cast and CastLike. */
+/* ir/ops/op_cast.c - Cast, CastLike and BitCast. */
 #include "ir/ops/convert.h"
 #include "ir/ops/op_priv.h"
 
@@ -92,4 +92,41 @@ ox_status ox_eval_castlike(const struct ox_call *call, const void *params,
 {
     const struct ox_castlike_params *p = params;
     return ox_tensor_cast(&out[0], call->ctx, in[0], in[1]->dtype, p->saturate);
+}
+
+/* ---- BitCast --------------------------------------------------------------------------------- */
+
+#define BIT_TYPES (OX_ANY_TYPE & ~OX_BIT(OX_STRING))
+
+ox_status ox_decode_bitcast(const struct ox_call *call, void *params)
+{
+    int64_t to;
+    OX_TRY(ox_attr_int(&to, call, "to", OX_UNDEFINED));
+    if (!ox_dtype_valid(to) || !(BIT_TYPES & OX_BIT(to)))
+        return ox_bad_attr(call, "attribute 'to' is %lld, which is no type that BitCast makes", (long long)to);
+    ((struct ox_bitcast_params *)params)->to = (ox_dtype)to;
+    return OX_OK;
+}
+
+static ox_status check_width(const struct ox_call *call, ox_dtype from, ox_dtype to)
+{
+    OX_TRY(ox_expect_dtype(call, 0, from, BIT_TYPES));
+    if (from == OX_UNDEFINED || ox_dtype_bits(from) == ox_dtype_bits(to)) return OX_OK;
+    return ox_bad_type(call, "the bits of %s cannot be those of %s", ox_dtype_name(from), ox_dtype_name(to));
+}
+
+ox_status ox_infer_bitcast(const struct ox_call *call, const void *params, struct ox_infer *io)
+{
+    ox_dtype to = ((const struct ox_bitcast_params *)params)->to;
+    OX_TRY(check_width(call, ox_in_dtype(io, 0), to));
+    if (!ox_type_is_tensor(io->in[0])) return ox_infer_tensor(io, 0, to, -1, NULL);
+    return ox_infer_tensor(io, 0, to, io->in[0]->rank, io->in[0]->dims);
+}
+
+ox_status ox_eval_bitcast(const struct ox_call *call, const void *params, const ox_tensor *const *in,
+                          ox_tensor **out)
+{
+    ox_dtype to = ((const struct ox_bitcast_params *)params)->to;
+    OX_TRY(check_width(call, in[0]->dtype, to));
+    return ox_tensor_copy(&out[0], call->ctx, to, in[0]->rank, in[0]->dims, in[0]->data, in[0]->size);
 }

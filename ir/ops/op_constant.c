@@ -260,7 +260,7 @@ ox_status ox_eval_constant_of_shape(const struct ox_call *call, const void *para
 /* ---- Range ----------------------------------------------------------------------------------- */
 
 #define RANGE_TYPES                                                                                \
-    (OX_BIT(OX_FLOAT) | OX_BIT(OX_DOUBLE) | OX_BIT(OX_INT16) | OX_BIT(OX_INT32) | OX_BIT(OX_INT64))
+    (OX_FLOATS | OX_BIT(OX_INT16) | OX_BIT(OX_INT32) | OX_BIT(OX_INT64))
 
 /* Known elements where all three are numbers. */
 static ox_status range_value(struct ox_infer *io, int64_t start, int64_t delta, ox_dim count) {

@@ -1,7 +1,10 @@
 /* ir/ops/op_layer_norm.c - LayerNormalization, InstanceNormalization, GroupNormalization: rows of
- * neighbouring elements are brought to mean 0 and variance 1, then scaled. */
+ * neighbouring elements are brought to mean 0 and variance 1, then scaled. RMSNormalization: the same
+ * without the mean. */
 #include "ir/ops/broadcast.h"
+#include "ir/ops/convert.h"
 #include "ir/ops/kernel_norm.h"
+#include "ir/ops/op_args.h"
 #include "ir/ops/op_narrow.h"
 #include "ir/ops/op_norm.h"
 #include "ir/ops/op_priv.h"
@@ -173,6 +176,7 @@ struct layers {
     double epsilon;
     size_t n;  /* elements of a row */
     bool rows; /* scale and bias are one row for all, else as many elements as the data */
+    bool rms;  /* the mean stays: rows are brought to mean square 1 */
 };
 
 #define RANGE_FN(T, name)                                                                          \
@@ -183,6 +187,8 @@ struct layers {
             T *y = (T *)l->y + i * l->n;                                                           \
             double mean, variance;                                                                 \
             ox_moments_##name(x, l->n, &mean, &variance);                                          \
+            if (l->rms) variance += mean * mean;                                                   \
+            if (l->rms) mean = 0;                                                                  \
             double inverse = 1 / sqrt(variance + l->epsilon);                                      \
             ox_standardize_##name(y, x, l->n, (T)mean, (T)inverse);                                \
             size_t at = l->rows ? 0 : i * l->n;                                                    \
@@ -295,4 +301,64 @@ ox_status ox_eval_layer_norm(const struct ox_call *call, const void *params,
                              const ox_tensor *const *in, ox_tensor **out) {
     if (ox_is_narrow(in[0]->dtype)) return ox_eval_wide(eval_layer_norm, call, params, in, out, 1);
     return eval_layer_norm(call, params, in, out);
+}
+
+/* ---- root mean square ------------------------------------------------------------------------ */
+
+ox_status ox_decode_rms_norm(const struct ox_call *call, void *params) {
+    struct ox_rms_norm_params *p = params;
+    int64_t stash;
+    OX_TRY(ox_attr_float(&p->epsilon, call, "epsilon", 1e-5f));
+    OX_TRY(ox_attr_int(&p->axis, call, "axis", -1));
+    OX_TRY(ox_attr_int(&stash, call, "stash_type", OX_FLOAT));
+    if (ox_dtype_valid(stash) && (OX_FLOATS & OX_BIT(stash))) return OX_OK;
+    return ox_bad_attr(call, "stash_type is %lld, expected 1, 10, 11 or 16", (long long)stash);
+}
+
+/* The result is of the scale's type, which need not be the data's. */
+ox_status ox_infer_rms_norm(const struct ox_call *call, const void *params, struct ox_infer *io) {
+    const struct ox_rms_norm_params *p = params;
+    int rank = ox_in_rank(io, 0), axis;
+    for (size_t i = 0; i < 2; i++)
+        OX_TRY(ox_expect_dtype(call, i, ox_in_dtype(io, i), OX_FLOATS));
+    if (rank < 0) return ox_infer_tensor(io, 0, ox_in_dtype(io, 1), -1, NULL);
+    OX_TRY(ox_axis(&axis, call, "axis", p->axis, rank));
+    OX_TRY(ox_expect_rank(call, 1, ox_in_rank(io, 1), 0, rank));
+    return ox_infer_tensor(io, 0, ox_in_dtype(io, 1), rank, io->in[0]->dims);
+}
+
+static ox_status run_rms(ox_tensor **out, const struct ox_call *call, const struct ox_rms_norm_params *p, const ox_tensor *x,
+                         const ox_tensor *scale) {
+    struct layers l = {.x = x->data, .epsilon = (double)p->epsilon, .n = 1, .rms = true};
+    ox_tensor *spreaded = NULL;
+    int axis;
+    OX_TRY(ox_axis(&axis, call, "axis", p->axis, x->rank));
+    if (!ox_broadcasts_to(x->rank, x->dims, scale->rank, scale->dims))
+        return ox_bad_shape(call, "scale %s cannot be broadcast to the data %s", ox_dims_text(scale->rank, scale->dims).text,
+                            ox_dims_text(x->rank, x->dims).text);
+    OX_TRY(ox_tensor_new_raw(out, &l.y, call->ctx, x->dtype, x->rank, x->dims));
+    for (int d = axis; d < x->rank; d++)
+        l.n *= (size_t)x->dims[d];
+    if (x->count == 0) return OX_OK;
+    l.rows = is_row(scale, x, axis);
+    OX_TRY(spread(&spreaded, call, scale, x, axis, l.rows));
+    l.scale = spreaded->data;
+    ox_parallel(call->ctx, x->count / l.n, 1 + 10000 / l.n, x->dtype == OX_FLOAT ? layers_f32 : layers_f64, &l);
+    ox_tensor_unref(spreaded);
+    return OX_OK;
+}
+
+ox_status ox_eval_rms_norm(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out) {
+    for (size_t i = 0; i < 2; i++)
+        OX_TRY(ox_expect_dtype(call, i, in[i]->dtype, OX_FLOATS));
+    ox_dtype work = in[0]->dtype == OX_DOUBLE || in[1]->dtype == OX_DOUBLE ? OX_DOUBLE : OX_FLOAT;
+    ox_tensor *x = NULL, *scale = NULL, *y = NULL;
+    ox_status s = ox_tensor_cast(&x, call->ctx, in[0], work, true);
+    if (s == OX_OK) s = ox_tensor_cast(&scale, call->ctx, in[1], work, true);
+    if (s == OX_OK) s = run_rms(&y, call, params, x, scale);
+    if (s == OX_OK) s = ox_tensor_cast(&out[0], call->ctx, y, in[1]->dtype, true);
+    ox_tensor_unref(x);
+    ox_tensor_unref(scale);
+    ox_tensor_unref(y);
+    return s;
 }

@@ -24,6 +24,11 @@ struct ox_layer_norm_params {
     ox_dtype stash; /* element type of the outputs Mean and InvStdDev: float or bfloat16 */
 };
 
+struct ox_rms_norm_params {
+    float epsilon;
+    int64_t axis; /* first normalized dim, may be negative */
+};
+
 struct ox_lrn_params {
     float alpha, beta, bias;
     int64_t size; /* >= 1 */

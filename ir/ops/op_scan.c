@@ -1,4 +1,4 @@
-/* ir/ops/op_scan.c - ArgMax, ArgMin, CumSum: one pass along an axis. */
+/* ir/ops/op_scan.c - ArgMax, ArgMin, CumSum, CumProd: one pass along an axis. */
 #include "ir/ops/mover.h"
 #include "ir/ops/op_priv.h"
 #include "ir/ops/wide.h"
@@ -116,10 +116,12 @@ ox_status ox_eval_arg(const struct ox_call *call, const void *params, const ox_t
     return OX_OK;
 }
 
-/* ---- CumSum ---------------------------------------------------------------------------------- */
+/* ---- CumSum and CumProd ---------------------------------------------------------------------- */
 
 #define CUM_SUM_TYPES                                                                              \
     (OX_FLOATS | OX_BIT(OX_INT32) | OX_BIT(OX_INT64) | OX_BIT(OX_UINT32) | OX_BIT(OX_UINT64))
+
+const bool ox_cum_multiplies[2] = {false, true};
 
 ox_status ox_decode_cum_sum(const struct ox_call *call, void *params) {
     struct ox_cum_sum_params *p = params;
@@ -141,22 +143,21 @@ ox_status ox_infer_cum_sum(const struct ox_call *call, const void *params, struc
 struct cum_sum {
     struct lines lines;
     unsigned char *to;
-    bool exclusive, reverse;
+    bool exclusive, reverse, multiplies;
 };
 
 static void sum_line(const struct cum_sum *c, size_t line) {
     const struct lines *l = &c->lines;
-    union ox_wide sum = {.u = 0}, v;
+    union ox_wide sum = ox_wide_small(l->kind, c->multiplies), v;
     size_t start = start_of(l, line);
-    if (l->kind == OX_WIDE_F64) sum.f = 0;
     for (size_t i = 0; i < l->dim; i++) {
         size_t at = (start + (c->reverse ? l->dim - 1 - i : i) * l->inner) * l->size;
         ox_wide_load(&v, l->x->dtype, l->from + at, 1, 1);
         if (c->exclusive) ox_wide_store(c->to + at, l->x->dtype, &sum, 1);
         if (l->kind == OX_WIDE_F64)
-            sum.f += v.f;
+            sum.f = c->multiplies ? sum.f * v.f : sum.f + v.f;
         else
-            sum.u += v.u;
+            sum.u = c->multiplies ? sum.u * v.u : sum.u + v.u;
         if (!c->exclusive) ox_wide_store(c->to + at, l->x->dtype, &sum, 1);
     }
 }
@@ -178,7 +179,7 @@ ox_status ox_eval_cum_sum(const struct ox_call *call, const void *params,
     OX_TRY(ox_scalar_int(&axis, call, "the axis", in[1]));
     OX_TRY(ox_axis(&at, call, "axis", axis, x->rank));
     OX_TRY(ox_tensor_new(&out[0], &data, call->ctx, x->dtype, x->rank, x->dims));
-    struct cum_sum c = {lines_of(x, at), data, p->exclusive, p->reverse};
+    struct cum_sum c = {lines_of(x, at), data, p->exclusive, p->reverse, *(const bool *)call->op->family};
     ox_parallel(call->ctx, c.lines.count, 4096 / (c.lines.dim + 1) + 1, sum_lines, &c);
     return OX_OK;
 }

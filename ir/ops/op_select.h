@@ -33,6 +33,8 @@ struct ox_arg_params {
 };
 extern const bool ox_arg_finds_least[2]; /* what tells ArgMax [0] and ArgMin [1] apart */
 
+extern const bool ox_cum_multiplies[2]; /* what tells CumSum [0] and CumProd [1] apart */
+
 struct ox_cum_sum_params {
     bool exclusive, reverse;
 };

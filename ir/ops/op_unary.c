@@ -96,6 +96,7 @@ const struct ox_unary_kind ox_unary_kinds[OX_UNARY_COUNT] = {
     [OX_UN_Softplus]        = {OX_FLOATS, .cost = 4, F(softplus)},
     [OX_UN_Softsign]        = {OX_FLOATS, .cost = 1, F(softsign)},
     [OX_UN_Sqrt]            = {OX_FLOATS, .cost = 2, F(sqrt)},
+    [OX_UN_Swish]           = {OX_FLOATS, .cost = 3, F(swish), .alpha = "alpha", .alpha_dflt = 1.0f},
     [OX_UN_Tan]             = {OX_FLOATS, .cost = 20, F(tan)},
     [OX_UN_Tanh]            = {OX_FLOATS, .cost = 3, F(tanh)},
     [OX_UN_ThresholdedRelu] = {OX_FLOATS, .cost = 1, F(thresholdedrelu), .alpha = "alpha", .alpha_dflt = 1.0f},

@@ -7,6 +7,7 @@
 
 #include "ir/ops/elementwise.h"
 #include "ir/ops/op_affine_grid.h"
+#include "ir/ops/op_attention.h"
 #include "ir/ops/op_control.h"
 #include "ir/ops/op_conv.h"
 #include "ir/ops/op_fused.h"
