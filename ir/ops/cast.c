@@ -1,7 +1,7 @@
 /* ir/ops/cast.c - ox_tensor_cast: elements of one type as elements of another.
  *
  * The standard leaves a number that does not fit an integer type undefined. Here a float is then cut to the
- * type's range and NaN is 0, so that the result is the same on every machine; an integer loses
+ * type's range (unless struct ox_cast_rules says otherwise) and NaN is 0, so that the result is the same on every machine; an integer loses
  * its high bits, as the standard asks. Work goes in blocks of BLOCK elements, a whole number of bytes for
  * types narrower than a byte. */
 #include "ir/ops/cast_priv.h"
@@ -182,7 +182,7 @@ struct cast {
     unsigned char *to;
     ox_dtype from_type, to_type;
     size_t count;
-    bool saturate;
+    struct ox_cast_rules rules;
 };
 
 union block {
@@ -217,11 +217,15 @@ static void load_block(const void **from, ox_dtype *type, union block *buffer, s
     *from = buffer;
 }
 
-/* Plain elements to integers of 2 or 4 bits: floats are rounded and cut, integers lose high bits. */
-static void store_small_ints(void *to, ox_dtype to_type, const void *from, ox_dtype type, size_t n)
+/* Plain elements to integers of 2 or 4 bits: floats are rounded and cut (or lose high bits too), integers lose high bits. */
+static void store_small_ints(void *to, ox_dtype to_type, const void *from, ox_dtype type, size_t n, bool wraps)
 {
     int8_t codes[BLOCK];
-    if (type == OX_FLOAT || type == OX_DOUBLE) {
+    if (wraps && type == OX_DOUBLE) {
+        for (size_t i = 0; i < n; i++) codes[i] = (int8_t)(to_i64(((const double *)from)[i]) & 0x7f);
+    } else if (wraps && type == OX_FLOAT) {
+        for (size_t i = 0; i < n; i++) codes[i] = (int8_t)(to_i64((double)((const float *)from)[i]) & 0x7f);
+    } else if (type == OX_FLOAT || type == OX_DOUBLE) {
         int bits = ox_dtype_bits(to_type);
         bool is_signed = to_type == OX_INT4 || to_type == OX_INT2;
         float low = is_signed ? -(float)(1 << (bits - 1)) : 0.0f, high = low + (float)(1 << bits) - 1.0f;
@@ -250,13 +254,14 @@ static void store_block(void *to, const struct cast *cast, const void *from, ox_
             return;
         }
         for (size_t i = 0; i < n; i++)
-            codes[i] = ox_float_to_narrow(to_type, floats[i], cast->saturate);
+            codes[i] = to_type == OX_FLOAT8E8M0 ? ox_float_to_e8m0(floats[i], cast->rules.saturate, cast->rules.round)
+                                                : ox_float_to_narrow(to_type, floats[i], cast->rules.saturate);
         if (to_type == OX_FLOAT4E2M1)
             ox_pack_bits(to, codes, n, OX_UINT4);
         else
             memcpy(to, codes, n);
     } else if (ox_dtype_bits(to_type) < 8) {
-        store_small_ints(to, to_type, from, type, n);
+        store_small_ints(to, to_type, from, type, n, cast->rules.wraps);
     } else {
         convert_plain(to, to_type, from, type, n);
     }
@@ -283,18 +288,24 @@ static bool is_complex(ox_dtype dtype) { return dtype == OX_COMPLEX64 || dtype =
 ox_status ox_tensor_cast(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tensor, ox_dtype dtype,
                          bool saturate)
 {
+    return ox_tensor_cast_by(out, ctx, tensor, dtype, &(struct ox_cast_rules){.saturate = saturate});
+}
+
+ox_status ox_tensor_cast_by(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tensor, ox_dtype dtype,
+                            const struct ox_cast_rules *rules)
+{
     if (tensor->dtype == dtype) return ox_tensor_aligned(out, ctx, tensor);
     if (is_complex(dtype) || is_complex(tensor->dtype))
         return ox_fail(ctx, OX_UNSUPPORTED, "no-kernel", NULL, "a cast from %s to %s is not defined",
                        ox_dtype_name(tensor->dtype), ox_dtype_name(dtype));
     if (dtype == OX_STRING) return ox_cast_to_strings(out, ctx, tensor);
-    if (tensor->dtype == OX_STRING) return ox_cast_from_strings(out, ctx, tensor, dtype, saturate);
+    if (tensor->dtype == OX_STRING) return ox_cast_from_strings(out, ctx, tensor, dtype, rules);
     ox_tensor *from; /* constants that decode looks at lie in the file as they do */
     void *data;
     OX_TRY(ox_tensor_aligned(&from, ctx, tensor));
     ox_status s = ox_tensor_new(out, &data, ctx, dtype, tensor->rank, tensor->dims);
     if (s == OX_OK) {
-        struct cast cast = {from->data, data, tensor->dtype, dtype, tensor->count, saturate};
+        struct cast cast = {from->data, data, tensor->dtype, dtype, tensor->count, *rules};
         ox_parallel(ctx, (tensor->count + BLOCK - 1) / BLOCK, 32, cast_blocks, &cast);
     }
     ox_tensor_unref(from);

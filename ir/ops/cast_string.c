@@ -174,7 +174,7 @@ static ox_status parse_all(struct parsed *p, ox_ctx *ctx, const ox_tensor *tenso
 }
 
 ox_status ox_cast_from_strings(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tensor,
-                               ox_dtype dtype, bool saturate)
+                               ox_dtype dtype, const struct ox_cast_rules *rules)
 {
     bool integer = ox_dtype_is_integer(dtype) || dtype == OX_BOOL;
     struct parsed p = {0};
@@ -187,7 +187,7 @@ ox_status ox_cast_from_strings(ox_tensor **out, ox_ctx *ctx, const ox_tensor *te
         status = parse_all(&p, ctx, tensor, integer, dtype == OX_UINT64);
     }
     if (status == OX_OK)
-        status = ox_tensor_cast(out, ctx, integer ? p.ints : p.doubles, dtype, saturate);
+        status = ox_tensor_cast_by(out, ctx, integer ? p.ints : p.doubles, dtype, rules);
     ox_tensor_unref(p.ints);
     ox_tensor_unref(p.doubles);
     return status;

@@ -4,6 +4,7 @@
 #define OX_IR_OPS_ELEMENTWISE_H
 
 #include "ir/ops/broadcast.h"
+#include "ir/ops/convert.h"
 
 /* clang-format off */
 #define OX_UNARY_LIST(X) \
@@ -54,7 +55,7 @@ struct ox_variadic_params {
 
 struct ox_cast_params {
     ox_dtype to;
-    bool saturate;
+    struct ox_cast_rules rules;
 };
 
 struct ox_bitcast_params {
@@ -66,7 +67,7 @@ struct ox_swiglu_params {
 };
 
 struct ox_castlike_params {
-    bool saturate;
+    struct ox_cast_rules rules;
 };
 
 struct ox_clip_params {

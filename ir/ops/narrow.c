@@ -106,25 +106,30 @@ float ox_narrow_to_float(ox_dtype dtype, uint8_t code)
            ox_pow2(exponent - f->bias - f->mantissa);
 }
 
-/* Powers of two only: rounds up to the next one (Cast's default), saturating at both ends. */
-static uint8_t to_e8m0(float f, bool saturate)
+/* Powers of two only. */
+uint8_t ox_float_to_e8m0(float f, bool saturate, enum ox_e8m0_round round)
 {
     if (f != f || f < 0) return 255;
-    if (f > 0x1p127f) return saturate ? 254 : 255;
+    if (f > 0x1p127f) {
+        bool near = round == OX_E8M0_DOWN || (round == OX_E8M0_NEAREST && f < 0x1.8p127f);
+        return saturate || (near && f < INFINITY) ? 254 : 255;
+    }
     if (f < 0x1p-127f) return saturate ? 0 : 255;
     int e;
     float m = frexpf(f, &e); /* f = m * 2^e with m in [0.5, 1) */
-    return (uint8_t)(m == 0.5f ? e + 126 : e + 127);
+    bool down = m == 0.5f || round == OX_E8M0_DOWN || (round == OX_E8M0_NEAREST && m < 0.75f);
+    return (uint8_t)(down ? e + 126 : e + 127);
 }
 
 uint8_t ox_float_to_narrow(ox_dtype dtype, float f, bool saturate)
 {
-    if (dtype == OX_FLOAT8E8M0) return to_e8m0(f, saturate);
+    if (dtype == OX_FLOAT8E8M0) return ox_float_to_e8m0(f, saturate, OX_E8M0_UP);
     const struct format *fmt = format_of(dtype);
     bool unsigned_zero = fmt->nan == fmt->sign;
     uint8_t sign = ox_bits_of(f) >> 31 ? fmt->sign : 0;
     float a = fabsf(f);
-    if (a != a) return unsigned_zero ? fmt->nan : (uint8_t)(sign | (fmt->nan ? fmt->nan : fmt->max));
+    if (a != a && fmt->nan == 0) return fmt->sign; /* no NaN: -0, as the official results are */
+    if (a != a) return unsigned_zero ? fmt->nan : (uint8_t)(sign | fmt->nan);
     uint8_t beyond = saturate ? fmt->max : fmt->inf ? fmt->inf : fmt->nan ? fmt->nan : fmt->max;
     int exponent = 1 - fmt->bias; /* of the subnormals and zero */
     if (a >= ox_pow2(exponent) && a < INFINITY) {

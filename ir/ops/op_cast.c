@@ -17,12 +17,22 @@ static ox_dtype dtype_named(struct ox_str name)
     return OX_UNDEFINED;
 }
 
+static ox_status decode_rules(struct ox_cast_rules *rules, const struct ox_call *call)
+{
+    static const char *const rounds[] = {"up", "down", "nearest", NULL}; /* as enum ox_e8m0_round */
+    int64_t saturate;
+    int round;
+    OX_TRY(ox_attr_int(&saturate, call, "saturate", 1));
+    OX_TRY(ox_attr_choice(&round, call, "round_mode", rounds, OX_E8M0_UP));
+    *rules = (struct ox_cast_rules){saturate != 0, call->opset >= 24, (enum ox_e8m0_round)round};
+    return OX_OK;
+}
+
 ox_status ox_decode_cast(const struct ox_call *call, void *params)
 {
     struct ox_cast_params *p = params;
-    int64_t saturate, to;
-    OX_TRY(ox_attr_int(&saturate, call, "saturate", 1));
-    p->saturate = saturate != 0;
+    int64_t to;
+    OX_TRY(decode_rules(&p->rules, call));
     if (!ox_attr_find(call, "to")) return ox_bad_attr(call, "Cast needs the attribute 'to'");
     if (call->opset < 6) {
         struct ox_str name;
@@ -66,18 +76,14 @@ ox_status ox_eval_cast(const struct ox_call *call, const void *params, const ox_
                        ox_tensor **out)
 {
     const struct ox_cast_params *p = params;
-    return ox_tensor_cast(&out[0], call->ctx, in[0], p->to, p->saturate);
+    return ox_tensor_cast_by(&out[0], call->ctx, in[0], p->to, &p->rules);
 }
 
 /* ---- CastLike -------------------------------------------------------------------------------- */
 
 ox_status ox_decode_castlike(const struct ox_call *call, void *params)
 {
-    struct ox_castlike_params *p = params;
-    int64_t saturate;
-    OX_TRY(ox_attr_int(&saturate, call, "saturate", 1));
-    p->saturate = saturate != 0;
-    return OX_OK;
+    return decode_rules(&((struct ox_castlike_params *)params)->rules, call);
 }
 
 ox_status ox_infer_castlike(const struct ox_call *call, const void *params, struct ox_infer *io)
@@ -91,7 +97,7 @@ ox_status ox_eval_castlike(const struct ox_call *call, const void *params,
                            const ox_tensor *const *in, ox_tensor **out)
 {
     const struct ox_castlike_params *p = params;
-    return ox_tensor_cast(&out[0], call->ctx, in[0], in[1]->dtype, p->saturate);
+    return ox_tensor_cast_by(&out[0], call->ctx, in[0], in[1]->dtype, &p->rules);
 }
 
 /* ---- BitCast --------------------------------------------------------------------------------- */

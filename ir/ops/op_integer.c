@@ -52,9 +52,9 @@ static ox_status check_types(const struct ox_call *call, const ox_dtype *types, 
     OX_TRY(check_pair(call, kind->w, types[kind->w], kind->w_zp, types[kind->w_zp]));
     *result = OX_INT32;
     if (!kind->y_zp) return OX_OK;
-    OX_TRY(ox_expect_dtype(call, kind->x_scale, types[kind->x_scale], OX_SCALE_TYPES));
-    OX_TRY(ox_expect_dtype(call, kind->w_scale, types[kind->w_scale], OX_SCALE_TYPES));
-    OX_TRY(ox_expect_dtype(call, kind->y_scale, types[kind->y_scale], OX_SCALE_TYPES));
+    OX_TRY(ox_expect_dtype(call, kind->x_scale, types[kind->x_scale], OX_REAL_TYPES));
+    OX_TRY(ox_expect_dtype(call, kind->w_scale, types[kind->w_scale], OX_REAL_TYPES));
+    OX_TRY(ox_expect_dtype(call, kind->y_scale, types[kind->y_scale], OX_REAL_TYPES));
     OX_TRY(ox_expect_dtype(call, kind->y_zp, types[kind->y_zp], OX_BYTES | OX_FLOAT8S));
     *result = types[kind->y_zp];
     if (!ox_q_has(call, kind->bias)) return OX_OK;

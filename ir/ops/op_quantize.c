@@ -16,9 +16,18 @@ ox_status ox_check_scale(const struct ox_call *call, size_t i, const ox_tensor *
     OX_TRY(ox_expect_dtype(call, i, scale->dtype, OX_SCALE_TYPES));
     size_t bytes = (size_t)ox_dtype_bits(scale->dtype) / 8;
     for (size_t k = 0; k < scale->count; k++) {
-        float s, aligned;
-        memcpy(&aligned, (const char *)scale->data + k * bytes, bytes);
-        ox_load_floats(&s, scale->dtype, &aligned, 1);
+        float s;
+        int32_t whole;
+        union {
+            float f;
+            char bytes[4];
+        } aligned;
+        memcpy(aligned.bytes, (const char *)scale->data + k * bytes, bytes);
+        memcpy(&whole, aligned.bytes, sizeof whole);
+        if (scale->dtype == OX_INT32)
+            s = (float)whole;
+        else
+            ox_load_floats(&s, scale->dtype, aligned.bytes, 1);
         if (!(s > 0 && s < INFINITY))
             return ox_fail(call->ctx, OX_INVALID, "bad-scale", NULL,
                            "scale (input %zu) of %s is %g at element %zu, expected a positive "
@@ -145,7 +154,7 @@ static ox_status quantized_type(ox_dtype *out, const struct ox_call *call,
     return OX_OK;
 }
 
-#define HIGH_PRECISION (OX_SCALE_TYPES | OX_BIT(OX_INT32))
+#define HIGH_PRECISION (OX_REAL_TYPES | OX_BIT(OX_INT32))
 #define DEQUANTIZABLE (QUANTIZED | OX_BIT(OX_INT32))
 
 ox_status ox_infer_quantize(const struct ox_call *call, const void *params, struct ox_infer *io)
@@ -158,8 +167,15 @@ ox_status ox_infer_quantize(const struct ox_call *call, const void *params, stru
 
 static ox_status check_out_float(const struct ox_call *call, const struct ox_quantize_params *p)
 {
-    if (p->out == OX_UNDEFINED || (OX_SCALE_TYPES & OX_BIT(p->out))) return OX_OK;
+    if (p->out == OX_UNDEFINED || (OX_REAL_TYPES & OX_BIT(p->out))) return OX_OK;
     return ox_bad_attr(call, "output_dtype is %s, expected a float type", ox_dtype_name(p->out));
+}
+
+/* The scale's type, unless that is none to compute with. */
+static ox_dtype dequantized_type(const struct ox_quantize_params *p, ox_dtype scale)
+{
+    if (p->out != OX_UNDEFINED || scale == OX_UNDEFINED) return p->out;
+    return OX_REAL_TYPES & OX_BIT(scale) ? scale : OX_FLOAT;
 }
 
 ox_status ox_infer_dequantize(const struct ox_call *call, const void *params, struct ox_infer *io)
@@ -169,7 +185,7 @@ ox_status ox_infer_dequantize(const struct ox_call *call, const void *params, st
     if (ox_q_has(call, 2))
         OX_TRY(ox_expect_same_dtype(call, 0, ox_in_dtype(io, 0), 2, ox_in_dtype(io, 2)));
     OX_TRY(check_out_float(call, p));
-    return infer_result(call, p, io, p->out != OX_UNDEFINED ? p->out : ox_in_dtype(io, 1));
+    return infer_result(call, p, io, dequantized_type(p, ox_in_dtype(io, 1)));
 }
 
 /* ---- what eval needs ------------------------------------------------------------------------- */
@@ -229,7 +245,7 @@ ox_status ox_eval_dequantize(const struct ox_call *call, const void *params,
     OX_TRY(ox_expect_dtype(call, 0, in[0]->dtype, DEQUANTIZABLE));
     if (zp) OX_TRY(ox_expect_same_dtype(call, 0, in[0]->dtype, 2, zp->dtype));
     OX_TRY(place_scales(&at, call, p, in[0], in[1]));
-    ox_dtype dtype = p->out != OX_UNDEFINED ? p->out : in[1]->dtype;
+    ox_dtype dtype = dequantized_type(p, in[1]->dtype);
     OX_TRY(check_out_float(call, p));
     return ox_run_dequantize(&out[0], call->ctx, &at, in[0], in[1], zp, dtype);
 }

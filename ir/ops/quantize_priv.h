@@ -5,7 +5,9 @@
 #include "ir/ops/op_priv.h"
 #include "ir/ops/op_quantize.h"
 
-#define OX_SCALE_TYPES (OX_BIT(OX_FLOAT) | OX_BIT(OX_FLOAT16) | OX_BIT(OX_BFLOAT16))
+/* What is computed with, and what scales may be besides. */
+#define OX_REAL_TYPES (OX_BIT(OX_FLOAT) | OX_BIT(OX_FLOAT16) | OX_BIT(OX_BFLOAT16))
+#define OX_SCALE_TYPES (OX_REAL_TYPES | OX_BIT(OX_FLOAT8E8M0) | OX_BIT(OX_INT32))
 #define OX_BYTES (OX_BIT(OX_INT8) | OX_BIT(OX_UINT8))
 
 /* OX_INVALID unless the tensor's elements are all finite and above 0. */

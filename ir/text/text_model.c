@@ -221,10 +221,12 @@ static ox_status add_function(struct ox_function **out, struct ox_parser *p) {
 
 /* ---- models ---------------------------------------------------------------------------------- */
 
-/* Without a header the text means the newest that is known, so that a test or a rule can be short.
- */
-static ox_status set_newest(struct ox_model *m, int64_t opset) {
-    m->ir_version = 10;
+/* Without a header a model is of the opset that goes with this IR version and that runtimes of today read, so that a test or a
+ * rule can be short. */
+enum { IR_VERSION = 10, OPSET = 22 };
+
+static ox_status set_version(struct ox_model *m, int64_t opset) {
+    m->ir_version = IR_VERSION;
     return ox_model_set_opset(m, NULL, opset);
 }
 
@@ -232,7 +234,7 @@ static ox_status parse_model(struct ox_parser *p) {
     struct ox_model *m = p->model;
     bool there;
     OX_TRY(parse_header(&there, p, NULL));
-    if (!there) OX_TRY(set_newest(m, OX_OPSET_MAX));
+    if (!there) OX_TRY(set_version(m, OPSET));
     OX_TRY(ox_parse_id(&m->graph->name, p, "the name of the graph"));
     OX_TRY(ox_parse_body(p, m->graph));
     while (p->lex.tok.kind != OX_TOK_END) {
@@ -269,7 +271,7 @@ static ox_status parse_text(struct ox_model **out, ox_ctx *ctx, const char *text
     ox_status status = ox_text_locale_new(&p.locale, ctx);
     if (status == OX_OK && name)
         status = ox_model_name(&p.model->file, p.model, name, strlen(name));
-    if (status == OX_OK && opset) status = set_newest(p.model, opset);
+    if (status == OX_OK && opset) status = set_version(p.model, opset);
     if (status == OX_OK) status = ox_lex_next(&p);
     if (status == OX_OK) status = parse(&p);
     p.model->file_bytes = len;

@@ -548,6 +548,52 @@ START_TEST(same_type_is_not_copied)
 }
 END_TEST
 
+/* From opset 24 on, floats lose high bits where they do not fit a few bits; and e8m0 rounds as it is told. */
+START_TEST(rules_of_opset_24)
+{
+    static const float x[] = {-9, 8, 7.9f, -0.5f, 19};
+    static const float scales[] = {1.4f, 1.6f, 3};
+    struct oh h;
+    oh_init(&h, "Cast", 24, 1);
+    oh_int(&h, "to", OX_INT4);
+    oh_input_of(&h, OX_FLOAT, OH_DIMS(5), x);
+    ck_assert_int_eq(oh_eval(&h, 1), OX_OK);
+    const unsigned char *y = h.out[0]->data;
+    ck_assert_int_eq(y[0], 0x87);
+    ck_assert_int_eq(y[1], 0x07);
+    ck_assert_int_eq(y[2], 0x03);
+    oh_fini(&h);
+    static const char *const modes[] = {"up", "down", "nearest"};
+    static const uint8_t codes[3][3] = {{128, 128, 129}, {127, 127, 128}, {127, 128, 129}};
+    for (size_t m = 0; m < 3; m++) {
+        oh_init(&h, "Cast", 25, 1);
+        oh_int(&h, "to", OX_FLOAT8E8M0);
+        oh_string(&h, "round_mode", modes[m]);
+        oh_input_of(&h, OX_FLOAT, OH_DIMS(3), scales);
+        ck_assert_int_eq(oh_eval(&h, 1), OX_OK);
+        ck_assert_mem_eq(h.out[0]->data, codes[m], 3);
+        oh_fini(&h);
+    }
+}
+END_TEST
+
+START_TEST(bitcast_keeps_bits)
+{
+    static const float x[] = {1, -2, 0};
+    static const uint32_t bits[] = {0x3f800000u, 0xc0000000u, 0};
+    struct oh h;
+    oh_init(&h, "BitCast", 26, 1);
+    oh_int(&h, "to", _i ? OX_INT16 : OX_UINT32);
+    oh_input_of(&h, OX_FLOAT, OH_DIMS(3), x);
+    ck_assert_int_eq(oh_eval(&h, 1), _i ? OX_INVALID : OX_OK);
+    if (_i)
+        ck_assert_str_eq(h.id, "wrong-type");
+    else
+        ck_assert_mem_eq(h.out[0]->data, bits, sizeof bits);
+    oh_fini(&h);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("op_cast");
@@ -565,6 +611,8 @@ int main(void)
     tcase_add_loop_test(tests, floats_to_float8_round_to_nearest_even, 0, 4);
     tcase_add_loop_test(tests, float8_beyond_the_range, 0, 4);
     tcase_add_test(tests, powers_of_two);
+    tcase_add_test(tests, rules_of_opset_24);
+    tcase_add_loop_test(tests, bitcast_keeps_bits, 0, 2);
     tcase_add_test(tests, four_bits);
     tcase_add_test(tests, float4_and_two_bits);
     tcase_add_test(tests, many_packed_elements);

@@ -53,6 +53,7 @@ REF(Sinh, sinh(x))
 REF(Softplus, log1pexp(x))
 REF(Softsign, x / (1 + fabs(x)))
 REF(Sqrt, sqrt(x))
+REF(Swish, x / (1 + exp(-a * x)))
 REF(Tan, tan(x))
 REF(Tanh, tanh(x))
 REF(ThresholdedRelu, x > a ? x : 0)
@@ -105,6 +106,7 @@ static const struct row rows[] = {
     R(Softplus, 1),
     R(Softsign, 1),
     {"Sqrt", ref_Sqrt, 13, NULL, NULL, 0, 0, 0, 100},
+    A(Swish, 24, 1.0f),
     {"Tan", ref_Tan, 7, NULL, NULL, 0, 0, -1.4, 1.4},
     R(Tanh, 13),
     A(ThresholdedRelu, 10, 1.0f),
