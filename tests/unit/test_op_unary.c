@@ -106,7 +106,7 @@ static const struct row rows[] = {
     R(Softplus, 1),
     R(Softsign, 1),
     {"Sqrt", ref_Sqrt, 13, NULL, NULL, 0, 0, 0, 100},
-    A(Swish, 24, 1.0f),
+    {"Swish", ref_Swish, 24, "alpha", NULL, 1.0f, 0, -8, 8},
     {"Tan", ref_Tan, 7, NULL, NULL, 0, 0, -1.4, 1.4},
     R(Tanh, 13),
     A(ThresholdedRelu, 10, 1.0f),
