@@ -23,6 +23,129 @@ struct ox_step_shift_params {
     uint32_t zero;
 };
 
+/* Joins operands along an axis. */
+struct ox_step_concat_params {
+    uint32_t axis;
+    uint32_t zero;
+};
+
+/* int8: real = scale * (q - zero). */
+struct ox_step_quant {
+    float scale;
+    int32_t zero;
+};
+
+/* Mean over the spatial dims of N,spatial...,C; the result is N,1...,C. Float, or int8 by these scales (unused for float). */
+struct ox_step_mean_params {
+    struct ox_step_quant in, out;
+};
+
+/* Elements of one byte, each replaced by the entry of operand 1 (256 bytes) that its bits name; the result's type is operand 1's. */
+struct ox_step_table_params {
+    uint64_t zero;
+};
+
+/* Sliding window over N,H,W,C, or over N,L,C as if H were 1. */
+struct ox_step_window {
+    uint32_t kernel[2], stride[2], dilation[2]; /* down, across */
+    uint32_t top, right, bottom, left;          /* padding */
+};
+
+/* Operands: data; filter [O,kh,kw,C/groups], or [1,kh,kw,O] where depthwise is 1 (then groups == C); bias [O]. */
+struct ox_step_conv_params {
+    struct ox_step_window window;
+    uint32_t groups, depthwise;
+    float low, high; /* the result is clamped */
+};
+
+/* Operands: data; filter as above, int8, zero point 0; a scale for each of O; bias [O], int32 in units of in.scale * its scale. */
+struct ox_step_conv_s8_params {
+    struct ox_step_window window;
+    uint32_t groups, depthwise;
+    struct ox_step_quant in, out;
+    int32_t low, high; /* the result is clamped */
+};
+
+/* Operands: data [...,K]; weights [N,K]; bias [N]. The result is [...,N]. */
+struct ox_step_dense_params {
+    float low, high;
+};
+
+/* As conv_s8. */
+struct ox_step_dense_s8_params {
+    struct ox_step_quant in, out;
+    int32_t low, high;
+};
+
+/* Product of the last two dims, the others broadcast; rank >= 2 both. */
+struct ox_step_matmul_params {
+    uint32_t transposed_b; /* operand 1 is [...,N,K] */
+    uint32_t zero;
+};
+
+enum ox_step_pool_mode { OX_STEP_POOL_MAX, OX_STEP_POOL_AVERAGE /* of what is not padding; float only */ };
+/* bottom and right padding may make the window end later than needed (ceil_mode). */
+struct ox_step_pool_params {
+    struct ox_step_window window;
+    uint32_t mode, zero;
+};
+
+enum ox_step_binary_op { OX_STEP_ADD, OX_STEP_SUB, OX_STEP_MUL, OX_STEP_DIV, OX_STEP_MAX, OX_STEP_MIN, OX_STEP_BINARY_OPS };
+/* With broadcasting. */
+struct ox_step_binary_params {
+    uint32_t op, zero;
+};
+
+/* ADD, SUB and MUL of int8. */
+struct ox_step_binary_s8_params {
+    uint32_t op, zero;
+    struct ox_step_quant a, b, out;
+};
+
+enum ox_step_unary_op {
+    OX_STEP_CLAMP, OX_STEP_ABS, OX_STEP_ROUND, OX_STEP_CEIL, OX_STEP_FLOOR, OX_STEP_ELU, OX_STEP_GELU, OX_STEP_HARDSWISH,
+    OX_STEP_LEAKY_RELU, OX_STEP_LOG, OX_STEP_NEG, OX_STEP_SIGMOID, OX_STEP_SQRT, OX_STEP_TANH, OX_STEP_UNARY_OPS
+};
+struct ox_step_unary_params {
+    uint32_t op, zero;
+    float low, high; /* CLAMP: bounds; ELU, LEAKY_RELU: low is alpha */
+};
+
+/* Over the last dim. */
+struct ox_step_softmax_params {
+    uint64_t zero;
+};
+
+enum ox_step_coords { OX_STEP_HALF_PIXEL, OX_STEP_ALIGN_CORNERS, OX_STEP_ASYMMETRIC };
+/* Bilinear, of N,H,W,C, to H x W; float or int8. */
+struct ox_step_resize_params {
+    uint32_t height, width, coords, zero;
+};
+
+/* Float to int8, and back. */
+struct ox_step_quantize_params {
+    struct ox_step_quant out;
+};
+struct ox_step_dequantize_params {
+    struct ox_step_quant in;
+};
+
+_Static_assert(sizeof(struct ox_step_concat_params) == 8, "part of the format");
+_Static_assert(sizeof(struct ox_step_mean_params) == 16, "part of the format");
+_Static_assert(sizeof(struct ox_step_table_params) == 8, "part of the format");
+_Static_assert(sizeof(struct ox_step_conv_params) == 56, "part of the format");
+_Static_assert(sizeof(struct ox_step_conv_s8_params) == 72, "part of the format");
+_Static_assert(sizeof(struct ox_step_dense_params) == 8, "part of the format");
+_Static_assert(sizeof(struct ox_step_dense_s8_params) == 24, "part of the format");
+_Static_assert(sizeof(struct ox_step_matmul_params) == 8, "part of the format");
+_Static_assert(sizeof(struct ox_step_pool_params) == 48, "part of the format");
+_Static_assert(sizeof(struct ox_step_binary_params) == 8, "part of the format");
+_Static_assert(sizeof(struct ox_step_binary_s8_params) == 32, "part of the format");
+_Static_assert(sizeof(struct ox_step_unary_params) == 16, "part of the format");
+_Static_assert(sizeof(struct ox_step_softmax_params) == 8, "part of the format");
+_Static_assert(sizeof(struct ox_step_resize_params) == 16, "part of the format");
+_Static_assert(sizeof(struct ox_step_quantize_params) == 8, "part of the format");
+_Static_assert(sizeof(struct ox_step_dequantize_params) == 8, "part of the format");
 _Static_assert(sizeof(struct ox_step_transpose_params) == 16, "part of the format");
 _Static_assert(sizeof(struct ox_step_shift_params) == 8, "part of the format");
 

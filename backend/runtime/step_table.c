@@ -6,6 +6,9 @@ static const struct {
     const struct oxr_kernel *kernel;
 } kernels[] = {
 #define STEP(number, NAME, name, min_in, max_in, min_out, max_out) {number, &oxr_kernel_##name},
+#if !OX_XNNPACK
+#define XNN_STEP(...)
+#endif
 #include "backend/blob/steps.def"
 #undef STEP
 };

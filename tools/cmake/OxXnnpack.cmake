@@ -1,5 +1,5 @@
-# XNNPACK for the native path: sets OX_XNNPACK (a truth value) and, where it is one, the target
-# ox_xnnpack that carries headers and libraries. Without it the runtime still runs every model, on
+# XNNPACK for the native path: sets OX_XNNPACK (a truth value; in C the macro OX_XNNPACK, 0 or 1) and, where it is true,
+# OX_XNNPACK_LIBRARIES and the target ox_xnnpack that carries headers and libraries. Without it the runtime still runs every model, on
 # the operators' own kernels.
 #
 #   ONNXOPT_NATIVE           AUTO: use XNNPACK where it can be had; ON: or fail; OFF: do without
@@ -25,7 +25,7 @@ function(ox_find_xnnpack prefix)
     find_library(OX_LIB_${lib} NAMES ${lib} ${where})
     mark_as_advanced(OX_LIB_${lib})
     if(OX_LIB_${lib})
-      target_link_libraries(ox_xnnpack INTERFACE ${OX_LIB_${lib}})
+      list(APPEND libraries ${OX_LIB_${lib}})
     elseif(prefix OR NOT lib STREQUAL microkernels-prod) # part of the library where it is shared
       set(ox_xnnpack_why "no library ${lib}" PARENT_SCOPE)
     endif()
@@ -38,7 +38,8 @@ function(ox_find_xnnpack prefix)
     return()
   endif()
   target_include_directories(ox_xnnpack SYSTEM INTERFACE ${OX_XNNPACK_INCLUDE})
-  target_link_libraries(ox_xnnpack INTERFACE Threads::Threads m)
+  target_link_libraries(ox_xnnpack INTERFACE ${libraries} Threads::Threads m)
+  set(OX_XNNPACK_LIBRARIES ${libraries} PARENT_SCOPE)
 endfunction()
 
 set(OX_XNNPACK OFF)
@@ -60,11 +61,21 @@ if(ONNXOPT_NATIVE)
   if(NOT ox_xnnpack_why)
     set(OX_XNNPACK ON)
     if(ONNXOPT_XNNPACK_SYSTEM)
-      target_compile_definitions(ox_xnnpack INTERFACE OX_XNNPACK_UNCORRECTED=1)
+      target_compile_definitions(ox_flags INTERFACE OX_XNNPACK_UNCORRECTED=1)
     endif()
   elseif(ONNXOPT_NATIVE STREQUAL AUTO)
     message(WARNING "The native runtime goes without XNNPACK, and is slower: ${ox_xnnpack_why}")
   else()
     message(FATAL_ERROR "ONNXOPT_NATIVE is on, but: ${ox_xnnpack_why}")
   endif()
+endif()
+
+if(OX_XNNPACK)
+  target_compile_definitions(ox_flags INTERFACE OX_XNNPACK=1)
+  target_include_directories(ox_rt_objects SYSTEM
+                             PRIVATE $<TARGET_PROPERTY:ox_xnnpack,INTERFACE_INCLUDE_DIRECTORIES>)
+  # By their files, not by the target: the runtime is exported, the target is not.
+  target_link_libraries(onnxopt_rt PRIVATE ${OX_XNNPACK_LIBRARIES})
+else()
+  target_compile_definitions(ox_flags INTERFACE OX_XNNPACK=0)
 endif()

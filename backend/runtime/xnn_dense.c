@@ -1,0 +1,174 @@
+/* backend/runtime/xnn_dense.c - products with constant weights, float and int8, and products of two activations. */
+#include "backend/runtime/xnn_common.h"
+
+/* A float product streams its packed weights once for every few rows. Cut into parts whose weights stay in the second-level cache it is up to
+ * twice as fast; the parts write into one result, next to each other. */
+enum { PART_BYTES = 1 << 20, PART_ALIGN = 64 };
+
+struct dense {
+    bool s8, empty;
+    int64_t k, n;
+    size_t part, n_parts; /* outputs of a part (the last may have fewer) */
+    xnn_operator_t *ops;
+};
+
+static void dense_destroy(void *state, const struct oxr_env *env)
+{
+    struct dense *d = state;
+    if (!d) return;
+    for (size_t i = 0; d->ops && i < d->n_parts; i++)
+        if (d->ops[i]) xnn_delete_operator(d->ops[i]);
+    ox_free(env->ctx, d->ops);
+    ox_free(env->ctx, d);
+}
+
+static ox_status create_part(struct dense *d, size_t i, const struct oxr_env *env, const struct ox_step *step)
+{
+    const struct ox_step_dense_params *p = step->params;
+    size_t k = (size_t)d->k, n = (size_t)d->n, first = i * d->part, count = n - first < d->part ? n - first : d->part;
+    const float *w = step->consts[1]->data, *bias = step->n_in > 2 && step->consts[2] ? step->consts[2]->data : NULL;
+    return oxr_xnn_try(env->ctx,
+                       xnn_create_fully_connected_nc_f32(k, count, k, n, w + first * k, bias ? bias + first : NULL, p->low, p->high, 0, NULL, NULL, &d->ops[i]),
+                       "product");
+}
+
+static ox_status create_s8(struct dense *d, const struct oxr_env *env, const struct ox_step *step)
+{
+    const struct ox_step_dense_s8_params *p = step->params;
+    size_t k = (size_t)d->k, n = (size_t)d->n;
+    const int32_t *bias = step->n_in > 3 && step->consts[3] ? step->consts[3]->data : NULL;
+    return oxr_xnn_try(env->ctx,
+                       xnn_create_fully_connected_nc_qs8_qc8w(k, n, k, n, (int8_t)p->in.zero, p->in.scale, step->consts[2]->data, step->consts[1]->data, bias,
+                                                              (int8_t)p->out.zero, p->out.scale, (int8_t)p->low, (int8_t)p->high, 0, NULL, NULL, &d->ops[0]),
+                       "product");
+}
+
+static ox_status dense_create(void **state, const struct oxr_env *env, const struct ox_step *step)
+{
+    struct dense *d;
+    OX_TRY(oxr_xnn_start(env->ctx));
+    OX_TRY(ox_alloc(env->ctx, &d, 1, sizeof *d));
+    *state = d;
+    d->s8 = step->kind == OX_STEP_DENSE_S8;
+    d->n = step->consts[1]->dims[0];
+    d->k = step->consts[1]->dims[1];
+    d->part = (size_t)d->n;
+    d->n_parts = 1;
+    size_t rows = PART_BYTES / sizeof(float) / (size_t)d->k / PART_ALIGN * PART_ALIGN;
+    if (!d->s8 && rows > 0 && rows < d->part) {
+        d->n_parts = (d->part + rows - 1) / rows;
+        d->part = ((size_t)d->n / d->n_parts + PART_ALIGN) / PART_ALIGN * PART_ALIGN; /* parts of about the same size */
+        d->n_parts = ((size_t)d->n + d->part - 1) / d->part;
+    }
+    OX_TRY(ox_alloc(env->ctx, &d->ops, d->n_parts, sizeof(xnn_operator_t)));
+    if (d->s8) return create_s8(d, env, step);
+    for (size_t i = 0; i < d->n_parts; i++) OX_TRY(create_part(d, i, env, step));
+    return OX_OK;
+}
+
+static ox_status dense_reshape(void *state, const struct oxr_env *env, const struct oxr_shape *in, struct oxr_shape *out, size_t *workspace)
+{
+    struct dense *d = state;
+    const int last = in->rank - 1;
+    size_t rows, total;
+    (void)workspace;
+    if (in->dtype != (d->s8 ? OX_INT8 : OX_FLOAT)) return oxr_bad_type(env, in, "product");
+    if (in->rank < 1 || in->dims[last] != d->k) return oxr_bad_shape(env, "product of rank %d, weights for %lld", in->rank, (long long)d->k);
+    *out = *in;
+    out->dims[last] = d->n;
+    if (!oxr_count(&rows, in, 0, last) || ox_mul_size(&total, rows, (size_t)d->n)) return oxr_bad_shape(env, "too many elements");
+    d->empty = rows == 0;
+    for (size_t i = 0; i < d->n_parts && !d->empty; i++)
+        OX_TRY(oxr_xnn_try(env->ctx,
+                           d->s8 ? xnn_reshape_fully_connected_nc_qs8_qc8w(d->ops[i], rows, env->pool) : xnn_reshape_fully_connected_nc_f32(d->ops[i], rows, env->pool),
+                           "shape of a product"));
+    return OX_OK;
+}
+
+static ox_status dense_run(void *state, const struct oxr_env *env, const void *const *in, void *const *out, void *workspace)
+{
+    struct dense *d = state;
+    (void)workspace;
+    for (size_t i = 0; i < d->n_parts && !d->empty; i++) {
+        OX_TRY(oxr_xnn_try(env->ctx,
+                           d->s8 ? xnn_setup_fully_connected_nc_qs8_qc8w(d->ops[i], in[0], out[0])
+                                 : xnn_setup_fully_connected_nc_f32(d->ops[i], in[0], (float *)out[0] + i * d->part),
+                           "operands of a product"));
+        OX_TRY(oxr_xnn_try(env->ctx, xnn_run_operator(d->ops[i], env->pool), "product"));
+    }
+    return OX_OK;
+}
+
+const struct oxr_kernel oxr_kernel_dense = {dense_create, dense_reshape, dense_run, dense_destroy, 0};
+const struct oxr_kernel oxr_kernel_dense_s8 = {dense_create, dense_reshape, dense_run, dense_destroy, 0};
+
+/* ---- products of two activations --------------------------------------------------------------- */
+
+struct matmul {
+    bool transposed, empty;
+    xnn_operator_t op;
+    size_t zeros; /* elements of a result whose inner extent is 0 */
+};
+
+static void matmul_destroy(void *state, const struct oxr_env *env)
+{
+    struct matmul *m = state;
+    if (!m) return;
+    if (m->op) xnn_delete_operator(m->op);
+    ox_free(env->ctx, m);
+}
+
+static ox_status matmul_create(void **state, const struct oxr_env *env, const struct ox_step *step)
+{
+    const struct ox_step_matmul_params *p = step->params;
+    struct matmul *m;
+    OX_TRY(oxr_xnn_start(env->ctx));
+    OX_TRY(ox_alloc(env->ctx, &m, 1, sizeof *m));
+    *state = m;
+    m->transposed = p->transposed_b;
+    return oxr_xnn_try(env->ctx, xnn_create_batch_matrix_multiply_nc_f32(m->transposed ? XNN_FLAG_TRANSPOSE_B : 0, &m->op), "product");
+}
+
+static ox_status matmul_reshape(void *state, const struct oxr_env *env, const struct oxr_shape *in, struct oxr_shape *out, size_t *workspace)
+{
+    struct matmul *m = state;
+    const struct oxr_shape *a = &in[0], *b = &in[1];
+    size_t da[XNN_MAX_TENSOR_DIMS], db[XNN_MAX_TENSOR_DIMS], size = 0, align = 0, total;
+    if (a->dtype != OX_FLOAT) return oxr_bad_type(env, a, "product");
+    if (b->dtype != OX_FLOAT) return oxr_bad_type(env, b, "product");
+    int rank = a->rank > b->rank ? a->rank : b->rank, batch = rank - 2;
+    if (a->rank < 2 || b->rank < 2 || rank > XNN_MAX_TENSOR_DIMS) return oxr_bad_shape(env, "product of ranks %d and %d", a->rank, b->rank);
+    *out = (struct oxr_shape){.dtype = OX_FLOAT, .rank = rank};
+    for (int i = 0; i < batch; i++) {
+        int64_t x = i - (rank - a->rank) < 0 ? 1 : a->dims[i - (rank - a->rank)], y = i - (rank - b->rank) < 0 ? 1 : b->dims[i - (rank - b->rank)];
+        if (x != y && x != 1 && y != 1) return oxr_bad_shape(env, "product of batches %lld and %lld", (long long)x, (long long)y);
+        out->dims[i] = x == 1 ? y : x;
+        da[i] = (size_t)x;
+        db[i] = (size_t)y;
+    }
+    int64_t rows = a->dims[a->rank - 2], k = a->dims[a->rank - 1];
+    int64_t inner = b->dims[b->rank - (m->transposed ? 1 : 2)], columns = b->dims[b->rank - (m->transposed ? 2 : 1)];
+    if (k != inner) return oxr_bad_shape(env, "product over %lld and %lld", (long long)k, (long long)inner);
+    out->dims[batch] = rows;
+    out->dims[batch + 1] = columns;
+    if (!oxr_count(&total, out, 0, rank)) return oxr_bad_shape(env, "too many elements");
+    m->empty = total == 0 || k == 0;
+    m->zeros = k == 0 ? total : 0;
+    if (m->empty) return OX_OK;
+    OX_TRY(oxr_xnn_try(env->ctx,
+                       xnn_reshape_batch_matrix_multiply_nc_f32(m->op, (size_t)batch, da, db, (size_t)rows, (size_t)k, (size_t)columns, &size, &align, env->pool),
+                       "shape of a product"));
+    *workspace = size;
+    return OX_OK;
+}
+
+static ox_status matmul_run(void *state, const struct oxr_env *env, const void *const *in, void *const *out, void *workspace)
+{
+    struct matmul *m = state;
+    for (size_t i = 0; i < m->zeros; i++) ((float *)out[0])[i] = 0;
+    if (m->empty) return OX_OK;
+    OX_TRY(oxr_xnn_try(env->ctx, xnn_setup_batch_matrix_multiply_nc_f32(m->op, workspace, in[0], in[1], out[0]), "operands of a product"));
+    return oxr_xnn_try(env->ctx, xnn_run_operator(m->op, env->pool), "product");
+}
+
+const struct oxr_kernel oxr_kernel_matmul = {matmul_create, matmul_reshape, matmul_run, matmul_destroy, 0};
