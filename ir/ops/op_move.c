@@ -158,12 +158,39 @@ ox_status ox_decode_tile(const struct ox_call *call, void *params) {
     return OX_OK;
 }
 
+/* Before opset 6: `tiles` copies along one `axis`, both of the type of the data or int64. */
+static ox_status old_repeats(struct ox_ints *repeats, const struct ox_call *call,
+                             const ox_tensor *tiles_of, const ox_tensor *axis_of, int rank) {
+    int64_t tiles, axis;
+    int at;
+    OX_TRY(ox_scalar_int(&tiles, call, "tiles", tiles_of));
+    OX_TRY(ox_scalar_int(&axis, call, "axis", axis_of));
+    OX_TRY(ox_axis(&at, call, "axis", axis, rank));
+    if (tiles < 0) return ox_bad_attr(call, "Tile repeats %lld times", (long long)tiles);
+    repeats->n = rank;
+    for (int i = 0; i < repeats->n; i++)
+        repeats->at[i] = i == at ? tiles : 1;
+    return OX_OK;
+}
+
+static ox_status infer_old_tile(const struct ox_call *call, struct ox_infer *io) {
+    const ox_tensor *tiles = ox_const_input(call, 1), *axis = ox_const_input(call, 2);
+    int rank = ox_in_rank(io, 0);
+    ox_dim dims[OX_MAX_RANK];
+    struct ox_ints repeats;
+    if (!tiles || !axis || rank < 0) return ox_infer_rank(io, 0, ox_in_dtype(io, 0), rank);
+    OX_TRY(old_repeats(&repeats, call, tiles, axis, rank));
+    for (int i = 0; i < rank; i++)
+        OX_TRY(ox_dim_mul(&dims[i], io->dims, io->in[0]->dims[i], ox_dim_const(repeats.at[i])));
+    return ox_infer_tensor(io, 0, ox_in_dtype(io, 0), rank, dims);
+}
+
 ox_status ox_infer_tile(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_partial *repeats;
     int rank = ox_in_rank(io, 0);
     ox_dim dims[OX_MAX_RANK];
     (void)params;
-    if (call->opset < 6) return ox_infer_rank(io, 0, ox_in_dtype(io, 0), rank);
+    if (call->opset < 6) return infer_old_tile(call, io);
     OX_TRY(ox_expect_index(call, 1, ox_in_dtype(io, 1)));
     OX_TRY(ox_in_elems(&repeats, io, 1));
     if (!repeats || rank < 0) return ox_infer_rank(io, 0, ox_in_dtype(io, 0), rank);
@@ -185,27 +212,12 @@ ox_status ox_infer_tile(const struct ox_call *call, const void *params, struct o
     return ox_infer_value(io, 0, rank, (size_t)count, elems);
 }
 
-/* Before opset 6: `tiles` copies along one `axis`, both of the type of the data or int64. */
-static ox_status old_repeats(struct ox_ints *repeats, const struct ox_call *call,
-                             const ox_tensor *const *in) {
-    int64_t tiles, axis;
-    int at;
-    OX_TRY(ox_scalar_int(&tiles, call, "tiles", in[1]));
-    OX_TRY(ox_scalar_int(&axis, call, "axis", in[2]));
-    OX_TRY(ox_axis(&at, call, "axis", axis, in[0]->rank));
-    if (tiles < 0) return ox_bad_attr(call, "Tile repeats %lld times", (long long)tiles);
-    repeats->n = in[0]->rank;
-    for (int i = 0; i < repeats->n; i++)
-        repeats->at[i] = i == at ? tiles : 1;
-    return OX_OK;
-}
-
 ox_status ox_eval_tile(const struct ox_call *call, const void *params, const ox_tensor *const *in,
                        ox_tensor **out) {
     struct ox_ints repeats = ((const struct ox_tile_params *)params)->repeats;
     const ox_tensor *x = in[0];
     int64_t dims[OX_MAX_RANK], to[OX_MAX_RANK], from[OX_MAX_RANK];
-    if (call->opset < 6) OX_TRY(old_repeats(&repeats, call, in));
+    if (call->opset < 6) OX_TRY(old_repeats(&repeats, call, in[1], in[2], x->rank));
     if (repeats.n != x->rank)
         return ox_bad_shape(call, "Tile of rank %d by %d repeats", x->rank, repeats.n);
     for (int i = 0; i < x->rank; i++)

@@ -1,6 +1,7 @@
 /* ir/ops/op_slice.c - Concat, Split, Slice: joining and cutting along axes. */
 #include "ir/ops/mover.h"
 #include "ir/ops/op_priv.h"
+#include "ir/ops/wide.h"
 
 /* ---- Concat ---------------------------------------------------------------------------------- */
 
@@ -144,14 +145,37 @@ ox_status ox_eval_concat(const struct ox_call *call, const void *params, const o
 
 /* ---- Split ----------------------------------------------------------------------------------- */
 
+/* Element i as a size; -1 where it is none. */
+static int64_t size_at(const ox_tensor *t, size_t i) {
+    union ox_wide v;
+    if (!(OX_FLOATS & OX_BIT(t->dtype))) return ox_tensor_int(t, i);
+    size_t size = (size_t)ox_dtype_bits(t->dtype) / 8;
+    ox_wide_load(&v, t->dtype, (const unsigned char *)t->data + i * size, 1, 1);
+    return v.f >= 0 && v.f < 9e15 && v.f == (double)(int64_t)v.f ? (int64_t)v.f : -1;
+}
+
+/* Opset 1 had the sizes as an input of the data's type. */
+static ox_status split_numbers(struct ox_split_params *p, const struct ox_call *call) {
+    p->given = true;
+    p->input = ox_const_input(call, 1);
+    if (!p->input) return OX_OK;
+    OX_TRY(ox_expect_dtype(call, 1, p->input->dtype,
+                           OX_FLOATS | OX_BIT(OX_INT32) | OX_BIT(OX_INT64)));
+    if (p->input->rank > 1) return ox_bad_shape(call, "the sizes of Split are not a vector");
+    p->count = p->input->count;
+    return OX_OK;
+}
+
 ox_status ox_decode_split(const struct ox_call *call, void *params) {
     struct ox_split_params *p = params;
     OX_TRY(ox_attr_int(&p->axis, call, "axis", 0));
+    if (call->opset < 2 && ox_has_input(call, 1)) return split_numbers(p, call);
     if (call->opset < 13) {
         OX_TRY(ox_attr_ints(&p->attr, &p->count, call, "split"));
         p->given = p->count != SIZE_MAX;
         if (ox_has_input(call, 1))
-            return ox_no_kernel(call, "Split with sizes as an input of opset %d", call->opset);
+            return ox_fail(call->ctx, OX_INVALID, "wrong-arity", NULL,
+                           "Split takes its sizes as an attribute in opset %d", call->opset);
         return OX_OK;
     }
     p->given = ox_has_input(call, 1);
@@ -171,7 +195,7 @@ ox_status ox_decode_split(const struct ox_call *call, void *params) {
 }
 
 static int64_t split_size(const struct ox_split_params *p, size_t i) {
-    return p->attr ? p->attr[i] : ox_tensor_int(p->input, i);
+    return p->attr ? p->attr[i] : size_at(p->input, i);
 }
 
 /* The sizes that are told: as many as outputs, none negative; *sum of all. */
