@@ -7,6 +7,7 @@
 
 #include "ir/ops/attention.h"
 #include "ir/ops/op_priv.h"
+#include <float.h>
 
 /* ---- decode ---------------------------------------------------------------------------------- */
 
@@ -78,7 +79,6 @@ ox_status ox_decode_rotary_ms(const struct ox_call *call, void *params)
     struct ox_rotary_ms_params *p = params;
     OX_TRY(ox_attr_int(&p->heads, call, "num_heads", 0));
     OX_TRY(ox_attr_int(&p->size, call, "rotary_embedding_dim", 0));
-    OX_TRY(ox_attr_float(&p->scale, call, "scale", 1));
     OX_TRY(flag(&p->interleaved, call, "interleaved", false));
     OX_TRY(unsupported(call, never));
     if (p->heads < 0 || p->size < 0 || p->size % 2 != 0)
@@ -97,7 +97,10 @@ static ox_v entry(struct ox_recipe *r, ox_v v, int64_t axis, int64_t i) { return
 /* The number that dim d is; stops where it is not known, and -1 then. */
 static int64_t known_dim(struct ox_recipe *r, ox_v v, int d)
 {
-    if (ox_rc_rank(r, v) > (d < 0 ? -d - 1 : d) && ox_dim_is_const(ox_rc_dim(r, v, d))) return ox_rc_dim(r, v, d).k;
+    int rank = ox_rc_rank(r, v), least = d < 0 ? -d : d + 1;
+    if (rank >= least && ox_dim_is_const(ox_rc_dim(r, v, d))) return ox_rc_dim(r, v, d).k;
+    if (rank >= 0 && rank < least)
+        ox_rc_ok(r, ox_bad_shape(r->call, "a tensor of %s has %d dims, expected at least %d", r->call->op->name, rank, least));
     ox_rc_stop(r);
     return -1;
 }
@@ -282,7 +285,8 @@ static void multi_head(struct ox_recipe *r, const void *params)
     ox_rc_out(r, 0, ox_rc_like(r, attend(r, p, &in, OX_ATTENTION_BIASED, ox_rc_wants(r, 3) ? &qk : NULL), like));
     ox_rc_out(r, 1, ox_rc_like(r, in.k, like));
     ox_rc_out(r, 2, ox_rc_like(r, in.v, like));
-    if (ox_rc_wants(r, 3)) ox_rc_out(r, 3, ox_rc_like(r, qk, like));
+    if (ox_rc_wants(r, 3)) /* keys behind a query have the lowest score there is, not minus infinity */
+        ox_rc_out(r, 3, ox_rc_like(r, OX_RC(r, "Max", qk, ox_rc_number(r, OX_FLOAT, (double)-FLT_MAX)), like));
 }
 
 /* ---- rotation -------------------------------------------------------------------------------- */
@@ -316,7 +320,8 @@ static ox_v rotated(struct ox_recipe *r, ox_v x, ox_v positions, ox_v cos_cache,
     return ox_rc_concat(r, -1, n, y);
 }
 
-/* Inputs: data [B,S,H*D] or [B,H,S,D], positions [1] (of the first) or [B,S], caches. */
+/* Inputs: data [B,S,H*D] or [B,H,S,D], positions [1] (of the first) or [B,S], caches. An attribute `scale` is declared, but
+ * ONNX Runtime, whose operator it is, does not use it, so neither does this. */
 static void rotary(struct ox_recipe *r, const void *params)
 {
     const struct ox_rotary_ms_params *p = params;
@@ -343,7 +348,6 @@ static void rotary(struct ox_recipe *r, const void *params)
         at = unsqueeze(r, OX_RC(r, "Add", range, OX_RC_RESHAPE(r, at, 1)), 0);
     }
     v = rotated(r, v, at, c, s, p->interleaved);
-    if (p->scale != 1) v = OX_RC(r, "Mul", v, ox_rc_number(r, OX_FLOAT, (double)p->scale));
     if (rank == 3) v = OX_RC_RESHAPE(r, OX_RC_TRANSPOSE(r, v, 0, 2, 1, 3), 0, 0, width);
     ox_rc_out(r, 0, ox_rc_like(r, v, x));
 }
@@ -398,6 +402,8 @@ static void grouped(struct ox_recipe *r, const void *params)
     ox_rc_out(r, 0, ox_rc_like(r, attend(r, p, &in, stage, wants ? &scores : NULL), like));
     ox_rc_out(r, 1, ox_rc_like(r, in.k, like));
     ox_rc_out(r, 2, ox_rc_like(r, in.v, like));
+    if (wants && p->scores_of != 2) /* of keys that are not seen there is no score: 0 */
+        scores = OX_RC(r, "Where", OX_RC(r, "IsInf", scores), ox_rc_number(r, OX_FLOAT, 0), scores);
     if (wants) ox_rc_out(r, 3, ox_rc_like(r, scores, like));
 }
 

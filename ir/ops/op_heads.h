@@ -21,7 +21,6 @@ struct ox_heads_params {
 struct ox_rotary_ms_params {
     int64_t heads, size; /* 0: not given */
     bool interleaved;
-    float scale;
 };
 
 extern const struct ox_recipe_kind ox_heads_recipes[];

@@ -237,7 +237,7 @@ static ox_status eval_append(const struct ox_call *call, const void *params, con
     return OX_OK;
 }
 
-static const struct ox_op append_op = STEP(append, 4, 4, 1);
+static const struct ox_op append_op = STEP(append, 4, 1, 1);
 
 ox_v ox_rc_append(struct ox_recipe *r, ox_v fresh, ox_v past, ox_v lengths, ox_v total)
 {

@@ -194,10 +194,8 @@ static ox_status run(const struct ox_call *call, const struct ox_matmul_nbits_pa
     return ox_gemm(call->ctx, &g);
 }
 
-ox_status ox_eval_matmul_nbits(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out)
+static ox_status eval_float(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out)
 {
-    if (ox_is_narrow(in[0]->dtype)) return ox_eval_wide(ox_eval_matmul_nbits, call, params, in, out, 1);
-    OX_TRY(check_inputs(call, params, in));
     const ox_tensor *zp = call->n_in > ZERO_POINTS ? in[ZERO_POINTS] : NULL;
     if (!zp || zp->dtype == OX_UINT8) return run(call, params, in, NULL, out);
     ox_tensor *wide;
@@ -205,4 +203,11 @@ ox_status ox_eval_matmul_nbits(const struct ox_call *call, const void *params, c
     ox_status status = run(call, params, in, wide->data, out);
     ox_tensor_unref(wide);
     return status;
+}
+
+ox_status ox_eval_matmul_nbits(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out)
+{
+    OX_TRY(check_inputs(call, params, in));
+    if (ox_is_narrow(in[0]->dtype)) return ox_eval_wide(eval_float, call, params, in, out, 1);
+    return eval_float(call, params, in, out);
 }

@@ -28,7 +28,7 @@ rows() { # FILE: names of rows; OP has the domain before the name, short forms h
 
 # Operators that tests call: Name(, Name< or "Name" in cases and C sources.
 called() {
-    find tests/golden tests/unit tests/property \( -name '*.onnxtxt' -o -name '*.c' \) \
+    find tests/golden tests/unit tests/property \( -name '*.onnxtxt' -o -name '*.c' -o -name '*.inc' \) \
         -exec cat {} + 2>/dev/null | awk '{
         while (match($0, /[A-Z][A-Za-z0-9]* *[(<"]/)) {
             name = substr($0, RSTART, RLENGTH)
