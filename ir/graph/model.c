@@ -108,7 +108,11 @@ int64_t ox_node_opset(const struct ox_node *node)
 {
     const struct ox_function *f = function_of(node->graph);
     int64_t version = f ? find_opset(f->opsets, f->n_opsets, ox_domain_norm(node->domain)) : 0;
-    return version ? version : ox_model_opset(node->graph->model, node->domain);
+    if (!version) version = ox_model_opset(node->graph->model, node->domain);
+    /* What has one definition only needs no import to be understood; models of ONNX Runtime leave it out. */
+    const struct ox_op *op = node->op;
+    if (!version && op && op->domain[0] && op->since == op->newest) version = op->newest;
+    return version;
 }
 
 ox_status ox_model_set_opset(struct ox_model *model, ox_name domain, int64_t version)
