@@ -42,10 +42,10 @@ size_t ox_thing(size_t n) {
     return n + (size_t)limit;
 }
 END
-    printf '#include "ir/base/thing_priv.h"\n' | sed 's/_priv//' >ir/ops/op.h
-    cp ir/include/onnxopt/thing.h ir/base/thing.h
-    sed -i 's/ONNXOPT_THING_H/OX_THING_H/' ir/base/thing.h
-    printf '#include "ir/ops/op.h"\n#include "ir/base/thing.h"\n' >passes/pass.c
+    echo '#include "ir/base/stuff.h"' >ir/ops/op.h
+    cp ir/include/onnxopt/thing.h ir/base/stuff.h
+    sed -i 's/ONNXOPT_THING_H/OX_STUFF_H/' ir/base/stuff.h
+    printf '#include "ir/ops/op.h"\n#include "ir/base/stuff.h"\n' >passes/pass.c
     printf '#include <onnxopt/thing.h>\n#include <stdio.h>\n' >tools/main.c
     cat >ir/ops/ops.def <<'END'
 /* OP(domain, name, ...) and
@@ -109,8 +109,8 @@ plant layers 'thing_priv.h is private to ir/base/' \
 plant layers 'tools must not include ir/ops/op.h' 'echo "#include \"ir/ops/op.h\"" >>tools/main.c'
 plant layers 'passes must not include onnx-ml.pb-c.h' \
     'echo "#include \"onnx-ml.pb-c.h\"" >>passes/pass.c'
-plant layers 'api must not include ir/base/thing.h' \
-    'echo "#include \"ir/base/thing.h\"" >>ir/include/onnxopt/thing.h'
+plant layers 'api must not include ir/base/stuff.h' \
+    'echo "#include \"ir/base/stuff.h\"" >>ir/include/onnxopt/thing.h'
 plant layers 'unknown header xnn.h' 'echo "#include <xnn.h>" >>passes/pass.c'
 plant layers 'no layer is declared for backend/new' 'mkdir backend/new; echo "#include <stdio.h>" >backend/new/a.c'
 
@@ -142,6 +142,7 @@ plant headers 'without extern "C"' 'sed -i /extern/,/endif/d ir/include/onnxopt/
 
 plant files 'more than 1,000 lines' 'yes "/* */" | head -n 1001 >ir/base/long.c'
 plant files 'same file name twice' 'echo >passes/thing.c'
+plant files 'same file name twice' 'mv ir/base/stuff.h ir/base/thing.h'
 plant files 'package mirror' 'echo "see deb.""debian.org" >README.md'
 plant files 'an address on the net' 'echo "/* http"":/""/example.org */" >>passes/pass.c'
 plant files 'a path into one machine' 'echo "cd /""home/me" >tools/a.sh'
