@@ -10,10 +10,7 @@ enum { CALL_DEPTH_MAX = 100 };
 /* ---- finding --------------------------------------------------------------------------------- */
 
 static size_t find_slot(const struct ox_reader *r, ox_name domain, ox_name name, ox_name overload) {
-    size_t mask = r->cap_function_slots - 1;
-    size_t i =
-        (name->hash ^ (domain ? domain->hash * 31 : 0) ^ (overload ? overload->hash * 37 : 0)) &
-        mask;
+    size_t mask = r->cap_function_slots - 1, i = ox_names_hash(&r->model->names, name, domain, overload) & mask;
     for (; r->function_slots[i]; i = (i + 1) & mask) {
         const struct ox_function *f = r->model->functions[r->function_slots[i] - 1];
         if (f->name == name && f->domain == domain && f->overload == overload) break;

@@ -1,8 +1,8 @@
 /* frontend/scope.h - which value a name means while a model is read: a stack of scopes, inner names
  * first.
  *
- * A graph opens a scope, its subgraphs open theirs inside it. Names are interned, so the table is
- * keyed by pointer; every step is O(1). */
+ * A graph opens a scope, its subgraphs open theirs inside it. Names are numbered, so the table
+ * is an array; every step is O(1). */
 #ifndef OX_FRONTEND_SCOPE_H
 #define OX_FRONTEND_SCOPE_H
 
@@ -12,17 +12,15 @@ struct ox_binding {
     ox_name name;
     struct ox_value *value;
     size_t level;  /* of the scope it belongs to */
-    size_t hidden; /* index + 1 of the binding of an outer scope that this one hides */
+    uint32_t hidden; /* index + 1 of the binding of an outer scope that this one hides */
 };
 
 struct ox_scopes {
     ox_ctx *ctx;
     struct ox_binding *bindings;
     size_t n_bindings, cap_bindings;
-    size_t *slots; /* index + 1 of the innermost binding; power of two */
-    ox_name *keys;
-    size_t n_keys, cap_slots;
-    size_t level; /* 0: no scope is open */
+    struct ox_name_map innermost; /* index + 1 of a name's binding */
+    size_t level;                 /* 0: no scope is open */
 };
 
 void ox_scopes_init(struct ox_scopes *scopes, ox_ctx *ctx);

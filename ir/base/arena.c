@@ -1,7 +1,7 @@
-/* ir/base/arena.c - see arena.h. Blocks double up to 1 MiB; a large allocation gets a block of its own. */
+/* ir/base/arena.c - see arena.h. Blocks grow fourfold up to 4 MiB, of which only what is used costs memory; a large allocation gets a block of its own. */
 #include "ir/base/arena.h"
 
-enum { FIRST_BLOCK = 4096, LARGEST_BLOCK = 1 << 20, ALIGN = 16 };
+enum { FIRST_BLOCK = 4096, LARGEST_BLOCK = 4 << 20, ALIGN = 16 };
 
 struct ox_arena_block {
     struct ox_arena_block *next;
@@ -58,7 +58,7 @@ ox_status ox_arena_alloc(struct ox_arena *arena, void *out_ptr, size_t count, si
         b->next = own;
         p = own + 1;
     } else {
-        size_t room = arena->size ? arena->size * 2 : FIRST_BLOCK;
+        size_t room = arena->size ? arena->size * 4 : FIRST_BLOCK;
         if (room > LARGEST_BLOCK) room = LARGEST_BLOCK;
         if (room < bytes) room = bytes;
         OX_TRY(add_block(&b, arena, room));

@@ -7,14 +7,17 @@
 #include "ir/base/context_priv.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum { MESSAGE_MAX = 600, BLOCK_ALIGN = 64 };
+enum { HUGE_PAGE = 2 << 20, LARGEST_SMALL_PAGE = 64 << 10 };
 
 /* In front of every block; block is where the allocator's memory begins. */
 struct header {
     void *block;
     size_t size;
+    size_t mapped; /* bytes of a mapping of its own, or 0 */
 };
 
 static void *libc_alloc(void *user, size_t size)
@@ -59,6 +62,7 @@ ox_status ox_ctx_new(ox_ctx **out, const struct ox_ctx_options *options)
     if (!ctx) return OX_NOMEM;
     memset(ctx, 0, sizeof *ctx);
     ctx->allocator = a;
+    ctx->own_allocator = !o.allocator;
     ctx->on_diag = o.on_diag;
     ctx->diag_user = o.diag_user;
     ctx->on_progress = o.on_progress;
@@ -234,40 +238,74 @@ static struct header *header_of(void *p)
     return (struct header *)p - 1;
 }
 
+/* Zeroed memory straight from the system, on huge pages where it has them: a large model is walked many times, in an
+ * order that the processor cannot foresee, and on small pages it would mostly look up addresses, and take a fault for each
+ * page first. Sets *mapped to the length, which ox_free needs. */
+static char *map_block(size_t *mapped, size_t size)
+{
+    size_t len, gross;
+    if (ox_add_size(&len, size, LARGEST_SMALL_PAGE - 1)) return NULL;
+    len = len / LARGEST_SMALL_PAGE * LARGEST_SMALL_PAGE;
+    if (ox_add_size(&gross, len, HUGE_PAGE)) return NULL;
+    char *p = mmap(NULL, gross, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return NULL;
+    size_t skip = (HUGE_PAGE - (uintptr_t)p % HUGE_PAGE) % HUGE_PAGE;
+    if (skip) munmap(p, skip);
+    if (skip < HUGE_PAGE) munmap(p + skip + len, HUGE_PAGE - skip);
+#ifdef MADV_HUGEPAGE
+    (void)madvise(p + skip, len, MADV_HUGEPAGE);
+#endif
+    *mapped = len;
+    return p + skip;
+}
+
+static char *block_new(size_t *mapped, ox_ctx *ctx, size_t size, bool zeroed)
+{
+    *mapped = 0;
+#ifndef OX_ARENA_DEBUG /* which wants to see overruns of every block */
+    if (zeroed && size >= HUGE_PAGE && ctx->own_allocator) return map_block(mapped, size);
+#endif
+    char *block = ctx->allocator.alloc(ctx->allocator.user, size);
+    if (block && zeroed) memset(block, 0, size);
+    return block;
+}
+
 /* A block of `bytes` aligned to BLOCK_ALIGN, its header in front; NULL when there is no memory. */
-static void *take(ox_ctx *ctx, size_t bytes)
+static void *take(ox_ctx *ctx, size_t bytes, bool zeroed)
 {
     size_t gross;
     if (ox_add_size(&gross, bytes, BLOCK_ALIGN + sizeof(struct header))) return NULL;
     size_t limit = ctx->limits.max_memory;
     if (limit && (bytes > limit || ctx->memory > limit - bytes)) return NULL;
-    char *block = ctx->allocator.alloc(ctx->allocator.user, gross);
+    size_t mapped;
+    char *block = block_new(&mapped, ctx, gross, zeroed);
     if (!block) return NULL;
     uintptr_t at = (uintptr_t)block + sizeof(struct header);
     char *p = block + sizeof(struct header) + (BLOCK_ALIGN - at % BLOCK_ALIGN) % BLOCK_ALIGN;
-    *header_of(p) = (struct header){block, bytes};
+    *header_of(p) = (struct header){block, bytes, mapped};
     ctx->memory += bytes;
     if (ctx->memory > ctx->memory_peak) ctx->memory_peak = ctx->memory;
     return p;
 }
 
-ox_status ox_alloc_raw(ox_ctx *ctx, void *out_ptr, size_t count, size_t size)
+static ox_status alloc(ox_ctx *ctx, void *out_ptr, size_t count, size_t size, bool zeroed)
 {
     size_t bytes;
     if (ox_mul_size(&bytes, count, size)) return no_memory(ctx, count, size);
-    void *p = take(ctx, bytes ? bytes : 1);
+    void *p = take(ctx, bytes ? bytes : 1, zeroed);
     if (!p) return no_memory(ctx, count, size);
     memcpy(out_ptr, &p, sizeof p);
     return OX_OK;
 }
 
+ox_status ox_alloc_raw(ox_ctx *ctx, void *out_ptr, size_t count, size_t size)
+{
+    return alloc(ctx, out_ptr, count, size, false);
+}
+
 ox_status ox_alloc(ox_ctx *ctx, void *out_ptr, size_t count, size_t size)
 {
-    OX_TRY(ox_alloc_raw(ctx, out_ptr, count, size));
-    void *p;
-    memcpy(&p, out_ptr, sizeof p);
-    memset(p, 0, count * size);
-    return OX_OK;
+    return alloc(ctx, out_ptr, count, size, true);
 }
 
 void ox_free(ox_ctx *ctx, void *p)
@@ -275,17 +313,19 @@ void ox_free(ox_ctx *ctx, void *p)
     if (!p) return;
     struct header *h = header_of(p);
     ctx->memory -= h->size;
-    ctx->allocator.release(ctx->allocator.user, h->block);
+    if (h->mapped)
+        munmap(h->block, h->mapped);
+    else
+        ctx->allocator.release(ctx->allocator.user, h->block);
 }
 
 ox_status ox_resize(ox_ctx *ctx, void *inout_ptr, size_t old_count, size_t count, size_t size)
 {
     void *old, *p;
     memcpy(&old, inout_ptr, sizeof old);
-    OX_TRY(ox_alloc_raw(ctx, &p, count, size));
+    OX_TRY(ox_alloc(ctx, &p, count, size));
     size_t keep = (old_count < count ? old_count : count) * size;
     if (old && keep) memcpy(p, old, keep);
-    memset((char *)p + keep, 0, count * size - keep);
     ox_free(ctx, old);
     memcpy(inout_ptr, &p, sizeof p);
     return OX_OK;

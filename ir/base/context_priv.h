@@ -8,6 +8,7 @@ enum { OX_THREADS_MAX = 256 };
 
 struct ox_ctx {
     struct ox_allocator allocator;
+    bool own_allocator; /* memory is not the caller's: large blocks may come from the system */
     ox_diag_fn on_diag;
     void *diag_user;
     ox_progress_fn on_progress;

@@ -144,7 +144,7 @@ static void unlink_node(struct ox_node *node)
 
 static const struct ox_op *find_op(struct ox_model *m, ox_name domain, ox_name type)
 {
-    size_t slot = (type->hash ^ (domain ? domain->hash : 0)) % (sizeof m->op_cache / sizeof m->op_cache[0]);
+    size_t slot = (type->id ^ (domain ? domain->id : 0)) % (sizeof m->op_cache / sizeof m->op_cache[0]);
     if (m->op_cache[slot].type != type || m->op_cache[slot].domain != domain) {
         m->op_cache[slot].type = type;
         m->op_cache[slot].domain = domain;

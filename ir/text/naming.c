@@ -6,12 +6,12 @@
 
 enum { STEM_MAX = 1000 }; /* bytes; keeps invented names below any limit on the length of names */
 
-/* Takes a name in the scope at hand. False: it is taken already, or NULL. */
+/* Takes a name of the model in the scope at hand. False: it is taken already, or NULL. */
 static ox_status claim(bool *ok, struct ox_naming *n, ox_name name) {
-    *ok = name && name->len && !ox_ptr_map_get(&n->taken, name);
+    *ok = name && name->len && !ox_name_map_get(&n->taken, name);
     if (!*ok) return OX_OK;
     OX_TRY(OX_GROW(n->ctx, n->stack, n->n_stack, n->cap_stack));
-    OX_TRY(ox_ptr_map_set(&n->taken, name, 1));
+    OX_TRY(ox_name_map_set(&n->taken, name, 1));
     n->stack[n->n_stack++] = name;
     return OX_OK;
 }
@@ -26,20 +26,21 @@ static size_t stem_length(const char *text) {
     return len;
 }
 
+/* A name that nothing has: not the model, because it is looked for there, and no other invented one, because a
+ * stem gives each number once and the number is what follows the last underscore. */
 static ox_status invent(ox_name *out, struct ox_naming *n, const char *text) {
     ox_name stem;
-    bool ok = false;
+    *out = NULL;
     if (!text[0]) text = "value";
     OX_TRY(ox_name_get(&stem, &n->own, text, stem_length(text)));
-    uint32_t number = ox_ptr_map_get(&n->counters, stem);
-    while (!ok) {
+    uint32_t number = ox_name_map_get(&n->counters, stem);
+    while (!*out) {
         char candidate[STEM_MAX + 16];
         int len = snprintf(candidate, sizeof candidate, "%s_%u", stem->text, (unsigned)++number);
         if (ox_name_find(&n->model->names, candidate, (size_t)len)) continue;
         OX_TRY(ox_name_get(out, &n->own, candidate, (size_t)len));
-        OX_TRY(claim(&ok, n, *out));
     }
-    return ox_ptr_map_set(&n->counters, stem, number);
+    return ox_name_map_set(&n->counters, stem, number);
 }
 
 static const char *stem_of(const struct ox_value *v) {
@@ -161,7 +162,7 @@ static ox_status name_graph(struct ox_naming *n, const struct ox_graph *g, int d
     for (const struct ox_node *node = ox_graph_begin(g); node; node = ox_node_next(node))
         if (node->n_attrs) OX_TRY(name_subgraphs(n, node, depth));
     while (n->n_stack > mark)
-        OX_TRY(ox_ptr_map_set(&n->taken, n->stack[--n->n_stack], 0));
+        OX_TRY(ox_name_map_set(&n->taken, n->stack[--n->n_stack], 0));
     return OX_OK;
 }
 
@@ -169,16 +170,15 @@ ox_status ox_naming_init(struct ox_naming *naming, const struct ox_model *model)
     *naming = (struct ox_naming){.ctx = model->ctx, .model = model};
     ox_names_init(&naming->own, model->ctx);
     ox_arena_init(&naming->arena, model->ctx);
-    ox_ptr_map_init(&naming->taken, model->ctx);
-    ox_ptr_map_init(&naming->counters, model->ctx);
+    naming->taken.ctx = naming->counters.ctx = model->ctx;
     ox_status status = ox_alloc(model->ctx, &naming->of_value, model->n_values, sizeof(ox_name));
     if (status == OX_OK)
         status = ox_alloc(model->ctx, &naming->of_ret, model->n_nodes, sizeof(ox_name *));
     if (status == OX_OK) status = name_graph(naming, model->graph, 0);
     for (size_t i = 0; i < model->n_functions && status == OX_OK; i++)
         status = name_graph(naming, model->functions[i]->body, 0);
-    ox_ptr_map_fini(&naming->taken);
-    ox_ptr_map_fini(&naming->counters);
+    ox_name_map_fini(&naming->taken);
+    ox_name_map_fini(&naming->counters);
     ox_free(model->ctx, naming->stack);
     naming->stack = NULL;
     if (status != OX_OK) ox_naming_fini(naming);

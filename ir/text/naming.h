@@ -14,7 +14,6 @@
 #ifndef OX_IR_TEXT_NAMING_H
 #define OX_IR_TEXT_NAMING_H
 
-#include "ir/base/ptr_map.h"
 #include "ir/graph/graph.h"
 
 struct ox_naming {
@@ -25,8 +24,8 @@ struct ox_naming {
     ox_name *of_value; /* by value id; NULL: not written */
     ox_name **of_ret;  /* by id of a `ret` node: names of its outputs */
     /* While naming: */
-    struct ox_ptr_map taken;    /* name -> 1: used in this graph or one around it */
-    struct ox_ptr_map counters; /* stem -> last number given out */
+    struct ox_name_map taken;    /* name of the model -> 1: used in this graph or one around it */
+    struct ox_name_map counters; /* stem (in `own`) -> last number given out */
     ox_name *stack;             /* the names taken, outermost graph first */
     size_t n_stack, cap_stack;
 };

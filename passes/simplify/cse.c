@@ -102,7 +102,7 @@ static uint64_t hash_node(const struct ox_node *n)
     for (size_t i = 0; i < n->n_in; i++) h = mix(h, n->in[i].value ? n->in[i].value->id + 1u : 0u);
     for (size_t i = 0; i < n->n_attrs; i++) {
         const struct ox_attr *a = &n->attrs[i];
-        uint64_t x = mix(a->name->hash, a->type);
+        uint64_t x = mix(a->name->id, a->type);
         if (a->type == OX_ATTR_INT) x = mix(x, (uint64_t)a->v.i);
         if (a->type == OX_ATTR_FLOAT) x = mix_bytes(x, &a->v.f, sizeof a->v.f);
         if (a->type == OX_ATTR_INTS && a->count) x = mix_bytes(x, a->v.ints, a->count * sizeof(int64_t));
