@@ -36,7 +36,7 @@ ox_status ox_read_pairs(const struct ox_pairs **out, struct ox_reader *r, size_t
                    *value = entries[i]->value ? entries[i]->value : "";
         OX_TRY(ox_model_name(&pairs->at[i].key, r->model, key, strlen(key)));
         OX_TRY(ox_model_name(&pairs->at[i].value, r->model, value, strlen(value)));
-        ox_read_lost(r, &entries[i]->base);
+        OX_TRY(ox_read_unknown(&pairs->at[i].unknown, r, &entries[i]->base));
     }
     *out = pairs;
     return OX_OK;
@@ -47,11 +47,54 @@ ox_status ox_read_unknown(struct ox_str *out, struct ox_reader *r,
     return ox_wire_copy(out, &r->wire, &r->model->arena, message, OX_WIRE_UNKNOWN);
 }
 
-void ox_read_lost(struct ox_reader *r, const ProtobufCMessage *message) {
-    if (r->warned_lost || !ox_wire_first(&r->wire, message, OX_WIRE_UNKNOWN)) return;
-    r->warned_lost = true;
-    ox_report(r->ctx, OX_WARNING, "unknown-field", &r->place, "unknown fields of a %s are not kept",
-              message->descriptor->short_name);
+ox_status ox_read_notes(const struct ox_notes **out, struct ox_reader *r, const char *doc,
+                        size_t n_meta, Onnx__StringStringEntryProto *const *meta,
+                        const ProtobufCMessage *message, const Onnx__TypeProto *type) {
+    struct ox_notes *notes, n = {0};
+    const struct ox_type_notes *of_type = NULL, **types;
+    OX_TRY(ox_read_name(&n.doc, r, doc));
+    OX_TRY(ox_read_pairs(&n.meta, r, n_meta, meta));
+    OX_TRY(ox_read_unknown(&n.unknown, r, message));
+    if (type) OX_TRY(ox_read_type_notes(&of_type, r, type));
+    if (of_type) {
+        OX_TRY(ox_arena_alloc(&r->model->arena, &types, 1, sizeof(struct ox_type_notes *)));
+        types[0] = of_type;
+        n.types = types;
+    }
+    if (!n.doc && !n.meta && !n.unknown.len && !n.types) return OX_OK;
+    OX_TRY(ox_arena_alloc(&r->model->arena, &notes, 1, sizeof *notes));
+    *notes = n;
+    *out = notes;
+    return OX_OK;
+}
+
+ox_status ox_read_label(struct ox_label *out, struct ox_reader *r, const Onnx__TensorProto *p) {
+    OX_TRY(ox_read_name(&out->name, r, p->name));
+    return ox_read_notes(&out->notes, r, p->doc_string, p->n_metadata_props, p->metadata_props,
+                         &p->base, NULL);
+}
+
+ox_status ox_read_add_labels(const struct ox_notes **out, struct ox_reader *r,
+                             const struct ox_label *labels, size_t n) {
+    struct ox_notes *notes;
+    struct ox_label *copy;
+    OX_TRY(ox_arena_alloc(&r->model->arena, &notes, 1, sizeof *notes));
+    OX_TRY(ox_arena_alloc(&r->model->arena, &copy, n, sizeof *copy));
+    memcpy(copy, labels, n * sizeof *copy);
+    *notes = *ox_notes_of(*out);
+    notes->labels = copy;
+    *out = notes;
+    return OX_OK;
+}
+
+ox_status ox_read_add_types(const struct ox_notes **out, struct ox_reader *r,
+                            const struct ox_type_notes *const *types) {
+    struct ox_notes *notes;
+    OX_TRY(ox_arena_alloc(&r->model->arena, &notes, 1, sizeof *notes));
+    *notes = *ox_notes_of(*out);
+    notes->types = types;
+    *out = notes;
+    return OX_OK;
 }
 
 ox_status ox_read_opsets(struct ox_opset **out, size_t *n_out, struct ox_reader *r, size_t n,
@@ -62,7 +105,7 @@ ox_status ox_read_opsets(struct ox_opset **out, size_t *n_out, struct ox_reader 
         struct ox_opset *o = &(*out)[i];
         OX_TRY(ox_read_domain(&o->domain, r, imports[i]->domain));
         o->version = imports[i]->version;
-        ox_read_lost(r, &imports[i]->base);
+        OX_TRY(ox_read_unknown(&o->unknown, r, &imports[i]->base));
         const char *text = o->domain ? o->domain->text : "ai.onnx";
         if (o->version < 1)
             return ox_reader_bad(r, "bad-opset", "operator set '%s' is imported in version %lld",

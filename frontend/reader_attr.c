@@ -78,10 +78,35 @@ static ox_status read_strings(struct ox_attr *out, struct ox_reader *r,
     return OX_OK;
 }
 
-static ox_status read_tensor(ox_tensor **out, struct ox_reader *r, const Onnx__TensorProto *proto) {
-    OX_TRY(ox_read_tensor(out, &r->tensors, proto));
-    ox_read_lost(r, &proto->base);
-    return OX_OK;
+/* What is said of the tensors and types that the attribute holds. */
+static ox_status read_notes(struct ox_attr *out, struct ox_reader *r,
+                            const Onnx__AttributeProto *p) {
+    bool singular = out->type == OX_ATTR_TENSOR && p->t;
+    size_t n_tensors = singular ? 1 : out->type == OX_ATTR_TENSORS ? p->n_tensors : 0;
+    struct ox_label *labels = NULL;
+    OX_TRY(ox_read_notes(&out->notes, r, p->doc_string, 0, NULL, &p->base,
+                         out->type == OX_ATTR_TYPE_PROTO ? p->tp : NULL));
+    for (size_t i = 0; i < n_tensors; i++) {
+        struct ox_label label = {0};
+        OX_TRY(ox_read_label(&label, r, singular ? p->t : p->tensors[i]));
+        if (!label.name && !label.notes) continue;
+        if (!labels) OX_TRY(ox_arena_alloc(&r->model->arena, &labels, n_tensors, sizeof *labels));
+        labels[i] = label;
+    }
+    return labels ? ox_read_add_labels(&out->notes, r, labels, n_tensors) : OX_OK;
+}
+
+static ox_status read_type_notes(struct ox_attr *out, struct ox_reader *r,
+                                 const Onnx__AttributeProto *p) {
+    const struct ox_type_notes **types = NULL, *one;
+    for (size_t i = 0; i < p->n_type_protos; i++) {
+        OX_TRY(ox_read_type_notes(&one, r, p->type_protos[i]));
+        if (one && !types)
+            OX_TRY(ox_arena_alloc(&r->model->arena, &types, p->n_type_protos,
+                                  sizeof(struct ox_type_notes *)));
+        if (one) types[i] = one;
+    }
+    return types ? ox_read_add_types(&out->notes, r, types) : OX_OK;
 }
 
 /* The array is stored before it is filled, so that a failure in the middle leaks nothing. */
@@ -91,7 +116,7 @@ static ox_status read_tensors(struct ox_attr *out, struct ox_reader *r,
     OX_TRY(ox_arena_alloc(&r->model->arena, &tensors, p->n_tensors, sizeof(ox_tensor *)));
     out->v.tensors = tensors;
     for (size_t i = 0; i < p->n_tensors; i++)
-        OX_TRY(read_tensor(&tensors[i], r, p->tensors[i]));
+        OX_TRY(ox_read_tensor(&tensors[i], &r->tensors, p->tensors[i]));
     return OX_OK;
 }
 
@@ -110,7 +135,7 @@ static ox_status read_types(struct ox_attr *out, struct ox_reader *r,
     for (size_t i = 0; i < p->n_type_protos; i++)
         OX_TRY(ox_read_type(&types[i], r, p->type_protos[i]));
     out->v.tps = types;
-    return OX_OK;
+    return read_type_notes(out, r, p);
 }
 
 /* Recursion: reader of graph, of node, of attribute, of graph. Its depth is that of subgraphs,
@@ -170,7 +195,7 @@ static ox_status read_value(struct ox_attr *out, struct ox_reader *r, struct ox_
     case OX_ATTR_STRING:
         return read_string(&out->v.s, r, &p->s);
     case OX_ATTR_TENSOR:
-        return read_tensor(&out->v.t, r, p->t);
+        return ox_read_tensor(&out->v.t, &r->tensors, p->t);
     case OX_ATTR_GRAPH:
         return read_graph(&out->v.g, r, node, p->g);
     case OX_ATTR_SPARSE_TENSOR:
@@ -206,9 +231,8 @@ ox_status ox_read_attr(struct ox_attr *out, struct ox_reader *r, struct ox_node 
             r, "bad-attribute",
             "attribute '%s' refers to a function's attribute, but is in no function",
             ox_name_text(out->name));
-    OX_TRY(ox_read_name(&out->doc, r, p->doc_string));
-    OX_TRY(ox_read_unknown(&out->unknown, r, &p->base));
     out->type = (enum ox_attr_type)p->type;
+    OX_TRY(read_notes(out, r, p));
     if (out->ref) return OX_OK;
     out->count = value_count(p, out->type);
     return read_value(out, r, node, p);

@@ -27,7 +27,7 @@ ox_status ox_read_call(struct ox_reader *r, struct ox_node *node) {
     if (node->n_in > p->n_input || node->n_out > p->n_output)
         return ox_reader_bad(
             r, "wrong-arity",
-            "a call with %zu inputs and %zu outputs of a function with %zu and %zu", node->n_in,
+            "a call with %u inputs and %u outputs of a function with %zu and %zu", node->n_in,
             node->n_out, p->n_input, p->n_output);
     node->callee = r->model->functions[index];
     node->op = NULL;

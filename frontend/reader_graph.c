@@ -41,9 +41,8 @@ static void check_order(struct ox_reader *r, const struct ox_value *value,
 /* Documentation and the like of a value that is described by a ValueInfoProto. */
 static ox_status describe(struct ox_value *value, struct ox_reader *r,
                           const Onnx__ValueInfoProto *p) {
-    OX_TRY(ox_read_name(&value->doc, r, p->doc_string));
-    OX_TRY(ox_read_pairs(&value->meta, r, p->n_metadata_props, p->metadata_props));
-    return ox_read_unknown(&value->unknown, r, &p->base);
+    return ox_read_notes(&value->notes, r, p->doc_string, p->n_metadata_props, p->metadata_props,
+                         &p->base, p->type);
 }
 
 static ox_status read_input(struct ox_graph *graph, struct ox_reader *r,
@@ -97,11 +96,11 @@ static ox_status place_initializer(struct ox_graph *graph, struct ox_reader *r,
         ox_tensor_ref(tensor); /* the value has its own count now, the caller keeps his */
         OX_TRY(ox_read_define(r, name, value));
     }
-    if (p->doc_string && !value->doc) OX_TRY(ox_read_name(&value->doc, r, p->doc_string));
-    if (p->n_metadata_props && !value->meta)
-        OX_TRY(ox_read_pairs(&value->meta, r, p->n_metadata_props, p->metadata_props));
-    if (!value->unknown.len) OX_TRY(ox_read_unknown(&value->unknown, r, &p->base));
-    return OX_OK;
+    struct ox_label label = {0};
+    OX_TRY(ox_read_label(&label, r, p));
+    label.name = NULL; /* the value's own */
+    if (!value->is_input) value->notes = label.notes;
+    return value->is_input && label.notes ? ox_read_add_labels(&value->notes, r, &label, 1) : OX_OK;
 }
 
 static ox_status read_initializer(struct ox_graph *graph, struct ox_reader *r,
@@ -141,6 +140,18 @@ static ox_status check_sparse(struct ox_reader *r, const struct ox_sparse *s) {
     return OX_OK;
 }
 
+/* Labels of the values (whose name is the tensor's) and of the indices. */
+static ox_status read_sparse_notes(const struct ox_notes **out, struct ox_reader *r,
+                                   const Onnx__SparseTensorProto *p) {
+    struct ox_label labels[2] = {0};
+    OX_TRY(ox_read_notes(out, r, NULL, 0, NULL, &p->base, NULL));
+    OX_TRY(ox_read_label(&labels[0], r, p->values));
+    OX_TRY(ox_read_label(&labels[1], r, p->indices));
+    labels[0].name = NULL;
+    if (!labels[0].notes && !labels[1].name && !labels[1].notes) return OX_OK;
+    return ox_read_add_labels(out, r, labels, 2);
+}
+
 ox_status ox_read_sparse(struct ox_sparse **out, struct ox_reader *r,
                          const Onnx__SparseTensorProto *p) {
     struct ox_sparse *s;
@@ -159,7 +170,7 @@ ox_status ox_read_sparse(struct ox_sparse **out, struct ox_reader *r,
     OX_TRY(ox_read_name(&s->name, r, p->values->name));
     OX_TRY(ox_read_tensor(&s->values, &r->tensors, p->values));
     OX_TRY(ox_read_tensor(&s->indices, &r->tensors, p->indices));
-    ox_read_lost(r, &p->base);
+    OX_TRY(read_sparse_notes(&s->notes, r, p));
     return check_sparse(r, s);
 }
 
@@ -210,9 +221,8 @@ static ox_status read_output(struct ox_graph *graph, struct ox_reader *r,
     if (value->def && value->graph == graph && value->type->kind == OX_TYPE_UNKNOWN)
         value->type = type;
     struct ox_output *output = &graph->outputs[graph->ret->n_in - 1];
-    OX_TRY(ox_read_name(&output->doc, r, p->doc_string));
-    OX_TRY(ox_read_pairs(&output->meta, r, p->n_metadata_props, p->metadata_props));
-    return ox_read_unknown(&output->unknown, r, &p->base);
+    return ox_read_notes(&output->notes, r, p->doc_string, p->n_metadata_props, p->metadata_props,
+                         &p->base, p->type);
 }
 
 /* ---- nodes ----------------------------------------------------------------------------------- */
@@ -257,9 +267,8 @@ static ox_status declare_node(struct ox_graph *graph, struct ox_reader *r,
     node->offset = r->place.offset;
     OX_TRY(ox_read_name(&node->name, r, p->name));
     OX_TRY(ox_read_name(&node->overload, r, p->overload));
-    OX_TRY(ox_read_name(&node->doc, r, p->doc_string));
-    OX_TRY(ox_read_pairs(&node->meta, r, p->n_metadata_props, p->metadata_props));
-    OX_TRY(ox_read_unknown(&node->unknown, r, &p->base));
+    OX_TRY(ox_read_notes(&node->notes, r, p->doc_string, p->n_metadata_props, p->metadata_props,
+                         &p->base, NULL));
     OX_TRY(define_outputs(r, node, p));
     return ox_read_call(r, node);
 }
@@ -282,6 +291,7 @@ static ox_status read_attributes(struct ox_reader *r, struct ox_node *node,
     if (p->n_attribute > ATTRIBUTES_MAX)
         return ox_reader_bad(r, "over-limit", "a node has %zu attributes, more than %d",
                              p->n_attribute, ATTRIBUTES_MAX);
+    OX_TRY(ox_node_reserve_attrs(node, p->n_attribute));
     for (size_t i = 0; i < p->n_attribute; i++) {
         ox_name name;
         struct ox_attr *attr;

@@ -53,7 +53,7 @@ struct ox_reader {
     const Onnx__FunctionProto *const *function_protos;
     struct ox_call_edge *calls;
     size_t n_calls, cap_calls;
-    bool warned_lost, warned_domain; /* said once per file */
+    bool warned_domain; /* said once per file */
 };
 
 #define ox_reader_bad(r, id, ...) ox_fail((r)->ctx, OX_INVALID, (id), &(r)->place, __VA_ARGS__)
@@ -66,8 +66,21 @@ OX_MUST_USE ox_status ox_read_pairs(const struct ox_pairs **out, struct ox_reade
                                     Onnx__StringStringEntryProto *const *entries);
 OX_MUST_USE ox_status ox_read_unknown(struct ox_str *out, struct ox_reader *r,
                                       const ProtobufCMessage *message);
-/* Says once that unknown fields of a message that has no room for them are lost. */
-void ox_read_lost(struct ox_reader *r, const ProtobufCMessage *message);
+/* What a message says besides what the IR understands. `type` (may be NULL) is its declared type. *out stays
+ * as it is where there is nothing to note. */
+OX_MUST_USE ox_status ox_read_notes(const struct ox_notes **out, struct ox_reader *r,
+                                    const char *doc, size_t n_meta,
+                                    Onnx__StringStringEntryProto *const *meta,
+                                    const ProtobufCMessage *message, const Onnx__TypeProto *type);
+/* Name and notes of a tensor that is no value of its own. */
+OX_MUST_USE ox_status ox_read_label(struct ox_label *out, struct ox_reader *r,
+                                    const Onnx__TensorProto *p);
+/* Makes *out, which may be NULL, say these labels as well; they are copied. */
+OX_MUST_USE ox_status ox_read_add_labels(const struct ox_notes **out, struct ox_reader *r,
+                                         const struct ox_label *labels, size_t n);
+/* The same for types, which are kept as they are. */
+OX_MUST_USE ox_status ox_read_add_types(const struct ox_notes **out, struct ox_reader *r,
+                                        const struct ox_type_notes *const *types);
 OX_MUST_USE ox_status ox_read_opsets(struct ox_opset **out, size_t *n_out, struct ox_reader *r,
                                      size_t n, Onnx__OperatorSetIdProto *const *imports);
 
@@ -75,6 +88,9 @@ OX_MUST_USE ox_status ox_read_opsets(struct ox_opset **out, size_t *n_out, struc
 /* proto NULL: unknown. */
 OX_MUST_USE ox_status ox_read_type(const struct ox_type **out, struct ox_reader *r,
                                    const Onnx__TypeProto *proto);
+/* Denotations and unknown fields; NULL where there are none. For a type that ox_read_type accepts. */
+OX_MUST_USE ox_status ox_read_type_notes(const struct ox_type_notes **out, struct ox_reader *r,
+                                         const Onnx__TypeProto *proto);
 
 /* ---- reader_graph.c ---- */
 OX_MUST_USE ox_status ox_read_graph(struct ox_graph *graph, struct ox_reader *r,

@@ -55,10 +55,8 @@ static ox_status read_shape(int *rank, const ox_dim **out, struct ox_reader *r, 
                              OX_MAX_RANK);
     ox_dim *dims;
     OX_TRY(ox_arena_alloc(&r->model->arena, &dims, shape->n_dim, sizeof *dims));
-    for (size_t i = 0; i < shape->n_dim; i++) {
+    for (size_t i = 0; i < shape->n_dim; i++)
         OX_TRY(read_dim(&dims[i], r, shape->dim[i]));
-        ox_read_lost(r, &shape->dim[i]->base);
-    }
     OX_TRY(check_size(r, dtype, shape->n_dim, dims));
     *rank = (int)shape->n_dim;
     *out = dims;
@@ -123,9 +121,80 @@ ox_status ox_read_type(const struct ox_type **out, struct ox_reader *r,
         t->elem = inner;
         if (n == 0) break;
         OX_TRY(read_link(t, r, chain[n - 1]));
-        ox_read_lost(r, &chain[n - 1]->base);
         inner = t;
     } while (--n > 0);
     *out = t;
+    return OX_OK;
+}
+
+/* ---- what else is said ----------------------------------------------------------------------- */
+
+/* The message for the kind of a type, and its shape; either may be NULL. */
+static const ProtobufCMessage *kind_message(const Onnx__TensorShapeProto **shape,
+                                            const Onnx__TypeProto *p) {
+    *shape = NULL;
+    switch (p->value_case) {
+    case ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE:
+        *shape = p->tensor_type->shape;
+        return &p->tensor_type->base;
+    case ONNX__TYPE_PROTO__VALUE_SPARSE_TENSOR_TYPE:
+        *shape = p->sparse_tensor_type->shape;
+        return &p->sparse_tensor_type->base;
+    case ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE:
+        return &p->sequence_type->base;
+    case ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE:
+        return &p->optional_type->base;
+    case ONNX__TYPE_PROTO__VALUE_MAP_TYPE:
+        return &p->map_type->base;
+    default:
+        return NULL;
+    }
+}
+
+static ox_status note_dims(struct ox_type_notes *out, struct ox_reader *r,
+                           const Onnx__TensorShapeProto *shape) {
+    struct ox_dim_notes *dims = NULL;
+    OX_TRY(ox_read_unknown(&out->shape_unknown, r, &shape->base));
+    for (size_t i = 0; i < shape->n_dim; i++) {
+        struct ox_dim_notes d = {0};
+        OX_TRY(ox_read_name(&d.denotation, r, shape->dim[i]->denotation));
+        OX_TRY(ox_read_unknown(&d.unknown, r, &shape->dim[i]->base));
+        if (!d.denotation && !d.unknown.len) continue;
+        if (!dims) OX_TRY(ox_arena_alloc(&r->model->arena, &dims, shape->n_dim, sizeof *dims));
+        dims[i] = d;
+    }
+    out->rank = (int)shape->n_dim;
+    out->dims = dims;
+    return OX_OK;
+}
+
+static ox_status note_link(struct ox_type_notes *out, struct ox_reader *r,
+                           const Onnx__TypeProto *p) {
+    const Onnx__TensorShapeProto *shape;
+    const ProtobufCMessage *kind = kind_message(&shape, p);
+    out->rank = -1;
+    OX_TRY(ox_read_name(&out->denotation, r, p->denotation));
+    OX_TRY(ox_read_unknown(&out->unknown, r, &p->base));
+    if (kind) OX_TRY(ox_read_unknown(&out->kind_unknown, r, kind));
+    return shape ? note_dims(out, r, shape) : OX_OK;
+}
+
+ox_status ox_read_type_notes(const struct ox_type_notes **out, struct ox_reader *r,
+                             const Onnx__TypeProto *proto) {
+    const Onnx__TypeProto *chain[TYPE_DEPTH];
+    size_t n = 0;
+    *out = NULL;
+    for (; proto && n < TYPE_DEPTH; proto = element(proto)) /* deeper ones have been refused */
+        chain[n++] = proto;
+    while (n-- > 0) {
+        struct ox_type_notes *kept, t = {.elem = *out};
+        OX_TRY(note_link(&t, r, chain[n]));
+        if (!t.denotation && !t.unknown.len && !t.kind_unknown.len && !t.shape_unknown.len &&
+            !t.dims && !t.elem)
+            continue;
+        OX_TRY(ox_arena_alloc(&r->model->arena, &kept, 1, sizeof *kept));
+        *kept = t;
+        *out = kept;
+    }
     return OX_OK;
 }

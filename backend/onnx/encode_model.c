@@ -8,6 +8,7 @@ void ox_encode_name(struct ox_encoder *e, enum ox_wire_field field, ox_name name
 void ox_encode_pairs(struct ox_encoder *e, enum ox_wire_field field, const struct ox_pairs *pairs) {
     for (size_t i = pairs ? pairs->count : 0; i-- > 0;) {
         uint64_t mark = e->out->size;
+        ox_encode_raw(e, pairs->at[i].unknown);
         ox_encode_name(e, OX_F_PAIR_VALUE, pairs->at[i].value);
         ox_encode_name(e, OX_F_PAIR_KEY, pairs->at[i].key);
         ox_put_message(e->out, field, mark);
@@ -22,6 +23,7 @@ static void put_opsets(struct ox_encoder *e, enum ox_wire_field field,
                        const struct ox_opset *opsets, size_t n) {
     for (size_t i = n; i-- > 0;) {
         uint64_t mark = e->out->size;
+        ox_encode_raw(e, opsets[i].unknown);
         ox_put_int(e->out, OX_F_OPSET_VERSION, opsets[i].version);
         /* The default domain is written as the empty name, as most exporters do. */
         ox_put_string(e->out, OX_F_OPSET_DOMAIN, ox_name_text(opsets[i].domain),

@@ -18,17 +18,14 @@ void ox_encode_pairs(struct ox_encoder *e, enum ox_wire_field field, const struc
 /* Fields kept as they were read, tags included. */
 void ox_encode_raw(struct ox_encoder *e, struct ox_str raw);
 
-/* Nothing where the type, or the type of its elements, is unknown. */
-void ox_encode_type(struct ox_encoder *e, enum ox_wire_field field, const struct ox_type *type);
+/* Nothing where the type, or the type of its elements, is unknown. `notes` may be NULL, and what they say of dims counts
+ * only where the rank is still the same. */
+void ox_encode_type(struct ox_encoder *e, enum ox_wire_field field, const struct ox_type *type,
+                    const struct ox_type_notes *notes);
 
-/* What a tensor carries besides its elements. */
-struct ox_tensor_label {
-    ox_name name, doc;
-    const struct ox_pairs *meta;
-    struct ox_str unknown;
-};
+/* `label` (may be NULL): what the tensor is called and carries besides its elements. */
 void ox_encode_tensor(struct ox_encoder *e, enum ox_wire_field field, const ox_tensor *tensor,
-                      const struct ox_tensor_label *label);
+                      const struct ox_label *label);
 void ox_encode_sparse(struct ox_encoder *e, enum ox_wire_field field,
                       const struct ox_sparse *sparse, ox_name name);
 

@@ -9,11 +9,15 @@
 
 /* ---- types ----------------------------------------------------------------------------------- */
 
-static void put_dim(struct ox_encoder *e, ox_dim d) {
+static void put_dim(struct ox_encoder *e, ox_dim d, const struct ox_dim_notes *notes) {
     char buf[512];
     uint64_t mark = e->out->size;
     size_t len = 0;
     ox_name name = ox_dim_name(d);
+    if (notes) {
+        ox_encode_raw(e, notes->unknown);
+        ox_encode_name(e, OX_F_DIM_DENOTATION, notes->denotation);
+    }
     if (ox_dim_is_const(d)) {
         ox_put_int(e->out, OX_F_DIM_VALUE, d.k);
     } else if (name) {
@@ -26,41 +30,46 @@ static void put_dim(struct ox_encoder *e, ox_dim d) {
 }
 
 /* Tensor and SparseTensor have the same two fields. */
-static void put_dense(struct ox_encoder *e, const struct ox_type *t, enum ox_wire_field elem,
+static void put_dense(struct ox_encoder *e, const struct ox_type *t,
+                      const struct ox_type_notes *notes, enum ox_wire_field elem,
                       enum ox_wire_field shape) {
     if (t->rank >= 0) {
         uint64_t mark = e->out->size;
+        const struct ox_dim_notes *dims = notes->rank == t->rank ? notes->dims : NULL;
+        ox_encode_raw(e, notes->shape_unknown);
         for (int i = t->rank; i-- > 0;)
-            put_dim(e, t->dims[i]);
+            put_dim(e, t->dims[i], dims ? &dims[i] : NULL);
         ox_put_message(e->out, shape, mark);
     }
     ox_put_int(e->out, elem, t->dtype);
 }
 
-/* The one field of a TypeProto. Recursion is bounded by how deep readers let types nest. */
-static void put_kind(struct ox_encoder *e, const struct ox_type *t) {
+/* The one field of a TypeProto that says what it is. Recursion is bounded by how deep readers let types nest. */
+static void put_kind(struct ox_encoder *e, const struct ox_type *t,
+                     const struct ox_type_notes *notes) {
     uint64_t mark = e->out->size;
+    ox_encode_raw(e, notes->kind_unknown);
     switch (t->kind) {
     case OX_TYPE_UNKNOWN:
         break;
     case OX_TYPE_TENSOR:
-        put_dense(e, t, OX_F_TYPE_TENSOR_ELEM, OX_F_TYPE_TENSOR_SHAPE);
+        put_dense(e, t, notes, OX_F_TYPE_TENSOR_ELEM, OX_F_TYPE_TENSOR_SHAPE);
         ox_put_message(e->out, OX_F_TYPE_TENSOR, mark);
         break;
     case OX_TYPE_SPARSE:
-        put_dense(e, t, OX_F_TYPE_SPARSE_ELEM, OX_F_TYPE_SPARSE_SHAPE);
+        put_dense(e, t, notes, OX_F_TYPE_SPARSE_ELEM, OX_F_TYPE_SPARSE_SHAPE);
         ox_put_message(e->out, OX_F_TYPE_SPARSE, mark);
         break;
     case OX_TYPE_SEQUENCE:
-        ox_encode_type(e, OX_F_TYPE_SEQUENCE_ELEM, t->elem);
+        ox_encode_type(e, OX_F_TYPE_SEQUENCE_ELEM, t->elem, notes->elem);
         ox_put_message(e->out, OX_F_TYPE_SEQUENCE, mark);
         break;
     case OX_TYPE_OPTIONAL:
-        ox_encode_type(e, OX_F_TYPE_OPTIONAL_ELEM, t->elem);
+        ox_encode_type(e, OX_F_TYPE_OPTIONAL_ELEM, t->elem, notes->elem);
         ox_put_message(e->out, OX_F_TYPE_OPTIONAL, mark);
         break;
     case OX_TYPE_MAP:
-        ox_encode_type(e, OX_F_TYPE_MAP_VALUE, t->elem);
+        ox_encode_type(e, OX_F_TYPE_MAP_VALUE, t->elem, notes->elem);
         ox_put_int(e->out, OX_F_TYPE_MAP_KEY, t->dtype);
         ox_put_message(e->out, OX_F_TYPE_MAP, mark);
         break;
@@ -82,10 +91,18 @@ static bool is_complete(const struct ox_type *t) {
     return complete;
 }
 
-void ox_encode_type(struct ox_encoder *e, enum ox_wire_field field, const struct ox_type *type) {
+void ox_encode_type(struct ox_encoder *e, enum ox_wire_field field, const struct ox_type *type,
+                    const struct ox_type_notes *notes) {
+    static const struct ox_type_notes none = {.rank = -1};
     uint64_t mark = e->out->size;
-    if (!is_complete(type)) return;
-    put_kind(e, type);
+    bool unknown = !type || type->kind == OX_TYPE_UNKNOWN;
+    if (!is_complete(type) && !(unknown && notes)) return;
+    if (!notes) notes = &none;
+    ox_encode_raw(e, notes->unknown);
+    bool behind = !unknown && (type->kind == OX_TYPE_SPARSE || type->kind == OX_TYPE_OPTIONAL);
+    if (behind) put_kind(e, type, notes);
+    ox_encode_name(e, OX_F_TYPE_DENOTATION, notes->denotation);
+    if (!behind && !unknown) put_kind(e, type, notes);
     ox_put_message(e->out, field, mark);
 }
 
@@ -111,15 +128,16 @@ static void put_place(struct ox_encoder *e, const struct ox_external_place *plac
 }
 
 void ox_encode_tensor(struct ox_encoder *e, enum ox_wire_field field, const ox_tensor *tensor,
-                      const struct ox_tensor_label *label) {
+                      const struct ox_label *label) {
     const struct ox_external_place *place = ox_external_place(e->plan, tensor);
+    const struct ox_notes *notes = ox_notes_of(label ? label->notes : NULL);
     uint64_t mark = e->out->size;
-    ox_encode_raw(e, label->unknown);
-    ox_encode_pairs(e, OX_F_TENSOR_META, label->meta);
+    ox_encode_raw(e, notes->unknown);
+    ox_encode_pairs(e, OX_F_TENSOR_META, notes->meta);
     if (place) put_place(e, place);
-    ox_encode_name(e, OX_F_TENSOR_DOC, label->doc);
+    ox_encode_name(e, OX_F_TENSOR_DOC, notes->doc);
     if (!place && tensor->dtype != OX_STRING) ox_put_payload(e->out, OX_F_TENSOR_RAW_DATA, tensor);
-    ox_encode_name(e, OX_F_TENSOR_NAME, label->name);
+    ox_encode_name(e, OX_F_TENSOR_NAME, label ? label->name : NULL);
     if (tensor->dtype == OX_STRING) {
         const struct ox_str *strings = tensor->data;
         for (size_t i = tensor->count; i-- > 0;)
@@ -133,11 +151,14 @@ void ox_encode_tensor(struct ox_encoder *e, enum ox_wire_field field, const ox_t
 
 void ox_encode_sparse(struct ox_encoder *e, enum ox_wire_field field,
                       const struct ox_sparse *sparse, ox_name name) {
+    const struct ox_notes *notes = ox_notes_of(sparse->notes);
+    const struct ox_label *labels = notes->labels;
     uint64_t mark = e->out->size;
+    ox_encode_raw(e, notes->unknown);
     for (int i = sparse->rank; i-- > 0;)
         ox_put_int(e->out, OX_F_SPARSE_DIMS, sparse->dims[i]);
-    ox_encode_tensor(e, OX_F_SPARSE_INDICES, sparse->indices, &(struct ox_tensor_label){0});
+    ox_encode_tensor(e, OX_F_SPARSE_INDICES, sparse->indices, labels ? &labels[1] : NULL);
     ox_encode_tensor(e, OX_F_SPARSE_VALUES, sparse->values,
-                     &(struct ox_tensor_label){.name = name});
+                     &(struct ox_label){name, labels ? labels[0].notes : NULL});
     ox_put_message(e->out, field, mark);
 }

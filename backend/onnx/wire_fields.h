@@ -79,6 +79,7 @@ enum ox_wire_type { OX_WT_VARINT = 0, OX_WT_LEN = 2, OX_WT_32 = 5 };
     X(TYPE_TENSOR,            type_proto, tensor_type,            1, OX_WT_LEN)         \
     X(TYPE_SEQUENCE,          type_proto, sequence_type,          4, OX_WT_LEN)         \
     X(TYPE_MAP,               type_proto, map_type,               5, OX_WT_LEN)         \
+    X(TYPE_DENOTATION,        type_proto, denotation,             6, OX_WT_LEN)         \
     X(TYPE_SPARSE,            type_proto, sparse_tensor_type,     8, OX_WT_LEN)         \
     X(TYPE_OPTIONAL,          type_proto, optional_type,          9, OX_WT_LEN)         \
     X(TYPE_TENSOR_ELEM,       type_proto__tensor, elem_type,      1, OX_WT_VARINT)      \
@@ -92,6 +93,7 @@ enum ox_wire_type { OX_WT_VARINT = 0, OX_WT_LEN = 2, OX_WT_32 = 5 };
     X(SHAPE_DIM,              tensor_shape_proto, dim,            1, OX_WT_LEN)         \
     X(DIM_VALUE,              tensor_shape_proto__dimension, dim_value, 1, OX_WT_VARINT) \
     X(DIM_PARAM,              tensor_shape_proto__dimension, dim_param, 2, OX_WT_LEN)   \
+    X(DIM_DENOTATION,         tensor_shape_proto__dimension, denotation, 3, OX_WT_LEN)  \
     X(FUNCTION_NAME,          function_proto, name,               1, OX_WT_LEN)         \
     X(FUNCTION_INPUT,         function_proto, input,              4, OX_WT_LEN)         \
     X(FUNCTION_OUTPUT,        function_proto, output,             5, OX_WT_LEN)         \

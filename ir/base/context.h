@@ -8,6 +8,16 @@
 #include <stdarg.h>
 #include <string.h>
 
+/* For a large variable that is written before it is read: not even builds that clear all variables clear it. */
+#if defined(__has_attribute)
+#if __has_attribute(uninitialized)
+#define OX_UNINITIALIZED __attribute__((uninitialized))
+#endif
+#endif
+#ifndef OX_UNINITIALIZED
+#define OX_UNINITIALIZED
+#endif
+
 /* ---- failing --------------------------------------------------------------------------------- */
 
 /* Forwards a failure to the caller. */

@@ -3,6 +3,12 @@
 
 #define ORDER_GAP ((uint64_t)1 << 20)
 
+/* Counts are 32 bits wide; no file that fits in memory has more of anything. */
+static ox_status too_many(struct ox_model *model, const char *what)
+{
+    return ox_fail(model->ctx, OX_NOMEM, "too-many", NULL, "too many %s", what);
+}
+
 /* ---- values ---------------------------------------------------------------------------------- */
 
 static ox_status unknown_type(const struct ox_type **out)
@@ -16,7 +22,7 @@ static ox_status value_new(struct ox_value **out, struct ox_graph *graph, ox_nam
 {
     struct ox_model *m = graph->model;
     struct ox_value *v;
-    if (m->n_values == UINT32_MAX) return ox_fail(m->ctx, OX_NOMEM, "too-many-values", NULL, "too many values");
+    if (m->n_values == UINT32_MAX) return too_many(m, "values");
     OX_TRY(OX_GROW(m->ctx, m->values, m->n_values, m->cap_values));
     OX_TRY(ox_arena_alloc(&m->arena, &v, 1, sizeof *v));
     OX_TRY(unknown_type(&v->type));
@@ -74,8 +80,9 @@ void ox_value_remove_init(struct ox_value *value)
 static ox_status reserve_inputs(struct ox_node *node, size_t n)
 {
     if (n <= node->cap_in) return OX_OK;
-    size_t cap = node->cap_in ? node->cap_in * 2 : n;
+    size_t cap = node->cap_in ? (size_t)node->cap_in * 2 : n;
     if (cap < n) cap = n;
+    if (cap > UINT32_MAX) return too_many(node->graph->model, "operands");
     struct ox_use *in;
     OX_TRY(ox_arena_alloc(&node->graph->model->arena, &in, cap, sizeof *in));
     for (size_t i = 0; i < node->n_in; i++) {
@@ -85,7 +92,7 @@ static ox_status reserve_inputs(struct ox_node *node, size_t n)
         if (in[i].next) in[i].next->link = &in[i].next;
     }
     node->in = in;
-    node->cap_in = cap;
+    node->cap_in = (uint32_t)cap;
     return OX_OK;
 }
 
@@ -93,7 +100,7 @@ ox_status ox_node_add_input(struct ox_node *node, struct ox_value *value)
 {
     OX_TRY(reserve_inputs(node, node->n_in + 1));
     struct ox_use *use = &node->in[node->n_in];
-    *use = (struct ox_use){.user = node, .index = node->n_in};
+    *use = (struct ox_use){.user = node};
     node->n_in++;
     ox_use_set(use, value);
     return OX_OK;
@@ -157,19 +164,20 @@ static ox_status node_alloc(struct ox_node **out, struct ox_graph *graph, size_t
 {
     struct ox_model *m = graph->model;
     struct ox_node *n;
-    if (m->n_nodes == UINT32_MAX) return ox_fail(m->ctx, OX_NOMEM, "too-many-nodes", NULL, "too many nodes");
+    if (m->n_nodes == UINT32_MAX) return too_many(m, "nodes");
     OX_TRY(OX_GROW(m->ctx, m->nodes, m->n_nodes, m->cap_nodes));
     OX_TRY(ox_arena_alloc(&m->arena, &n, 1, sizeof *n));
     n->graph = graph;
     OX_TRY(reserve_inputs(n, n_in));
-    for (; n->n_in < n_in; n->n_in++) n->in[n->n_in] = (struct ox_use){.user = n, .index = n->n_in};
+    for (; n->n_in < n_in; n->n_in++) n->in[n->n_in] = (struct ox_use){.user = n};
+    if (n_out > UINT32_MAX) return too_many(m, "outputs");
     if (n_out) OX_TRY(ox_arena_alloc(&m->arena, &n->out, n_out, sizeof(struct ox_value *)));
     for (size_t i = 0; i < n_out; i++) {
         OX_TRY(value_new(&n->out[i], graph, NULL));
         n->out[i]->def = n;
-        n->out[i]->def_index = i;
+        n->out[i]->def_index = (uint32_t)i;
     }
-    n->n_out = n_out;
+    n->n_out = (uint32_t)n_out;
     n->id = m->n_nodes;
     m->nodes[m->n_nodes++] = n;
     *out = n;
@@ -246,6 +254,18 @@ void ox_node_drop_attr(struct ox_node *node, const char *name)
     }
 }
 
+ox_status ox_node_reserve_attrs(struct ox_node *node, size_t n)
+{
+    struct ox_attr *attrs;
+    if (n <= node->cap_attrs) return OX_OK;
+    if (n > UINT32_MAX) return too_many(node->graph->model, "attributes");
+    OX_TRY(ox_arena_alloc(&node->graph->model->arena, &attrs, n, sizeof *attrs));
+    if (node->n_attrs) memcpy(attrs, node->attrs, node->n_attrs * sizeof *attrs);
+    node->attrs = attrs;
+    node->cap_attrs = (uint32_t)n;
+    return OX_OK;
+}
+
 ox_status ox_node_add_attr(struct ox_attr **out, struct ox_node *node, ox_name name)
 {
     for (size_t i = 0; i < node->n_attrs; i++) {
@@ -255,14 +275,7 @@ ox_status ox_node_add_attr(struct ox_attr **out, struct ox_node *node, ox_name n
         *out = &node->attrs[i];
         return OX_OK;
     }
-    if (node->n_attrs == node->cap_attrs) {
-        size_t cap = node->cap_attrs ? node->cap_attrs * 2 : 4;
-        struct ox_attr *attrs;
-        OX_TRY(ox_arena_alloc(&node->graph->model->arena, &attrs, cap, sizeof *attrs));
-        if (node->n_attrs) memcpy(attrs, node->attrs, node->n_attrs * sizeof *attrs);
-        node->attrs = attrs;
-        node->cap_attrs = cap;
-    }
+    if (node->n_attrs == node->cap_attrs) OX_TRY(ox_node_reserve_attrs(node, node->n_attrs < 2 ? node->n_attrs + 1 : (size_t)node->n_attrs * 2));
     node->attrs[node->n_attrs] = (struct ox_attr){.name = name};
     *out = &node->attrs[node->n_attrs++];
     return OX_OK;
@@ -348,7 +361,7 @@ ox_status ox_graph_add_input(struct ox_value **out, struct ox_graph *graph, ox_n
     }
     OX_TRY(value_new(&v, graph, name));
     v->is_input = true;
-    v->def_index = graph->n_inputs;
+    v->def_index = (uint32_t)graph->n_inputs;
     if (type) v->type = type;
     graph->inputs[graph->n_inputs++] = v;
     *out = v;
@@ -374,7 +387,7 @@ ox_status ox_graph_add_init(struct ox_value **out, struct ox_graph *graph, ox_na
     OX_TRY(reserve_init(graph));
     OX_TRY(value_new(&v, graph, name));
     if (tensor) OX_TRY(ox_type_of(&v->type, &graph->model->arena, tensor));
-    v->def_index = graph->n_inits;
+    v->def_index = (uint32_t)graph->n_inits;
     v->init = tensor;
     graph->inits[graph->n_inits++] = v;
     *out = v;
@@ -387,11 +400,11 @@ ox_status ox_graph_fix_input(struct ox_value *input)
     OX_TRY(reserve_init(g));
     for (size_t i = input->def_index; i + 1 < g->n_inputs; i++) {
         g->inputs[i] = g->inputs[i + 1];
-        g->inputs[i]->def_index = i;
+        g->inputs[i]->def_index = (uint32_t)i;
     }
     g->n_inputs--;
     input->is_input = false;
-    input->def_index = g->n_inits;
+    input->def_index = (uint32_t)g->n_inits;
     g->inits[g->n_inits++] = input;
     return OX_OK;
 }

@@ -23,6 +23,7 @@
 #ifndef OX_IR_GRAPH_GRAPH_H
 #define OX_IR_GRAPH_GRAPH_H
 
+#include "ir/graph/notes.h"
 #include "ir/ops/op.h"
 
 struct ox_node;
@@ -33,54 +34,46 @@ struct ox_model;
 /* An operand: an entry in its value's use list. Moved between values only by ox_use_set. */
 struct ox_use {
     struct ox_value *value; /* NULL: absent */
-    struct ox_node *user;
-    size_t index; /* which operand of user */
+    struct ox_node *user;   /* use - user->in is which operand of it: ox_use_index */
     struct ox_use *next, **link; /* list of value->uses; link points at what points here */
 };
 
 struct ox_value {
     uint32_t id;
+    uint32_t def_index;         /* which output of def; which input or initializer of graph */
+    uint32_t n_uses;
+    bool is_input;
+    bool declared;              /* its type stood in the file (value_info): the writer states it again, refined */
+    struct ox_use *uses;
     ox_name name;               /* may be NULL for a value made by a pass: the writer invents one */
     const struct ox_type *type; /* never NULL; kind UNKNOWN when nothing is known */
     struct ox_graph *graph;     /* where it is defined */
     struct ox_node *def;        /* defining node, or NULL for inputs and initializers */
-    size_t def_index;           /* which output of def; which input of graph */
     ox_tensor *init;            /* initializer, or default of an input; counted */
     struct ox_sparse *sparse;   /* sparse initializer (then init is NULL): opaque data */
-    bool is_input;
-    bool declared;              /* its type stood in the file (value_info): the writer states it again, refined */
-    struct ox_use *uses;
-    size_t n_uses;
-    ox_name doc;
-    const struct ox_pairs *meta; /* metadata_props of the tensor or value_info, or NULL */
-    struct ox_str unknown;      /* unknown fields of its TensorProto/ValueInfoProto, kept for writing */
+    const struct ox_notes *notes; /* what else its TensorProto or ValueInfoProto says, or NULL */
 };
 
-/* Ordered string pairs (metadata_props and the like). */
-struct ox_pairs {
-    size_t count;
-    struct { ox_name key, value; } at[];
-};
-
+/* Large models have many, and every pass looks at each: the first 64 bytes are what it asks for. */
 struct ox_node {
-    uint32_t id;                /* index in model->nodes */
     const struct ox_op *op;     /* NULL: opaque (unknown operator, function call, or `ret`) */
-    ox_name domain, type;       /* as written; domain NULL for the default domain; `ret`: type NULL */
-    ox_name overload;           /* of the function called */
-    struct ox_function *callee; /* model-local function, or NULL */
-    ox_name name, doc;
     struct ox_graph *graph;
-    struct ox_node *prev, *next;
+    struct ox_node *next;
     struct ox_use *in;          /* n_in operands, in one array */
-    size_t n_in, cap_in;
     struct ox_value **out;      /* n_out values; NULL: output not wanted */
-    size_t n_out;
     struct ox_attr *attrs;      /* n_attrs */
-    size_t n_attrs, cap_attrs;
+    uint32_t n_in, n_out;
+    uint32_t n_attrs;
+    uint32_t id;                /* index in model->nodes */
     uint64_t order;             /* ascending along the list: who comes first in O(1); renumbered when a gap closes */
+    struct ox_node *prev;
+    uint32_t cap_in, cap_attrs;
+    ox_name domain, type;       /* as written; domain NULL for the default domain; `ret`: type NULL */
+    ox_name name;
+    struct ox_function *callee; /* model-local function, or NULL */
+    ox_name overload;           /* of the function called */
     int64_t offset;             /* byte offset in the model file + 1; 0: made by a pass */
-    const struct ox_pairs *meta;
-    struct ox_str unknown;
+    const struct ox_notes *notes; /* what else the file says, or NULL */
 };
 
 struct ox_graph {
@@ -105,12 +98,14 @@ struct ox_graph {
 struct ox_output {
     ox_name name;
     const struct ox_type *type; /* as declared; kind UNKNOWN when undeclared */
-    ox_name doc;
-    const struct ox_pairs *meta;
-    struct ox_str unknown;
+    const struct ox_notes *notes; /* what else its ValueInfoProto says, or NULL */
 };
 
-struct ox_opset { ox_name domain; int64_t version; }; /* domain NULL: default */
+struct ox_opset {
+    ox_name domain; /* NULL: default */
+    int64_t version;
+    struct ox_str unknown; /* unknown fields of the import, kept for writing */
+};
 
 struct ox_function {
     ox_name domain, name, overload, doc;
@@ -180,6 +175,8 @@ OX_MUST_USE ox_status ox_graph_fix_input(struct ox_value *input);
  * `type` is looked up in the operator table under `domain`. */
 OX_MUST_USE ox_status ox_node_new(struct ox_node **out, struct ox_graph *graph, struct ox_node *before, ox_name domain, ox_name type, size_t n_in, size_t n_out);
 OX_MUST_USE ox_status ox_node_add_input(struct ox_node *node, struct ox_value *value); /* appends an operand */
+/* Room for `n` attributes in all, where it is known how many there will be. */
+OX_MUST_USE ox_status ox_node_reserve_attrs(struct ox_node *node, size_t n);
 /* A zeroed attribute appended to the node, to be filled; an attribute of that name is replaced. */
 OX_MUST_USE ox_status ox_node_add_attr(struct ox_attr **out, struct ox_node *node, ox_name name);
 OX_MUST_USE ox_status ox_node_set_int(struct ox_node *node, const char *name, int64_t value);
@@ -203,6 +200,7 @@ OX_MUST_USE ox_status ox_graph_sort(struct ox_graph *graph);                    
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+static inline size_t ox_use_index(const struct ox_use *use) { return (size_t)(use - use->user->in); }
 static inline bool ox_node_is_ret(const struct ox_node *n) { return n == n->graph->ret; }
 /* Iterate: for (n = ox_graph_begin(g); n; n = ox_node_next(n)), ret excluded; safe against removal of n if next is taken first. */
 static inline struct ox_node *ox_graph_begin(const struct ox_graph *g) { return g->first == g->ret ? NULL : g->first; }

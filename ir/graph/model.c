@@ -126,7 +126,7 @@ ox_status ox_model_set_opset(struct ox_model *model, ox_name domain, int64_t ver
     struct ox_opset *list;
     OX_TRY(ox_arena_alloc(&model->arena, &list, model->n_opsets + 1, sizeof *list));
     if (model->n_opsets) memcpy(list, model->opsets, model->n_opsets * sizeof *list);
-    list[model->n_opsets++] = (struct ox_opset){domain, version};
+    list[model->n_opsets++] = (struct ox_opset){.domain = domain, .version = version};
     model->opsets = list;
     return OX_OK;
 }

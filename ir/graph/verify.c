@@ -32,7 +32,7 @@ static void check_edges(struct verifier *v, struct ox_node *n)
     for (size_t i = 0; i < n->n_in; i++) {
         struct ox_use *u = &n->in[i];
         if (!u->value) continue;
-        if (u->user != n || u->index != i || !u->link || *u->link != u)
+        if (u->user != n || !u->link || *u->link != u)
             PROBLEM(v, n, "broken-edge", "operand %zu is not where its value's use list says", i);
         else if (u->value->graph->model != v->model)
             PROBLEM(v, n, "foreign-value", "operand %zu '%s' belongs to another model", i, label(u->value));
@@ -58,16 +58,23 @@ static void check_bodies(struct verifier *v, struct ox_node *n, const struct ox_
             PROBLEM(v, n, "subgraph-arity", "graph '%s' has %zu inputs where %zu are given", p->graphs[i].attr, g->n_inputs,
                     p->graphs[i].n_in);
         if (g->ret->n_in != p->graphs[i].n_out)
-            PROBLEM(v, n, "subgraph-arity", "graph '%s' has %zu outputs where %zu are wanted", p->graphs[i].attr, g->ret->n_in,
+            PROBLEM(v, n, "subgraph-arity", "graph '%s' has %u outputs where %zu are wanted", p->graphs[i].attr, g->ret->n_in,
                     p->graphs[i].n_out);
     }
+}
+
+static ox_status check_control(struct verifier *v, struct ox_node *n, const struct ox_call *call)
+{
+    alignas(64) unsigned char params[OX_PARAMS_MAX] = {0};
+    OX_TRY(n->op->decode(call, params));
+    check_bodies(v, n, (void *)params);
+    return OX_OK;
 }
 
 static ox_status check_operator(struct verifier *v, struct ox_node *n)
 {
     struct ox_call call;
     struct ox_place place;
-    alignas(64) unsigned char params[OX_PARAMS_MAX] = {0};
     if (ox_node_opset(n) == 0) {
         PROBLEM(v, n, "no-opset", "the model imports no opset for domain '%s'", ox_name_text(n->domain));
         return OX_OK;
@@ -77,13 +84,10 @@ static ox_status check_operator(struct verifier *v, struct ox_node *n)
     ox_node_place(&place, n);
     const struct ox_place *former = ox_place_set(v->model->ctx, &place);
     ox_status s = ox_op_check(&call);
-    if (s == OX_OK && n->op->traits & OX_CONTROL) s = n->op->decode(&call, params);
+    if (s == OX_OK && n->op->traits & OX_CONTROL) s = check_control(v, n, &call);
     ox_place_set(v->model->ctx, former);
     if (s == OX_NOMEM) return s;
-    if (s != OX_OK)
-        v->problems++;
-    else if (n->op->traits & OX_CONTROL)
-        check_bodies(v, n, (void *)params);
+    if (s != OX_OK) v->problems++;
     return OX_OK;
 }
 

@@ -15,6 +15,7 @@
 #include "ir/base/type.h"
 
 struct ox_graph; /* opaque here: the value of a graph attribute */
+struct ox_notes; /* ir/graph/notes.h */
 
 #define OX_OPSET_MAX 28 /* newest opset of the default domain that the table has been checked against */
 
@@ -28,7 +29,6 @@ struct ox_attr {
     ox_name name;
     enum ox_attr_type type;
     ox_name ref;       /* ref_attr_name inside a function body; then there is no value */
-    ox_name doc;       /* doc_string */
     size_t count;      /* elements of the plural types; 1 for singular ones */
     union {
         float f;
@@ -45,7 +45,7 @@ struct ox_attr {
         const struct ox_type *const *tps;
         struct ox_sparse **sparse; /* count entries, singular too */
     } v;
-    struct ox_str unknown; /* unknown fields of the message, raw wire bytes, kept for writing */
+    const struct ox_notes *notes; /* what else the file says, or NULL */
 };
 
 /* A sparse tensor: carried as it is, expanded to be computed with. */
@@ -54,6 +54,7 @@ struct ox_sparse {
     ox_tensor *values, *indices;
     int rank;
     const int64_t *dims;
+    const struct ox_notes *notes; /* of the SparseTensorProto; labels of values and indices; or NULL */
 };
 OX_MUST_USE ox_status ox_sparse_expand(ox_tensor **out, ox_ctx *ctx, const struct ox_sparse *sparse);
 

@@ -141,13 +141,13 @@ static ox_status decode(const struct ox_call *call, union param_buffer *params)
 
 ox_status ox_op_check(const struct ox_call *call)
 {
-    union param_buffer params;
+    OX_UNINITIALIZED union param_buffer params; /* decode clears what it uses */
     return decode(call, &params);
 }
 
 ox_status ox_op_infer(const struct ox_call *call, struct ox_infer *io)
 {
-    union param_buffer params;
+    OX_UNINITIALIZED union param_buffer params; /* decode clears what it uses */
     OX_TRY(decode(call, &params));
     return call->op->infer(call, params.bytes, io);
 }
@@ -156,7 +156,7 @@ ox_status ox_op_infer(const struct ox_call *call, struct ox_infer *io)
  * constants that decode may look at. */
 static ox_status evaluate(const struct ox_call *call, const ox_tensor *const *in, ox_tensor **out)
 {
-    union param_buffer params;
+    OX_UNINITIALIZED union param_buffer params; /* decode clears what it uses */
     struct ox_call with_inputs = *call;
     with_inputs.consts = in;
     OX_TRY(decode(&with_inputs, &params));

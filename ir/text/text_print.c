@@ -209,7 +209,7 @@ static void put_outputs(struct ox_text_out *o, const struct ox_graph *g) {
 static bool is_output(const struct ox_text_out *o, const struct ox_graph *g,
                       const struct ox_value *v) {
     for (const struct ox_use *u = v->uses; u; u = u->next)
-        if (u->user == g->ret && !ox_naming_is_alias(o->naming, g, u->index)) return true;
+        if (u->user == g->ret && !ox_naming_is_alias(o->naming, g, ox_use_index(u))) return true;
     return false;
 }
 

@@ -173,8 +173,7 @@ static ox_status copy_in_order(struct ox_value **last, struct ox_match *m, struc
     OX_TRY(ox_match_add(&node, m, from->type->text, from->n_in, 1));
     OX_TRY(ox_match_copy_attrs(node, from));
     node->name = from->name;
-    node->doc = from->doc;
-    node->meta = from->meta;
+    node->notes = from->notes;
     for (size_t i = 0; i < from->n_in; i++) ox_use_set(&node->in[i], operands[i]);
     *last = node->out[0];
     return OX_OK;

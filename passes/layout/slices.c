@@ -67,7 +67,7 @@ static ox_status slices(struct ox_match *m)
     if (!fits) return ox_match_refuse(m, "not one axis of known size by constant bounds");
     for (struct ox_use *u = x->uses; u; u = u->next) {
         struct piece p;
-        if (u->index != 0 || u->user->op != root->op || u->user->graph != root->graph) continue;
+        if (ox_use_index(u) != 0 || u->user->op != root->op || u->user->graph != root->graph) continue;
         OX_TRY(read_piece(&fits, &p, &other, m, u->user));
         if (!fits || other != axis) continue;
         if (u->user->order < root->order) return ox_match_refuse(m, "an earlier Slice speaks for all");
@@ -118,7 +118,7 @@ static ox_status sequence(struct ox_match *m)
     if (n == 0) return ox_match_refuse(m, "the sizes of the pieces are not known");
     for (struct ox_use *u = root->out[0]->uses; u; u = u->next) {
         const ox_tensor *i = ox_value_const(ox_node_in(u->user, 1));
-        if (!ox_node_is(u->user, "SequenceAt") || u->user->graph != root->graph || u->index != 0 || !i || i->count != 1 || !ox_const_readable(i->dtype))
+        if (!ox_node_is(u->user, "SequenceAt") || u->user->graph != root->graph || ox_use_index(u) != 0 || !i || i->count != 1 || !ox_const_readable(i->dtype))
             return ox_match_refuse(m, "the sequence is used as a whole, or an index is not constant");
         double at = ox_const_at(i, 0);
         if (at < -(double)n || at >= (double)n) return ox_match_refuse(m, "an index is out of range");

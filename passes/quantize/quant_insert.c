@@ -131,7 +131,7 @@ static ox_status add_pair(struct inserter *in, struct ox_value *v) {
     for (struct ox_use *u = v->uses, *next; u; u = next) {
         const struct ox_qnode *reader = ox_qnode_of(plan, u->user);
         next = u->next;
-        if (q->made || (reader && reader->on && ox_qrole_data(reader->role, u->index)))
+        if (q->made || (reader && reader->on && ox_qrole_data(reader->role, ox_use_index(u))))
             ox_use_set(u, dequantize->out[0]);
     }
     struct ox_value *source = q->made ? before_clamps(in, v) : v;

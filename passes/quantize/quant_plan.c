@@ -76,7 +76,7 @@ static void absorb_clamps(struct ox_qplan *plan) {
             continue;
         for (;;) {
             const struct ox_use *use = ox_value_single_use(q->result);
-            if (!use || use->index != 0 || use->user->graph != plan->graph) break;
+            if (!use || ox_use_index(use) != 0 || use->user->graph != plan->graph) break;
             clamp = ox_qnode_of(plan, use->user);
             if (!clamp || clamp->role != OX_QROLE_CLAMP) break;
             clamp->part_of = q;
@@ -236,7 +236,7 @@ struct ox_qnode *ox_qplan_maker(const struct ox_qplan *plan, const struct ox_val
 bool ox_qplan_read_on(const struct ox_qplan *plan, const struct ox_value *v) {
     for (const struct ox_use *u = v->uses; u; u = u->next) {
         const struct ox_qnode *q = ox_qnode_of(plan, u->user);
-        if (q && q->on && ox_qrole_data(q->role, u->index)) return true;
+        if (q && q->on && ox_qrole_data(q->role, ox_use_index(u))) return true;
     }
     return false;
 }
@@ -250,7 +250,7 @@ static bool read_by_on_only(const struct ox_qplan *plan, const struct ox_node *n
     for (size_t i = 0; i < n->n_out; i++)
         for (const struct ox_use *u = n->out[i] ? n->out[i]->uses : NULL; u; u = u->next) {
             const struct ox_qnode *q = ox_qnode_of(plan, u->user);
-            if (!q || !q->on || !ox_qrole_data(q->role, u->index)) return false;
+            if (!q || !q->on || !ox_qrole_data(q->role, ox_use_index(u))) return false;
         }
     return true;
 }

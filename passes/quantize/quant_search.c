@@ -294,7 +294,7 @@ static void move_around(struct move *m, const struct ox_qplan *plan, const struc
     add_to_move(m, maker);
     for (const struct ox_use *u = v->uses; u; u = u->next) {
         struct ox_qnode *q = ox_qnode_of(plan, u->user);
-        if (q && ox_qrole_data(q->role, u->index)) add_to_move(m, q);
+        if (q && ox_qrole_data(q->role, ox_use_index(u))) add_to_move(m, q);
     }
 }
 

@@ -64,7 +64,7 @@ static bool worth_watching(const struct ox_qplan *plan, const struct ox_value *v
     if (q && q->wanted) return true;
     for (const struct ox_use *u = v->uses; u; u = u->next) {
         q = ox_qnode_of(plan, u->user);
-        if (q && q->wanted && ox_qrole_data(q->role, u->index)) return true;
+        if (q && q->wanted && ox_qrole_data(q->role, ox_use_index(u))) return true;
     }
     return false;
 }

@@ -126,7 +126,7 @@ static int64_t bound_of(const struct ox_value *v, int hops) {
     for (const struct ox_use *u = v->uses; u && hops > 0; u = u->next) {
         const struct ox_node *n = u->user;
         const struct ox_value *table = ox_node_in(n, 0);
-        if (ox_node_is(n, "Gather") && u->index == 1 && ox_type_is_tensor(table->type) &&
+        if (ox_node_is(n, "Gather") && ox_use_index(u) == 1 && ox_type_is_tensor(table->type) &&
             table->type->rank > 0 && ox_dim_is_const(table->type->dims[0]))
             return table->type->dims[0].k;
         if (ox_node_is(n, "Equal") || ox_node_is(n, "OneHot")) return 256;

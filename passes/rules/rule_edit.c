@@ -105,8 +105,7 @@ ox_status ox_match_add_const(struct ox_value **out, struct ox_match *m, ox_tenso
         return s;
     }
     if (like) {
-        v->doc = like->doc;
-        v->meta = like->meta;
+        v->notes = like->notes;
     }
     m->inits_new[m->n_inits_new++] = v;
     *out = v;
@@ -305,10 +304,8 @@ static void inherit(struct ox_value *value, const struct ox_value *from)
 {
     if (!from || value->name) return;
     value->name = from->name;
-    value->doc = from->doc;
-    value->meta = from->meta;
+    value->notes = from->notes;
     value->declared = from->declared;
-    value->unknown = from->unknown;
 }
 
 static ox_status instantiate(struct ox_match *m, struct ox_value **made, const struct ox_node *form)
@@ -330,8 +327,7 @@ static ox_status instantiate(struct ox_match *m, struct ox_value **made, const s
     if (old) {
         OX_TRY(ox_match_copy_attrs(n, old));
         n->name = old->name;
-        n->doc = old->doc;
-        n->meta = old->meta;
+        n->notes = old->notes;
         n->offset = old->offset;
     }
     return form->name ? set_pending(m, n, form->name->text) : OX_OK;

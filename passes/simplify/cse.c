@@ -64,7 +64,7 @@ static bool same_str(struct ox_str a, struct ox_str b)
 
 static bool same_attr(const struct ox_attr *a, const struct ox_attr *b)
 {
-    if (a->name != b->name || a->type != b->type || a->ref != b->ref || a->count != b->count || a->unknown.len || b->unknown.len) return false;
+    if (a->name != b->name || a->type != b->type || a->ref != b->ref || a->count != b->count || ox_notes_of(a->notes)->unknown.len || ox_notes_of(b->notes)->unknown.len) return false;
     if (a->ref) return true;
     switch (a->type) {
     case OX_ATTR_FLOAT: return memcmp(&a->v.f, &b->v.f, sizeof a->v.f) == 0;

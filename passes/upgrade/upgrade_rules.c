@@ -130,8 +130,7 @@ static ox_status add_node(struct ox_node **out, struct ox_node *like, const char
 static void replace(struct ox_node *n, struct ox_node *by) {
     struct ox_value *old = n->out[0], *fresh = by->out[0];
     by->name = n->name;
-    by->doc = n->doc;
-    by->meta = n->meta;
+    by->notes = n->notes;
     fresh->name = old->name;
     fresh->type = old->type;
     fresh->declared = old->declared;

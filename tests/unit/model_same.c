@@ -40,7 +40,42 @@ static bool same_pairs(const char *what, const struct ox_pairs *a, const struct 
     if (!same_count(what, n, b ? b->count : 0)) return false;
     for (size_t i = 0; i < n; i++)
         if (!same_name(what, a->at[i].key, b->at[i].key) ||
-            !same_name(what, a->at[i].value, b->at[i].value))
+            !same_name(what, a->at[i].value, b->at[i].value) ||
+            !same_raw(what, a->at[i].unknown, b->at[i].unknown))
+            return false;
+    return true;
+}
+
+static bool same_type_notes(const char *what, const struct ox_type_notes *a,
+                            const struct ox_type_notes *b) {
+    for (; a && b; a = a->elem, b = b->elem) {
+        if (!same_name("denotation", a->denotation, b->denotation) ||
+            !same_raw(what, a->unknown, b->unknown) ||
+            !same_raw(what, a->kind_unknown, b->kind_unknown) ||
+            !same_raw(what, a->shape_unknown, b->shape_unknown) ||
+            !same_count("said of dims", a->dims != NULL, b->dims != NULL))
+            return false;
+        for (int i = 0; a->dims && i < a->rank; i++)
+            if (!same_name("denotation of dim", a->dims[i].denotation, b->dims[i].denotation) ||
+                !same_raw(what, a->dims[i].unknown, b->dims[i].unknown))
+                return false;
+    }
+    return same_count("said of type", a != NULL, b != NULL);
+}
+
+static bool same_notes(const char *what, const struct ox_notes *x, const struct ox_notes *y,
+                       size_t n_types, size_t n_labels) {
+    const struct ox_notes *a = ox_notes_of(x), *b = ox_notes_of(y);
+    if (!same_name("documentation", a->doc, b->doc) || !same_pairs(what, a->meta, b->meta) ||
+        !same_raw(what, a->unknown, b->unknown) ||
+        !same_count("said of types", a->types != NULL, b->types != NULL) ||
+        !same_count("labels", a->labels != NULL, b->labels != NULL))
+        return false;
+    for (size_t i = 0; a->types && i < n_types; i++)
+        if (!same_type_notes(what, a->types[i], b->types[i])) return false;
+    for (size_t i = 0; a->labels && i < n_labels; i++)
+        if (!same_name("name of tensor", a->labels[i].name, b->labels[i].name) ||
+            !same_notes(what, a->labels[i].notes, b->labels[i].notes, 0, 0))
             return false;
     return true;
 }
@@ -79,6 +114,7 @@ static bool same_sparse(const char *what, const struct ox_sparse *a, const struc
     if (!a != !b) return differ(what, a ? "sparse" : "none", b ? "sparse" : "none");
     return !a || (same_name(what, a->name, b->name) && same_tensor(what, a->values, b->values) &&
                   same_tensor(what, a->indices, b->indices) &&
+                  same_notes(what, a->notes, b->notes, 0, 2) &&
                   same_count(what, (size_t)a->rank, (size_t)b->rank) &&
                   memcmp(a->dims, b->dims, (size_t)a->rank * sizeof *a->dims) == 0);
 }
@@ -95,16 +131,14 @@ static bool same_value(struct matcher *m, const struct ox_value *a, const struct
     const char *name = ox_name_text(a->name);
     return same_type(name, a->type, b->type) && same_tensor(name, a->init, b->init) &&
            same_sparse(name, a->sparse, b->sparse) &&
-           same_name("documentation of value", a->doc, b->doc) &&
-           same_pairs(name, a->meta, b->meta) && same_raw(name, a->unknown, b->unknown) &&
+           same_notes(name, a->notes, b->notes, 1, a->is_input) &&
            same_count("declared", a->declared, b->declared);
 }
 
 static bool same_attr(struct matcher *m, const struct ox_attr *a, const struct ox_attr *b) {
     const char *name = ox_name_text(a->name);
     if (!same_name("name of attribute", a->name, b->name) || !same_count(name, a->type, b->type) ||
-        !same_name(name, a->ref, b->ref) || !same_name(name, a->doc, b->doc) ||
-        !same_raw(name, a->unknown, b->unknown))
+        !same_name(name, a->ref, b->ref) || !same_notes(name, a->notes, b->notes, a->count, a->count))
         return false;
     if (a->ref) return true;
     if (!same_count(name, a->count, b->count)) return false;
@@ -173,9 +207,7 @@ static bool same_node(struct matcher *m, const struct ox_node *a, const struct o
     if (!same_name("domain", a->domain, b->domain) || !same_name("operator", a->type, b->type) ||
         !same_name("overload", a->overload, b->overload) ||
         !same_name("name of node", a->name, b->name) ||
-        !same_name("documentation of node", a->doc, b->doc) ||
-        !same_pairs("metadata of node", a->meta, b->meta) ||
-        !same_raw("unknown fields of node", a->unknown, b->unknown) || !same_operands(m, a, b) ||
+        !same_notes("node", a->notes, b->notes, 0, 0) || !same_operands(m, a, b) ||
         !same_count("outputs", a->n_out, b->n_out) ||
         !same_count("attributes", a->n_attrs, b->n_attrs) ||
         !same_count("called function", a->callee != NULL, b->callee != NULL))
@@ -205,9 +237,7 @@ static bool same_outputs(const struct ox_graph *a, const struct ox_graph *b) {
         const struct ox_output *x = &a->outputs[i], *y = &b->outputs[i];
         if (!same_name("name of graph output", x->name, y->name) ||
             !same_type("type of graph output", x->type, y->type) ||
-            !same_name("documentation of graph output", x->doc, y->doc) ||
-            !same_pairs("metadata of graph output", x->meta, y->meta) ||
-            !same_raw("unknown fields of graph output", x->unknown, y->unknown))
+            !same_notes("graph output", x->notes, y->notes, 1, 0))
             return false;
     }
     return true;
@@ -237,7 +267,8 @@ static bool same_opsets(const struct ox_opset *a, size_t n, const struct ox_opse
     if (!same_count("operator sets", n, n_b)) return false;
     for (size_t i = 0; i < n; i++)
         if (!same_name("domain of operator set", a[i].domain, b[i].domain) ||
-            !same_count("operator set", (size_t)a[i].version, (size_t)b[i].version))
+            !same_count("operator set", (size_t)a[i].version, (size_t)b[i].version) ||
+            !same_raw("unknown fields of operator set", a[i].unknown, b[i].unknown))
             return false;
     return true;
 }

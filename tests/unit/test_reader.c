@@ -122,7 +122,7 @@ START_TEST(opaque_fields_are_kept) {
     ck_assert_uint_eq(model->training.len, 3);
     ck_assert_uint_eq(model->graph->unknown.len, 2 + 1 + 5);
     ck_assert_uint_eq(model->graph->quant_annotation.len, 5);
-    ck_assert_mem_eq(ox_graph_begin(model->graph)->unknown.ptr + 3, "node", 4);
+    ck_assert_mem_eq(ox_graph_begin(model->graph)->notes->unknown.ptr + 3, "node", 4);
     ox_model_free(model);
 }
 END_TEST

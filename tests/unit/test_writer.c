@@ -173,13 +173,15 @@ START_TEST(every_element_type_comes_back) {
 }
 END_TEST
 
-/* What the text form cannot say, set by hand. */
+/* What the text form cannot say, set by hand: written, read and written again. */
 START_TEST(what_nobody_understands_is_kept) {
-    const char *text = "g (float[2] x) => (float[2] y) <float[2] w = {1, 2}, float[2] t> { t = Add "
-                       "<a = 1> (x, w) y = my.f (t) }\n"
-                       "<domain: \"my\", opset_import: [\"\" : 20]> f (p) => (q) { q = Relu (p) }";
+    const char *text =
+        "g (float[2] x, float[2] d) => (float[2] y, z) <float[2] w = {1, 2}, float[2] t> {\n"
+        "t = Add <a = 1> (x, w) y = my.f (t)\n"
+        "z = Foo <tp: type_proto = seq(float[N]), tt: tensor = float[1] {1}> (x, d) }\n"
+        "<domain: \"my\", opset_import: [\"\" : 20]> f (p) => (q) { q = Relu (p) }";
     struct ox_model *m = NULL;
-    ck_assert_int_eq(ox_text_parse(&m, ctx, text, strlen(text), "test"), OX_OK);
+    ck_assert_msg(ox_text_parse(&m, ctx, text, strlen(text), "test") == OX_OK, "%s", first_error);
     static const char varint[] = "\xc0\x3e\x05", field[] = "\xca\x3e\x03"
                                                            "abc"; /* fields 1000 and 1001 */
     static const char training[] = "\xa2\x01\x02\x22\x00", annotation[] = "\x72\x03\x0a\x01t",
@@ -189,23 +191,41 @@ START_TEST(what_nobody_understands_is_kept) {
         size_t count;
         struct {
             ox_name key, value;
+            struct ox_str unknown;
         } at[1];
-    } * pairs;
+    } *pairs;
     ox_name doc;
     ck_assert_int_eq(ox_model_name(&doc, m, "some words", 10), OX_OK);
     ck_assert_int_eq(ox_arena_alloc(&m->arena, &pairs, 1, sizeof *pairs), OX_OK);
     pairs->count = 1;
     pairs->at[0].key = pairs->at[0].value = doc;
+    pairs->at[0].unknown = a;
     const struct ox_pairs *meta = (const void *)pairs;
     struct ox_graph *g = m->graph;
-    struct ox_node *add = g->first;
-    m->unknown = g->unknown = add->unknown = a;
-    add->out[0]->unknown = g->inputs[0]->unknown = g->inits[0]->unknown = g->outputs[0].unknown = b;
-    add->attrs[0].unknown = m->functions[0]->unknown = b;
-    g->doc = add->doc = add->out[0]->doc = g->inputs[0]->doc = g->inits[0]->doc =
-        g->outputs[0].doc = add->attrs[0].doc = doc;
-    g->meta = add->meta = add->out[0]->meta = g->inputs[0]->meta = g->inits[0]->meta =
-        g->outputs[0].meta = m->functions[0]->meta = meta;
+    struct ox_node *add = g->first, *foo = g->ret->prev;
+    const struct ox_dim_notes dim = {doc, b};
+    const struct ox_type_notes of_tensor = {doc, a, b, a, 1, &dim, NULL},
+                               of_list = {doc, b, a, {NULL, 0}, -1, NULL, &of_tensor};
+    const struct ox_type_notes *const tensor_types[] = {&of_tensor}, *const list_types[] = {&of_list};
+    const struct ox_notes plain = {.doc = doc, .meta = meta, .unknown = b},
+                          attr = {.doc = doc, .unknown = a},
+                          typed = {.doc = doc, .meta = meta, .unknown = a, .types = tensor_types};
+    const struct ox_label label = {doc, &plain};
+    const struct ox_notes with_types = {.types = list_types},
+                          with_label = {.labels = &label},
+                          with_default = {.types = tensor_types, .labels = &(struct ox_label){NULL, &plain}};
+    m->unknown = g->unknown = a;
+    m->functions[0]->unknown = b;
+    m->opsets[0].unknown = m->functions[0]->opsets[0].unknown = b;
+    g->doc = doc;
+    g->meta = m->functions[0]->meta = meta;
+    add->notes = g->inits[0]->notes = &plain;
+    add->attrs[0].notes = &attr;
+    add->out[0]->notes = g->inputs[0]->notes = g->outputs[0].notes = &typed;
+    foo->attrs[0].notes = &with_types;
+    foo->attrs[1].notes = &with_label;
+    g->inputs[1]->notes = &with_default;
+    g->inputs[1]->init = ox_tensor_ref(g->inits[0]->init);
     m->training = (struct ox_str){training, sizeof training - 1};
     g->quant_annotation = (struct ox_str){annotation, sizeof annotation - 1};
     m->functions[0]->value_info = (struct ox_str){info, sizeof info - 1};
