@@ -1,11 +1,10 @@
 /* ir/base/arena.c - see arena.h. Blocks grow fourfold up to 4 MiB, of which only what is used costs memory; a large allocation gets a block of its own. */
 #include "ir/base/arena.h"
 
-enum { FIRST_BLOCK = 4096, LARGEST_BLOCK = 4 << 20, ALIGN = 16 };
+enum { FIRST_BLOCK = 4096, LARGEST_BLOCK = 4 << 20, ALIGN = 8 };
 
 struct ox_arena_block {
     struct ox_arena_block *next;
-    size_t pad; /* keeps what follows aligned to 16 */
 };
 
 void ox_arena_init(struct ox_arena *arena, ox_ctx *ctx)
@@ -69,6 +68,25 @@ ox_status ox_arena_alloc(struct ox_arena *arena, void *out_ptr, size_t count, si
 #endif
     memcpy(out_ptr, &p, sizeof p);
     return OX_OK;
+}
+
+struct ox_arena_mark ox_arena_mark(const struct ox_arena *arena)
+{
+    return (struct ox_arena_mark){arena->blocks, arena->used};
+}
+
+/* Only within the newest block: what a step takes beyond it is rare, and goes with the arena. */
+void ox_arena_rewind(struct ox_arena *arena, struct ox_arena_mark mark)
+{
+#ifndef OX_ARENA_DEBUG
+    if (!mark.block || arena->blocks != mark.block) return;
+    memset((char *)(mark.block + 1) + mark.used, 0, arena->used - mark.used);
+    arena->total -= arena->used - mark.used;
+    arena->used = mark.used;
+#else
+    (void)arena;
+    (void)mark;
+#endif
 }
 
 ox_status ox_arena_copy(struct ox_arena *arena, const char **out, const void *data, size_t len)

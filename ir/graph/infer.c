@@ -135,14 +135,19 @@ static void warn_conflict(struct ox_shapes *s, const struct ox_value *value, con
               declared_text, inferred_text);
 }
 
-static ox_status learn(struct ox_shapes *s, struct ox_value *value, const struct ox_type *inferred)
+/* `like` (may be NULL) is a type of the model that is often the same, so that it can be shared. */
+static ox_status learn(struct ox_shapes *s, struct ox_value *value, const struct ox_type *inferred, const struct ox_type *like)
 {
     const struct ox_type *merged;
     bool conflict = false;
-    if (!inferred || inferred->kind == OX_TYPE_UNKNOWN) return OX_OK;
+    if (!inferred || inferred->kind == OX_TYPE_UNKNOWN || ox_type_same(inferred, value->type)) return OX_OK;
     /* What follows from the operators stands first: of two names for a dim it is the one that others can be compared with. */
     OX_TRY(ox_type_merge(&merged, &conflict, &s->arena, inferred, value->type));
     if (conflict) warn_conflict(s, value, inferred);
+    if (like && ox_type_same(merged, like)) {
+        value->type = like;
+        return OX_OK;
+    }
     return keep_type(value, merged);
 }
 
@@ -162,14 +167,19 @@ static ox_status infer_row(struct ox_shapes *s, struct ox_node *node)
         in[i] = v->type->kind == OX_TYPE_UNKNOWN ? NULL : v->type;
         OX_TRY(value_known(&known[i], s, v));
     }
+    struct ox_arena_mark mark = ox_arena_mark(&s->arena);
+    bool kept = false;
     struct ox_infer io = {.arena = &s->arena, .dims = &s->model->dims, .in = in, .in_values = known, .out = out, .out_values = found};
     OX_TRY(ox_op_infer(&call, &io));
     for (size_t i = 0; i < n_out; i++) {
         struct ox_value *v = node->out[i];
         if (!v) continue;
-        OX_TRY(learn(s, v, out[i]));
+        OX_TRY(learn(s, v, out[i], n_in ? in[0] : NULL));
         if (v->id < s->n_values) s->values[v->id] = found[i];
+        if (found[i]) kept = true;
     }
+    /* Types are in the model by now; values known in part stay for the nodes behind. */
+    if (!kept) ox_arena_rewind(&s->arena, mark);
     return OX_OK;
 }
 
@@ -213,7 +223,7 @@ static ox_status infer_with_bodies(struct ox_shapes *s, struct ox_node *n)
         const struct ox_type *type;
         if (!n->out[i]) continue;
         OX_TRY(ox_infer_leave(&type, n, i, &s->arena, &s->model->dims));
-        OX_TRY(learn(s, n->out[i], type));
+        OX_TRY(learn(s, n->out[i], type, NULL));
     }
     return OX_OK;
 }
