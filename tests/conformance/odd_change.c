@@ -211,7 +211,7 @@ static ox_status forget_types(void *empties, struct ox_graph *g)
 static bool drives_loop(const struct ox_value *v)
 {
     for (const struct ox_use *u = v->uses; u; u = u->next)
-        if (u->index < 2 && ox_node_is(u->user, "Loop")) return true;
+        if (ox_use_index(u) < 2 && ox_node_is(u->user, "Loop")) return true;
     return false;
 }
 
