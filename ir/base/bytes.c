@@ -62,6 +62,15 @@ ox_status ox_bytes_map(struct ox_bytes **out, ox_ctx *ctx, int fd, size_t size, 
     return OX_OK;
 }
 
+ox_status ox_bytes_lend(struct ox_bytes **out, ox_ctx *ctx, const void *data, size_t size)
+{
+    struct ox_bytes *b;
+    OX_TRY(ox_alloc(ctx, &b, 1, sizeof *b));
+    *b = (struct ox_bytes){.ctx = ctx, .refs = 1, .data = (unsigned char *)(uintptr_t)data, .size = size, .lent = true};
+    *out = b;
+    return OX_OK;
+}
+
 struct ox_bytes *ox_bytes_ref(struct ox_bytes *bytes)
 {
     if (bytes) bytes->refs++;
@@ -71,7 +80,9 @@ struct ox_bytes *ox_bytes_ref(struct ox_bytes *bytes)
 void ox_bytes_unref(struct ox_bytes *bytes)
 {
     if (!bytes || --bytes->refs > 0) return;
-    if (!bytes->mapped)
+    if (bytes->lent)
+        bytes->data = NULL;
+    else if (!bytes->mapped)
         ox_free(bytes->ctx, bytes->data);
     else if (bytes->data)
         munmap(bytes->data, bytes->size);

@@ -13,7 +13,7 @@ struct ox_bytes {
     size_t refs;
     unsigned char *data;
     size_t size;
-    bool mapped;
+    bool mapped, lent; /* lent: somebody else's memory */
     char *path;  /* of a mapped file, for diagnostics; else NULL */
 };
 
@@ -22,6 +22,8 @@ OX_MUST_USE ox_status ox_bytes_new(struct ox_bytes **out, ox_ctx *ctx, size_t si
 OX_MUST_USE ox_status ox_bytes_new_raw(struct ox_bytes **out, ox_ctx *ctx, size_t size);
 /* Maps all of an open regular file, privately and read-only; the descriptor may be closed afterwards. */
 OX_MUST_USE ox_status ox_bytes_map(struct ox_bytes **out, ox_ctx *ctx, int fd, size_t size, const char *path);
+/* Bytes that somebody else owns and keeps longer than anything that refers to them. */
+OX_MUST_USE ox_status ox_bytes_lend(struct ox_bytes **out, ox_ctx *ctx, const void *data, size_t size);
 struct ox_bytes *ox_bytes_ref(struct ox_bytes *bytes);
 void ox_bytes_unref(struct ox_bytes *bytes);
 /* Tells the system that a range of a mapping is not needed for now (it is read again on demand). No-op on heap. */
@@ -43,6 +45,8 @@ OX_MUST_USE ox_status ox_tensor_reshape(ox_tensor **out, ox_ctx *ctx, const ox_t
 OX_MUST_USE ox_status ox_tensor_aligned(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tensor);
 /* A string tensor holding copies of `count` strings. */
 OX_MUST_USE ox_status ox_tensor_strings(ox_tensor **out, ox_ctx *ctx, int rank, const int64_t *dims, const struct ox_str *strings);
+/* True if nobody else counts the tensor or its bytes and these are the process's own: whoever holds it may write over it. */
+bool ox_tensor_sole(const ox_tensor *tensor);
 /* Packs or unpacks elements of 2 and 4 bits: one byte an element on the unpacked side, sign-extended for int types. */
 void ox_unpack_bits(void *bytes, const void *packed, size_t count, ox_dtype dtype);
 void ox_pack_bits(void *packed, const void *bytes, size_t count, ox_dtype dtype);

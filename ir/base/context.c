@@ -86,6 +86,23 @@ ox_status ox_ctx_new(ox_ctx **out, const struct ox_ctx_options *options)
     return OX_OK;
 }
 
+ox_status ox_ctx_child(ox_ctx **out, ox_ctx *parent, const struct ox_allocator *allocator, int threads)
+{
+    struct ox_ctx_options o = {
+        .size = sizeof o,
+        .on_diag = parent->on_diag,
+        .diag_user = parent->diag_user,
+        .on_progress = parent->on_progress,
+        .progress_user = parent->progress_user,
+        .allocator = allocator,
+        .threads = threads > 0 ? threads : parent->threads,
+        .limits = parent->limits,
+    };
+    OX_TRY(ox_ctx_new(out, &o));
+    (*out)->parent = parent;
+    return OX_OK;
+}
+
 void ox_ctx_free(ox_ctx *ctx)
 {
     if (!ctx) return;
@@ -167,8 +184,9 @@ OX_PRINTF(5, 0)
 static void emit(ox_ctx *ctx, enum ox_severity severity, const char *id, const struct ox_place *own,
                  const char *format, va_list args)
 {
-    if (ctx->muted) return;
-    if (severity == OX_ERROR) ctx->errors++;
+    for (const ox_ctx *c = ctx; c; c = c->parent)
+        if (c->muted) return;
+    for (ox_ctx *c = ctx; c && severity == OX_ERROR; c = c->parent) c->errors++;
     if (!ctx->on_diag) return;
     char raw[MESSAGE_MAX * 2], text[MESSAGE_MAX], file[MESSAGE_MAX], graph[204], node[204], op[204];
     vsnprintf(raw, sizeof raw, format, args);
@@ -274,7 +292,7 @@ static char *block_new(size_t *mapped, ox_ctx *ctx, size_t size, bool zeroed)
 static void *take(ox_ctx *ctx, size_t bytes, bool zeroed)
 {
     size_t gross;
-    if (ox_add_size(&gross, bytes, BLOCK_ALIGN + sizeof(struct header))) return NULL;
+    if (ox_add_size(&gross, bytes, BLOCK_ALIGN + sizeof(struct header) + OX_ALLOC_SLACK)) return NULL;
     size_t limit = ctx->limits.max_memory;
     if (limit && (bytes > limit || ctx->memory > limit - bytes)) return NULL;
     size_t mapped;

@@ -57,6 +57,9 @@ const struct ox_place *ox_place_set(ox_ctx *ctx, const struct ox_place *place);
 /* While muted, diagnostics are dropped and not counted (a fold that is only tried). Nests. */
 void ox_mute(ox_ctx *ctx, bool on);
 
+/* A context of its own memory and workers that speaks through another: diagnostics, progress and limits are the parent's, errors count in both.
+ * The allocator is copied. Ended by ox_ctx_free, before the parent. */
+OX_MUST_USE ox_status ox_ctx_child(ox_ctx **out, ox_ctx *parent, const struct ox_allocator *allocator, int threads);
 const struct ox_limits *ox_ctx_limits(const ox_ctx *ctx); /* defaults filled in */
 /* Sets limits.max_tensor_bytes and returns what it was, to be restored: for work that is only tried. */
 size_t ox_ctx_limit_tensor(ox_ctx *ctx, size_t bytes);
@@ -68,7 +71,9 @@ bool ox_progress(ox_ctx *ctx, const char *what, size_t done, size_t total);
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-/* All report OX_NOMEM themselves. Sizes are count * size, checked. A count of 0 gives a valid pointer. */
+/* All report OX_NOMEM themselves. Sizes are count * size, checked. A count of 0 gives a valid pointer. Behind every block are
+ * OX_ALLOC_SLACK bytes that may be read (not used): kernels that load whole vectors do. */
+enum { OX_ALLOC_SLACK = 16 };
 OX_MUST_USE ox_status ox_alloc(ox_ctx *ctx, void *out_ptr, size_t count, size_t size);  /* zeroed */
 OX_MUST_USE ox_status ox_alloc_raw(ox_ctx *ctx, void *out_ptr, size_t count, size_t size); /* not zeroed, aligned to 64 */
 OX_MUST_USE ox_status ox_resize(ox_ctx *ctx, void *inout_ptr, size_t old_count, size_t count, size_t size);

@@ -16,6 +16,7 @@ struct ox_ctx {
     struct ox_limits limits;
     int threads;
     size_t errors;
+    struct ox_ctx *parent; /* ox_ctx_child; else NULL */
     size_t memory, memory_peak, refusals;
     const struct ox_place *place;
     int muted;

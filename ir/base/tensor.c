@@ -256,6 +256,12 @@ bool ox_tensor_equal(const ox_tensor *a, const ox_tensor *b)
     return true;
 }
 
+bool ox_tensor_sole(const ox_tensor *tensor)
+{
+    const struct counted *c = counted_of(tensor);
+    return c->refs == 1 && c->bytes && c->bytes->refs == 1 && !c->bytes->mapped && !c->bytes->lent && !is_list(tensor->dtype);
+}
+
 struct ox_bytes *ox_tensor_bytes(const ox_tensor *tensor, size_t *offset)
 {
     struct counted *c = counted_of(tensor);

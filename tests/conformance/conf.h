@@ -3,8 +3,9 @@
  *   conf_main.c     command line, summary
  *   conf_walk.c     folders -> cases
  *   conf_data.c     the files beside a model -> tensors
- *   conf_case.c     one case: load, run, compare, and the four checks
+ *   conf_case.c     one case: load, run, compare, and the five checks
  *   conf_check.c    the checks: types, text, write, default
+ *   conf_native.c   the check native
  *   conf_compare.c  two tensors
  *   conf_list.c     cases.txt
  *   conf_score.c    the scoreboard
@@ -28,7 +29,9 @@ enum { /* checks: X must hold for every model, whether it can be executed or not
     CONF_TEXT = 2,    /* text form -> parse -> text form is the same text, and the graphs are equal */
     CONF_WRITE = 4,   /* read -> write -> read -> write: equal bytes */
     CONF_DEFAULT = 8, /* the pipeline "default" leaves the outputs as they were */
-    CONF_ALL = 15
+    CONF_NATIVE = 16, /* compiled to a blob and run from there, the outputs are the same */
+    CONF_CHECKS = 5,
+    CONF_ALL = 31
 };
 
 /* One kind of operator in a case. */
@@ -46,6 +49,7 @@ struct conf_case {
 
     enum conf_verdict verdict;
     unsigned checks;
+    bool native_differs; /* with some set of data */
     bool random; /* a random operator decides the values: type and shape are compared only */
     char reason[400];
     char broken[400]; /* why the first check that does not hold does not */
@@ -104,6 +108,10 @@ struct conf_watch {
 ox_status conf_watch_value(void *user, const struct ox_value *value, const ox_tensor *tensor);
 void conf_check_text(struct conf_case *c, struct ox_model *model);
 void conf_check_write(struct conf_case *c, struct ox_model *model);
+
+/* ---- conf_native.c ---- */
+/* Outputs are counted for the caller, also on failure those that are there. */
+ox_status conf_native_run(struct conf_tensors *out, struct ox_model *model, const struct conf_tensors *in);
 
 /* ---- conf_case.c ---- */
 void conf_run(struct conf_case *c, int threads);

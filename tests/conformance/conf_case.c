@@ -178,6 +178,22 @@ static void leave(struct conf_case *c, ox_ctx *ctx)
     ox_ctx_free(ctx);
 }
 
+/* The native path must give what the executor gave. */
+static void check_native(struct conf_case *c, struct ox_model *model, const struct conf_tensors *in, const struct conf_tensors *expected,
+                         const struct first_error *errors)
+{
+    struct conf_tensors out = {0};
+    char why[330] = "";
+    ox_status s = conf_native_run(&out, model, in);
+    if (s == OX_OK && same_outputs(why, sizeof why, c, &out, expected, ROUNDING)) {
+        c->checks |= CONF_NATIVE;
+    } else {
+        c->native_differs = true;
+        if (!c->broken[0]) snprintf(c->broken, sizeof c->broken, "native: %s", s == OX_OK ? why : errors->text[0] ? errors->text : ox_status_text(s));
+    }
+    conf_tensors_free(&out);
+}
+
 /* One set of data through the model as it was read and through the optimized one. */
 static void run_set(struct conf_case *c, struct ox_model *model, struct ox_model *optimized, size_t set, const struct first_error *errors,
                     struct conf_watch *watch, struct conf_watch *watch_optimized)
@@ -208,6 +224,7 @@ static void run_set(struct conf_case *c, struct ox_model *model, struct ox_model
             if (!c->broken[0]) snprintf(c->broken, sizeof c->broken, "default: %s", s == OX_OK ? why : ox_status_text(s));
         }
     }
+    if (s == OX_OK && c->verdict == CONF_PASS) check_native(c, model, &in, &out, errors);
     conf_tensors_free(&in);
     conf_tensors_free(&expected);
     conf_tensors_free(&out);
@@ -229,6 +246,7 @@ static void run_sets(struct conf_case *c, struct ox_model *model, struct ox_mode
         kept &= c->checks;
     }
     c->checks = (c->checks & ~(unsigned)CONF_DEFAULT) | kept;
+    if (c->native_differs) c->checks &= ~(unsigned)CONF_NATIVE; /* in some set of data */
     if (c->verdict == CONF_PASS && watch.agrees && watch_optimized.agrees) c->checks |= CONF_TYPES;
     ox_shapes_free(shapes);
     ox_shapes_free(shapes_optimized);

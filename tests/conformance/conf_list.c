@@ -1,7 +1,7 @@
 /* conf_list.c - cases.txt: what is expected of each case, one line each, in alphabetical order.
  *
- *     <case> pass <types|-> <text|-> <write|-> <default|-> [# <note>]
- *     <case> skip      -    <text|-> <write|->      -       <reason>
+ *     <case> pass <types|-> <text|-> <write|-> <default|-> <native|-> [# <note>]
+ *     <case> skip      -    <text|-> <write|->      -         -      <reason>
  *     <case> fail  ...                                      <reason>
  *
  * A line that begins with '#' is a comment. */
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 static const char *const verdict_names[] = {"pass", "skip", "fail"};
-static const char *const check_names[] = {"types", "text", "write", "default"};
+static const char *const check_names[] = {"types", "text", "write", "default", "native"};
 
 struct list {
     char *text;
@@ -23,7 +23,7 @@ struct list {
 static void format_line(char *buf, size_t size, const struct conf_case *c)
 {
     size_t n = (size_t)snprintf(buf, size, "%s %s", c->name, verdict_names[c->verdict]);
-    for (size_t i = 0; i < 4 && n < size; i++)
+    for (size_t i = 0; i < CONF_CHECKS && n < size; i++)
         n += (size_t)snprintf(buf + n, size - n, " %s", c->checks & (1u << i) ? check_names[i] : "-");
     const char *reason = c->verdict == CONF_PASS ? (c->random ? "# random: types and shapes only" : "") : c->reason;
     if (*reason && n < size) n += (size_t)snprintf(buf + n, size - n, " %.160s", reason);
@@ -114,7 +114,7 @@ bool conf_list_write(const char *path, const struct conf_cases *cases)
 {
     FILE *f = fopen(path, "w");
     if (!f) return false;
-    fputs("# Every case of the official test data and what holds of it: verdict, the four checks (README.md), reason.\n"
+    fputs("# Every case of the official test data and what holds of it: verdict, the five checks (README.md), reason.\n"
           "# Written by `conformance --bless`; a case that does otherwise fails the test until this list says so.\n",
           f);
     for (size_t i = 0; i < cases->n; i++) {

@@ -81,25 +81,25 @@ static bool parse(struct args *a, int argc, char **argv)
 static void print_case(const struct conf_case *c)
 {
     static const char *const verdicts[] = {"pass", "skip", "fail"};
-    printf("%s %s %c%c%c%c %s%s%s%s\n", verdicts[c->verdict], c->name, c->checks & CONF_TYPES ? 't' : '-', c->checks & CONF_TEXT ? 'x' : '-',
-           c->checks & CONF_WRITE ? 'w' : '-', c->checks & CONF_DEFAULT ? 'd' : '-', c->verdict == CONF_PASS ? "" : c->reason, c->broken[0] ? " {" : "",
+    printf("%s %s %c%c%c%c%c %s%s%s%s\n", verdicts[c->verdict], c->name, c->checks & CONF_TYPES ? 't' : '-', c->checks & CONF_TEXT ? 'x' : '-',
+           c->checks & CONF_WRITE ? 'w' : '-', c->checks & CONF_DEFAULT ? 'd' : '-', c->checks & CONF_NATIVE ? 'n' : '-', c->verdict == CONF_PASS ? "" : c->reason, c->broken[0] ? " {" : "",
            c->broken, c->broken[0] ? "}" : "");
 }
 
 static void print_summary(const struct conf_cases *cases)
 {
-    size_t n[3] = {0}, held[4] = {0}, values = 0, vague = 0;
+    size_t n[3] = {0}, held[CONF_CHECKS] = {0}, values = 0, vague = 0;
     double seconds = 0;
     for (size_t i = 0; i < cases->n; i++) {
         const struct conf_case *c = &cases->at[i];
         n[c->verdict]++;
-        for (unsigned k = 0; k < 4; k++) held[k] += (c->checks >> k) & 1;
+        for (unsigned k = 0; k < CONF_CHECKS; k++) held[k] += (c->checks >> k) & 1;
         values += c->values;
         vague += c->vague;
         seconds += c->seconds;
     }
-    printf("%zu cases in %.1f s: %zu pass, %zu skip, %zu fail; types %zu, text %zu, write %zu, default %zu; of %zu tensors computed, %zu had no inferred rank\n",
-           cases->n, seconds, n[CONF_PASS], n[CONF_SKIP], n[CONF_FAIL], held[0], held[1], held[2], held[3], values, vague);
+    printf("%zu cases in %.1f s: %zu pass, %zu skip, %zu fail; types %zu, text %zu, write %zu, default %zu, native %zu; of %zu tensors computed, %zu had no inferred rank\n",
+           cases->n, seconds, n[CONF_PASS], n[CONF_SKIP], n[CONF_FAIL], held[0], held[1], held[2], held[3], held[4], values, vague);
 }
 
 static int judge(const struct args *a, const struct conf_cases *cases)

@@ -70,14 +70,14 @@ static void print_operators(FILE *f, const struct conf_cases *cases)
 static void print_sets(FILE *f, const struct conf_cases *cases)
 {
     struct rows rows = {0};
-    size_t held[4] = {0};
+    size_t held[CONF_CHECKS] = {0};
     for (size_t i = 0; i < cases->n; i++) {
         const struct conf_case *c = &cases->at[i];
         char name[100];
         snprintf(name, sizeof name, "%.*s", (int)strcspn(c->name, "/"), c->name);
         count(row_for(&rows, name), c, 0);
         count(row_for(&rows, "~all"), c, 0);
-        for (unsigned k = 0; k < 4; k++) held[k] += (c->checks >> k) & 1;
+        for (unsigned k = 0; k < CONF_CHECKS; k++) held[k] += (c->checks >> k) & 1;
     }
     if (rows.n) qsort(rows.at, rows.n, sizeof *rows.at, by_name);
     fputs("\n| set | cases | pass | skip | fail |\n|---|---|---|---|---|\n", f);
@@ -86,7 +86,7 @@ static void print_sets(FILE *f, const struct conf_cases *cases)
         fprintf(f, "| %s | %zu | %zu | %zu | %zu |\n", r->name[0] == '~' ? "**all**" : r->name, r->cases, r->verdicts[CONF_PASS],
                 r->verdicts[CONF_SKIP], r->verdicts[CONF_FAIL]);
     }
-    fprintf(f, "\nThe checks hold for so many cases: types %zu, text %zu, write %zu, default %zu.\n", held[0], held[1], held[2], held[3]);
+    fprintf(f, "\nThe checks hold for so many cases: types %zu, text %zu, write %zu, default %zu, native %zu.\n", held[0], held[1], held[2], held[3], held[4]);
     free(rows.at);
 }
 

@@ -35,6 +35,13 @@ OX_MUST_USE ox_status ox_model_save(ox_model *model, const char *path,
 /* Writes to an open descriptor (a pipe, say); external data is refused. */
 OX_MUST_USE ox_status ox_model_write(ox_model *model, int fd, uint64_t *bytes);
 
+/* Compiles a model to a native file (.oxb), to be run by onnxopt/runtime.h. Any model that runs with ox_session_run compiles; OX_UNSUPPORTED
+ * names the first node that does not. Same model, same bytes. *bytes (may be NULL) gets the bytes written. */
+OX_MUST_USE ox_status ox_native_save(ox_model *model, const char *path, uint64_t *bytes);
+/* The same into memory, aligned to 64 bytes; the caller frees it with ox_native_free. */
+OX_MUST_USE ox_status ox_native_build(void **data, size_t *size, ox_model *model);
+void ox_native_free(ox_ctx *ctx, void *data);
+
 /* Writes named tensors as an .npz file (stored), with the same promise. */
 OX_MUST_USE ox_status ox_npz_save(ox_ctx *ctx, const char *path, size_t count,
                                   const char *const *names, const ox_tensor *const *tensors);

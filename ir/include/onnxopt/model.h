@@ -16,15 +16,6 @@ void ox_model_free(ox_model *model);
 /* Context the model was made with. */
 ox_ctx *ox_model_ctx(const ox_model *model);
 
-/* One input or output of the main graph. Strings and dims are borrowed from the model. */
-struct ox_port {
-    const char *name;
-    ox_dtype dtype;          /* OX_UNDEFINED: unknown, or not a tensor */
-    int rank;                /* -1: unknown */
-    const int64_t *dims;     /* rank entries; -1 where symbolic or unknown */
-    const char *const *symbols; /* rank entries: name of a symbolic dim, or NULL */
-    const char *type_text;   /* "float[N,3,224,224]" */
-};
 size_t ox_model_inputs(const ox_model *model);  /* inputs that a caller must or may give: those that are plain weights (IR < 4) are not counted */
 size_t ox_model_outputs(const ox_model *model);
 OX_MUST_USE ox_status ox_model_input(struct ox_port *out, ox_model *model, size_t index);

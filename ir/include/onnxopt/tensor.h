@@ -97,6 +97,16 @@ void ox_tensor_unref(ox_tensor *tensor);
 /* Same type, dims and bits; lists: equal items. NaNs with equal bits are equal; 0 and -0 are not. */
 bool ox_tensor_equal(const ox_tensor *a, const ox_tensor *b);
 
+/* One input or output of a model. Strings and dims are borrowed from the model. */
+struct ox_port {
+    const char *name;
+    ox_dtype dtype;          /* OX_UNDEFINED: unknown, or not a tensor */
+    int rank;                /* -1: unknown */
+    const int64_t *dims;     /* rank entries; -1 where symbolic or unknown */
+    const char *const *symbols; /* rank entries: name of a symbolic dim, or NULL */
+    const char *type_text;   /* "float[N,3,224,224]" */
+};
+
 #ifdef __cplusplus
 }
 #endif
