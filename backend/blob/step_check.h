@@ -10,7 +10,7 @@
 #include "backend/blob/step_params.h"
 #include "ir/base/bytes.h"
 
-enum ox_step_kind {
+enum {
     OX_STEP_FIRST_NATIVE = 16,
 #define STEP(number, NAME, name, min_in, max_in, min_out, max_out) OX_STEP_##NAME = number,
 #include "backend/blob/steps.def"

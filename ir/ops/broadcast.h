@@ -16,22 +16,22 @@
 typedef void (*ox_loop_fn)(void *out, const void *const *in, unsigned one, size_t n,
                            const void *arg);
 
-struct ox_operand {
+struct ox_loop_operand {
     const void *data;
     size_t size; /* bytes of an element: 1, 2, 4, 8 or 16 */
     int rank;
     const int64_t *dims;
 };
-static inline struct ox_operand ox_operand(const ox_tensor *t)
+static inline struct ox_loop_operand ox_loop_operand(const ox_tensor *t)
 {
-    return (struct ox_operand){t->data, (size_t)ox_dtype_bits(t->dtype) / 8, t->rank, t->dims};
+    return (struct ox_loop_operand){t->data, (size_t)ox_dtype_bits(t->dtype) / 8, t->rank, t->dims};
 }
 
 /* Runs fn over a whole output of the given dims, to which every operand's dims must broadcast (see
  * ox_broadcast and ox_broadcasts_to). `cost`: nanoseconds an element takes, roughly; it sets how little work is worth a thread. */
 void ox_run_loop(ox_ctx *ctx, ox_loop_fn fn, const void *arg, size_t cost, void *out,
                  size_t out_size, int rank, const int64_t *dims, size_t n_in,
-                 const struct ox_operand *in);
+                 const struct ox_loop_operand *in);
 
 /* The same for one operand and output of n elements without broadcasting. */
 void ox_run_map(ox_ctx *ctx, ox_loop_fn fn, const void *arg, size_t cost, void *out,

@@ -16,7 +16,7 @@ struct ox_requantize {
     const int32_t *sums;
     int rank;
     const int64_t *dims;
-    struct ox_operand x_scale, w_scale; /* of floats */
+    struct ox_loop_operand x_scale, w_scale; /* of floats */
     float y_scale, y_zp;
     ox_dtype dtype; /* int8 or uint8 */
 };

@@ -294,7 +294,7 @@ static ox_status run(const struct ox_call *call, const struct ox_binary_params *
     ox_dtype result = kind->out == OX_UNDEFINED ? a->dtype : kind->out;
     void *data;
     OX_TRY(ox_tensor_new(out, &data, call->ctx, result, rank, dims));
-    struct ox_operand operands[2] = {ox_operand(a), ox_operand(b)};
+    struct ox_loop_operand operands[2] = {ox_loop_operand(a), ox_loop_operand(b)};
     operands[1].rank = rank_b;
     operands[1].dims = dims_b;
     const void *arg = narrow.f32 ? (const void *)&narrow : p;

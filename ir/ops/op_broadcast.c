@@ -44,7 +44,7 @@ struct plan {
     size_t dims[OX_MAX_RANK];
     size_t strides[OX_BCAST_MAX_IN][OX_MAX_RANK];
     bool whole[OX_BCAST_MAX_IN]; /* the operand is not broadcast at all */
-    struct ox_operand in[OX_BCAST_MAX_IN];
+    struct ox_loop_operand in[OX_BCAST_MAX_IN];
     unsigned char *out;
     size_t out_size;
     ox_loop_fn fn;
@@ -52,7 +52,7 @@ struct plan {
 };
 
 /* Stride of the operand along output dim d: the product of its dims behind, or 0 where it is broadcast. */
-static size_t stride_at(const struct ox_operand *in, int rank, int d)
+static size_t stride_at(const struct ox_loop_operand *in, int rank, int d)
 {
     int own = d - (rank - in->rank);
     if (own < 0 || in->dims[own] == 1) return 0;
@@ -224,7 +224,7 @@ enum { NANOSECONDS_WORTH_A_THREAD = 30000 };
 
 void ox_run_loop(ox_ctx *ctx, ox_loop_fn fn, const void *arg, size_t cost, void *out,
                  size_t out_size, int rank, const int64_t *dims, size_t n_in,
-                 const struct ox_operand *in)
+                 const struct ox_loop_operand *in)
 {
     struct plan plan;
     size_t total = 1;
@@ -248,6 +248,6 @@ void ox_run_map(ox_ctx *ctx, ox_loop_fn fn, const void *arg, size_t cost, void *
                 size_t out_size, const void *in, size_t in_size, size_t n)
 {
     int64_t dim = (int64_t)n;
-    struct ox_operand operand = {in, in_size, 1, &dim};
+    struct ox_loop_operand operand = {in, in_size, 1, &dim};
     ox_run_loop(ctx, fn, arg, cost, out, out_size, 1, &dim, 1, &operand);
 }

@@ -131,8 +131,8 @@ ox_status ox_widen(int16_t **out, const struct ox_call *call, const ox_tensor *x
                    const ox_tensor *zp, int zp_rank, const int64_t *zp_dims)
 {
     static const uint8_t zero = 0;
-    struct ox_operand operands[2] = {ox_operand(x), {&zero, 1, 0, NULL}};
-    if (zp) operands[1] = (struct ox_operand){zp->data, 1, zp_rank, zp_dims};
+    struct ox_loop_operand operands[2] = {ox_loop_operand(x), {&zero, 1, 0, NULL}};
+    if (zp) operands[1] = (struct ox_loop_operand){zp->data, 1, zp_rank, zp_dims};
     if (zp && !ox_broadcasts_to(x->rank, x->dims, zp_rank, zp_dims))
         return ox_bad_shape(call, "zero point %s does not fit %s", ox_dims_text(zp->rank, zp->dims).text,
                             ox_dims_text(x->rank, x->dims).text);
@@ -170,7 +170,7 @@ void ox_requantize(ox_ctx *ctx, const struct ox_requantize *r, void *out)
 {
     struct ox_int_range range = ox_int_range(r->dtype);
     struct target target = {r->y_scale, r->y_zp, range.low, range.high};
-    struct ox_operand operands[3] = {
+    struct ox_loop_operand operands[3] = {
         {r->sums, sizeof *r->sums, r->rank, r->dims}, r->x_scale, r->w_scale};
     ox_run_loop(ctx, r->dtype == OX_INT8 ? requantize_i8 : requantize_u8, &target, 2, out, 1,
                 r->rank, r->dims, 3, operands);

@@ -236,8 +236,8 @@ static ox_status finish(const struct ox_call *call, const struct conv *v, const 
     OX_TRY(ox_integer_number(&r.y_scale, call, 6, in[6]));
     OX_TRY(ox_integer_number(&r.y_zp, call, 7, in[7]));
     OX_TRY(spread_of(&s, call, v, w_scale, true));
-    r.x_scale = (struct ox_operand){&x_scale, sizeof x_scale, 0, NULL};
-    r.w_scale = (struct ox_operand){w_scale->data, sizeof(float), s.rank, s.dims};
+    r.x_scale = (struct ox_loop_operand){&x_scale, sizeof x_scale, 0, NULL};
+    r.w_scale = (struct ox_loop_operand){w_scale->data, sizeof(float), s.rank, s.dims};
     void *data;
     OX_TRY(ox_tensor_new(out, &data, call->ctx, r.dtype, r.rank, r.dims));
     ox_requantize(call->ctx, &r, data);

@@ -125,7 +125,7 @@ ox_status ox_eval_matmul_integer(const struct ox_call *call, const void *params,
 }
 
 /* A scale as an operand of floats that broadcasts to the product. */
-static ox_status scale_operand(struct ox_operand *operand, struct spread *spread, ox_tensor **floats,
+static ox_status scale_operand(struct ox_loop_operand *operand, struct spread *spread, ox_tensor **floats,
                                const struct ox_call *call, const struct ox_matmul_shape *s,
                                const ox_tensor *scale, bool rows)
 {
@@ -135,7 +135,7 @@ static ox_status scale_operand(struct ox_operand *operand, struct spread *spread
         return ox_bad_shape(call, "scale %s does not fit a product of %s",
                             ox_dims_text(scale->rank, scale->dims).text,
                             ox_dims_text(s->rank, s->dims).text);
-    *operand = (struct ox_operand){(*floats)->data, sizeof(float), spread->rank, spread->dims};
+    *operand = (struct ox_loop_operand){(*floats)->data, sizeof(float), spread->rank, spread->dims};
     return OX_OK;
 }
 

@@ -223,7 +223,7 @@ static ox_status spread(ox_tensor **out, const struct ox_call *call, const ox_te
         skip = operand->rank > rank ? operand->rank - rank : 0;
     void *data;
     OX_TRY(ox_tensor_new_raw(out, &data, call->ctx, x->dtype, rank, dims));
-    struct ox_operand from = ox_operand(operand);
+    struct ox_loop_operand from = ox_loop_operand(operand);
     from.rank -= skip; /* leading dims of 1 */
     from.dims += skip;
     ox_run_loop(call->ctx, x->dtype == OX_FLOAT ? copy_f32 : copy_f64, NULL, 1, data, from.size,

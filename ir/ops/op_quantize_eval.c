@@ -82,7 +82,7 @@ static const float zero = 0.0f;
 struct grid {
     ox_tensor *scale, *zp;
     float *repeated; /* both, where the last block is shorter */
-    struct ox_operand operands[3];
+    struct ox_loop_operand operands[3];
 };
 
 static void repeat(float *to, const float *from, const struct ox_scales *at)
@@ -113,8 +113,8 @@ static ox_status grid_open(struct grid *grid, ox_ctx *ctx, const struct ox_scale
     OX_TRY(ox_tensor_cast(&grid->scale, ctx, scale, OX_FLOAT, true));
     if (zp) OX_TRY(ox_tensor_cast(&grid->zp, ctx, zp, OX_FLOAT, true));
     const int64_t *dims = at->ragged ? at->dims : at->scale_dims;
-    grid->operands[1] = (struct ox_operand){grid->scale->data, sizeof(float), at->rank, dims};
-    grid->operands[2] = (struct ox_operand){&zero, sizeof(float), 0, NULL};
+    grid->operands[1] = (struct ox_loop_operand){grid->scale->data, sizeof(float), at->rank, dims};
+    grid->operands[2] = (struct ox_loop_operand){&zero, sizeof(float), 0, NULL};
     if (zp) {
         grid->operands[2] = grid->operands[1];
         grid->operands[2].data = grid->zp->data;
@@ -133,7 +133,7 @@ static void grid_close(struct grid *grid, ox_ctx *ctx)
 static void run(ox_ctx *ctx, ox_loop_fn fn, const void *arg, void *out, size_t out_size,
                 const struct ox_scales *at, struct grid *grid, const void *x, size_t x_size)
 {
-    grid->operands[0] = (struct ox_operand){x, x_size, at->rank, at->dims};
+    grid->operands[0] = (struct ox_loop_operand){x, x_size, at->rank, at->dims};
     ox_run_loop(ctx, fn, arg, 1, out, out_size, at->rank, at->dims, 3, grid->operands);
 }
 

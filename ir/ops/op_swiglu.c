@@ -61,7 +61,7 @@ ox_status ox_eval_swiglu(const struct ox_call *call, const void *params, const o
                             ox_dims_text(a->rank, a->dims).text,
                             ox_dims_text(b->rank, b->dims).text);
     OX_TRY(ox_tensor_new_raw(&out[0], &y, call->ctx, a->dtype, a->rank, a->dims));
-    struct ox_operand operands[2] = {ox_operand(a), ox_operand(b)};
+    struct ox_loop_operand operands[2] = {ox_loop_operand(a), ox_loop_operand(b)};
     ox_run_loop(call->ctx, a->dtype == OX_FLOAT ? gate_f32 : gate_f64,
                 &((const struct ox_swiglu_params *)params)->alpha, 4, y, operands[0].size, a->rank,
                 a->dims, 2, operands);

@@ -113,11 +113,11 @@ static ox_status fold(const struct ox_call *call, ox_loop_fn fn, const ox_tensor
     void *data;
     size_t size = (size_t)ox_dtype_bits(in[0]->dtype) / 8;
     OX_TRY(ox_tensor_new(out, &data, call->ctx, in[0]->dtype, rank, dims));
-    struct ox_operand operands[2] = {ox_operand(in[0]), ox_operand(in[1])};
+    struct ox_loop_operand operands[2] = {ox_loop_operand(in[0]), ox_loop_operand(in[1])};
     for (size_t i = 1; i < call->n_in; i++) {
-        operands[1] = ox_operand(in[i]);
+        operands[1] = ox_loop_operand(in[i]);
         ox_run_loop(call->ctx, fn, NULL, 1, data, size, rank, dims, 2, operands);
-        operands[0] = (struct ox_operand){data, size, rank, dims};
+        operands[0] = (struct ox_loop_operand){data, size, rank, dims};
     }
     return OX_OK;
 }
@@ -131,7 +131,7 @@ static void divide(const struct ox_call *call, ox_tensor *sum)
         const void *read;
         void *write;
     } data = {.read = sum->data}; /* ours alone so far */
-    struct ox_operand operands[2] = {ox_operand(sum),
+    struct ox_loop_operand operands[2] = {ox_loop_operand(sum),
                                      {wide ? (void *)&count64 : &count32, wide ? 8 : 4, 0, NULL}};
     ox_run_loop(call->ctx, wide ? ox_bi_div_f64 : ox_bi_div_f32, NULL, 1, data.write, wide ? 8 : 4,
                 sum->rank, sum->dims, 2, operands);

@@ -119,7 +119,7 @@ ox_status ox_infer_where(const struct ox_call *call, const void *params, struct 
 /* ---- eval ------------------------------------------------------------------------------------ */
 
 /* Chooses among borrowed strings, then makes a tensor with copies of them. */
-static ox_status where_strings(ox_tensor **out, ox_ctx *ctx, const struct ox_operand *operands,
+static ox_status where_strings(ox_tensor **out, ox_ctx *ctx, const struct ox_loop_operand *operands,
                                int rank, const int64_t *dims)
 {
     size_t count, bytes;
@@ -140,10 +140,10 @@ ox_status ox_eval_where(const struct ox_call *call, const void *params, const ox
     OX_TRY(check_types(call, in[0]->dtype, in[1]->dtype, in[2]->dtype));
     int rank = 0;
     int64_t dims[OX_MAX_RANK];
-    struct ox_operand operands[3];
+    struct ox_loop_operand operands[3];
     for (size_t i = 0; i < 3; i++) {
         OX_TRY(ox_broadcast(call, &rank, dims, in[i]->rank, in[i]->dims));
-        operands[i] = ox_operand(in[i]);
+        operands[i] = ox_loop_operand(in[i]);
     }
     size_t size = (size_t)ox_dtype_bits(in[1]->dtype) / 8;
     if (in[1]->dtype == OX_STRING)

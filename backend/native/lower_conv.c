@@ -1,0 +1,127 @@
+/* backend/native/lower_conv.c - convolutions with constant filters over one or two dims become channels-last steps, with a clamp behind them. */
+#include "backend/native/lower_util.h"
+
+/* A convolution that suits. */
+struct conv {
+    struct ox_step_window window;
+    uint32_t groups, depthwise;
+    const struct ox_value *x, *w, *bias;
+    int rank;
+};
+
+/* NULL, or why not. */
+static const char *look(struct conv *c, struct ox_lower *lo, const struct ox_node *node)
+{
+    union ox_lower_room room;
+    const struct ox_conv_params *p = (const void *)room.bytes;
+    int64_t kernel[2] = {1, 1};
+    c->x = ox_node_in(node, 0);
+    c->w = ox_node_in(node, 1);
+    c->bias = ox_node_in(node, 2);
+    c->rank = ox_lower_rank(c->x);
+    if (c->rank != 3 && c->rank != 4) return "neither one nor two spatial dims";
+    if (ox_lower_dtype(c->x) != OX_FLOAT || ox_lower_dtype(c->w) != OX_FLOAT) return "not of type float";
+    if (ox_lower_rank(c->w) != c->rank) return "filter of unknown dims";
+    for (int i = 0; i < c->rank; i++) {
+        int64_t dim = ox_lower_dim(c->w, i);
+        if (dim < 1 || dim > 1 << 20) return "filter of unknown or extreme dims";
+        if (i >= 2) kernel[i - 2] = dim;
+    }
+    if (!ox_lower_decode(&room, lo, node)) return "attributes depend on something";
+    if (!ox_lower_window(&c->window, lo, node, &p->window, c->x, kernel)) return "padding depends on unknown dims";
+    if (p->group > 1 << 20 || ox_lower_dim(c->w, 0) % p->group != 0) return "groups do not divide the channels";
+    c->groups = (uint32_t)p->group;
+    c->depthwise = p->group > 1 && ox_lower_dim(c->w, 1) == 1;
+    return NULL;
+}
+
+/* Filter O,I,kh,kw as O,kh,kw,I, or 1,kh,kw,O of depthwise ones (I is 1); of one dim, kh is 1. Takes over the count of w. */
+static ox_status filter(ox_operand *out, struct ox_lower *lo, ox_tensor *w, bool depthwise)
+{
+    static const int usual[] = {0, 2, 3, 1}, depth[] = {1, 2, 3, 0};
+    ox_tensor *t = NULL, *turned = NULL;
+    int64_t dims[4] = {w->dims[0], w->dims[1], w->rank == 4 ? w->dims[2] : 1, w->dims[w->rank - 1]};
+    ox_status status = ox_tensor_reshape(&t, ox_lower_model(lo)->ctx, w, 4, dims);
+    if (status == OX_OK) status = ox_lower_permuted(&turned, lo, t, depthwise ? depth : usual);
+    ox_tensor_unref(t);
+    ox_tensor_unref(w);
+    OX_TRY(status);
+    return ox_lower_const(out, lo, turned);
+}
+
+static ox_status float_conv(struct ox_lower *lo, const struct conv *c, const struct ox_lower_tail *tail, bool *claimed)
+{
+    struct ox_step_conv_params p = {.window = c->window, .groups = c->groups, .depthwise = c->depthwise};
+    ox_tensor *w, *bias;
+    ox_operand in[3] = {OX_OPERAND_NONE, OX_OPERAND_NONE, OX_OPERAND_NONE}, out;
+    if (!ox_lower_bounds(&p.low, &p.high, lo, tail->act)) return ox_lower_decline(lo, tail->last, "bounds are not constant");
+    OX_TRY(ox_lower_float_const(&bias, lo, c->bias));
+    if (c->bias && (!bias || bias->rank != 1 || bias->dims[0] != ox_lower_dim(c->w, 0))) {
+        ox_tensor_unref(bias);
+        return ox_lower_decline(lo, tail->last, "bias is not constant");
+    }
+    ox_status status = ox_lower_float_const(&w, lo, c->w);
+    if (status == OX_OK && !w) {
+        ox_tensor_unref(bias);
+        return ox_lower_decline(lo, tail->last, "filter is not constant");
+    }
+    if (status == OX_OK) status = filter(&in[1], lo, w, c->depthwise);
+    if (status == OX_OK && bias)
+        status = ox_lower_const(&in[2], lo, bias);
+    else
+        ox_tensor_unref(bias);
+    OX_TRY(status);
+    OX_TRY(ox_lower_in(&in[0], lo, c->x, OX_FORM_LAST));
+    OX_TRY(ox_lower_out(&out, lo, tail->last->out[0], OX_FORM_LAST));
+    *claimed = true;
+    return ox_lower_step(lo, tail->last, OX_STEP_CONV, &p, 3, in, 1, &out);
+}
+
+static ox_status int8_conv(struct ox_lower *lo, const struct conv *c, const struct ox_lower_tail *tail, bool *claimed)
+{
+    struct ox_step_conv_s8_params p = {.window = c->window, .groups = c->groups, .depthwise = c->depthwise, .out = tail->q->q};
+    struct ox_lower_quant x;
+    ox_tensor *w, *scales, *bias = NULL;
+    ox_operand in[4] = {OX_OPERAND_NONE, OX_OPERAND_NONE, OX_OPERAND_NONE, OX_OPERAND_NONE}, out;
+    bool fits = false;
+    if (!ox_lower_dequantized(&x, lo, c->x) || !ox_lower_int_bounds(&p.low, &p.high, lo, tail->act, p.out)) return OX_OK;
+    p.in = x.q;
+    OX_TRY(ox_lower_weights(&w, &scales, lo, c->w, 0));
+    ox_status status = OX_OK;
+    if (w) status = ox_lower_int_bias(&bias, &fits, lo, c->bias, p.in.scale, scales);
+    fits = fits && ox_lower_factors_fit(p.in.scale, scales, p.out.scale);
+    if (status != OX_OK || !fits) {
+        ox_tensor_unref(w);
+        ox_tensor_unref(scales);
+        ox_tensor_unref(bias);
+        return status;
+    }
+    status = filter(&in[1], lo, w, c->depthwise);
+    if (status == OX_OK)
+        status = ox_lower_const(&in[2], lo, scales);
+    else
+        ox_tensor_unref(scales);
+    if (status == OX_OK && bias)
+        status = ox_lower_const(&in[3], lo, bias);
+    else
+        ox_tensor_unref(bias);
+    OX_TRY(status);
+    OX_TRY(ox_lower_in(&in[0], lo, x.value, x.form | OX_FORM_LAST));
+    OX_TRY(ox_lower_out(&out, lo, tail->last->out[0], tail->q->form | OX_FORM_LAST));
+    *claimed = true;
+    return ox_lower_step(lo, tail->last, OX_STEP_CONV_S8, &p, 4, in, 1, &out);
+}
+
+ox_status ox_lower_conv_tail(struct ox_lower *lo, const struct ox_node *conv, const struct ox_lower_tail *tail, bool *claimed)
+{
+    struct conv c;
+    const char *why = look(&c, lo, conv);
+    if (why) return ox_lower_decline(lo, tail->last, why);
+    return tail->q ? int8_conv(lo, &c, tail, claimed) : float_conv(lo, &c, tail, claimed);
+}
+
+ox_status ox_lower_conv(struct ox_lower *lo, const struct ox_node *node, bool *claimed)
+{
+    const struct ox_lower_tail tail = {.last = node};
+    return ox_lower_conv_tail(lo, node, &tail, claimed);
+}

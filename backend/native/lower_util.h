@@ -1,0 +1,87 @@
+/* backend/native/lower_util.h - what lowering functions ask of values and nodes, and constants that they make. */
+#ifndef OX_BACKEND_NATIVE_LOWER_UTIL_H
+#define OX_BACKEND_NATIVE_LOWER_UTIL_H
+
+#include "backend/native/lower.h"
+#include "ir/ops/params.h"
+
+#include <math.h>
+#include <stddef.h>
+
+#define LOWER(domain, op, function) ox_status ox_lower_##function(struct ox_lower *lo, const struct ox_node *node, bool *claimed);
+#include "backend/native/lower.def"
+#undef LOWER
+
+/* Room for the parameters of any operator. */
+union ox_lower_room {
+    char bytes[OX_PARAMS_MAX];
+    max_align_t align;
+};
+/* What the row's decode makes of a node; false: it cannot (said in passes already). */
+bool ox_lower_decode(union ox_lower_room *params, struct ox_lower *lo, const struct ox_node *node);
+
+static inline ox_dtype ox_lower_dtype(const struct ox_value *v) { return v && ox_type_is_tensor(v->type) ? v->type->dtype : OX_UNDEFINED; }
+static inline int ox_lower_rank(const struct ox_value *v) { return v && ox_type_is_tensor(v->type) ? v->type->rank : -1; }
+/* Dim i, or -1. */
+static inline int64_t ox_lower_dim(const struct ox_value *v, int i)
+{
+    return i < ox_lower_rank(v) && ox_dim_is_const(v->type->dims[i]) ? v->type->dims[i].k : -1;
+}
+/* The node of the standard's operator `type` that makes v as its first output, or NULL. */
+const struct ox_node *ox_lower_maker(const struct ox_value *v, const char *type);
+static inline bool ox_lower_sole(const struct ox_value *v) { return v && v->n_uses == 1; }
+
+/* A constant, also one behind a DequantizeLinear (then computed now); *out, counted, is NULL where v is neither. */
+OX_MUST_USE ox_status ox_lower_float_const(ox_tensor **out, struct ox_lower *lo, const struct ox_value *v);
+/* A single float, or false. */
+bool ox_lower_scalar(float *out, struct ox_lower *lo, const struct ox_value *v);
+/* A constant with the axes of `t` permuted. */
+OX_MUST_USE ox_status ox_lower_permuted(ox_tensor **out, struct ox_lower *lo, const ox_tensor *t, const int *perm);
+
+/* An 8-bit value behind a float one: real = scale * (int8 - zero), the int8 in `form` (| OX_FORM_LAST where wished). */
+struct ox_lower_quant {
+    const struct ox_value *value;
+    struct ox_step_quant q;
+    unsigned form; /* OX_FORM_PLAIN or OX_FORM_SHIFTED (uint8) */
+};
+/* v is dequantized by one scale and zero point. */
+bool ox_lower_dequantized(struct ox_lower_quant *out, struct ox_lower *lo, const struct ox_value *v);
+/* node is a QuantizeLinear to 8 bits by one scale and zero point; value is its result. */
+bool ox_lower_quantizer(struct ox_lower_quant *out, struct ox_lower *lo, const struct ox_node *node);
+/* Constant int8 weights, zero point 0, with one scale each entry of axis (or one for all): *w counted, int8; *scales counted, float[n]. Both
+ * NULL where v is not such a thing. */
+OX_MUST_USE ox_status ox_lower_weights(ox_tensor **w, ox_tensor **scales, struct ox_lower *lo, const struct ox_value *v, int axis);
+/* Bias as int32 in units of in * scales[i]; *out stays NULL where v is absent; *fits false where v is no constant of n (or 1) values. */
+OX_MUST_USE ox_status ox_lower_int_bias(ox_tensor **out, bool *fits, struct ox_lower *lo, const struct ox_value *v, float in, const ox_tensor *scales);
+/* Can products with these scales be computed in int8? */
+bool ox_lower_factors_fit(float in, const ox_tensor *scales, float out);
+
+/* A clamp behind a product: bounds of Relu or Clip node `act` (NULL: none). False: not constant. */
+bool ox_lower_bounds(float *low, float *high, struct ox_lower *lo, const struct ox_node *act);
+/* The same in the integers of a result; false where nothing would be left. */
+bool ox_lower_int_bounds(int32_t *low, int32_t *high, struct ox_lower *lo, const struct ox_node *act, struct ox_step_quant out);
+
+/* Products with an activation behind, claimed together at `last`, whose first output they make. With q, the result is int8. `act` may be NULL. */
+struct ox_lower_tail {
+    const struct ox_node *last, *act;
+    const struct ox_lower_quant *q;
+};
+OX_MUST_USE ox_status ox_lower_conv_tail(struct ox_lower *lo, const struct ox_node *conv, const struct ox_lower_tail *tail, bool *claimed);
+OX_MUST_USE ox_status ox_lower_dense_tail(struct ox_lower *lo, const struct ox_node *dense, const struct ox_lower_tail *tail, bool *claimed);
+
+/* Window of a pool or convolution over 1 or 2 dims; false: of another rank, or SAME padding that depends on unknown dims. `v` is the data. */
+bool ox_lower_window(struct ox_step_window *out, struct ox_lower *lo, const struct ox_node *node, const struct ox_window *w, const struct ox_value *v,
+                     const int64_t *kernel);
+
+/* A pool that suits, or why not (static text). */
+struct ox_lower_pool {
+    struct ox_step_pool_params p;
+};
+const char *ox_lower_pool_look(struct ox_lower_pool *out, struct ox_lower *lo, const struct ox_node *node);
+bool ox_lower_pool_ceil(struct ox_step_window *w, const struct ox_node *node, const struct ox_value *x);
+/* A mean over all spatial dims of floats, which stay as dims of 1. */
+bool ox_lower_is_mean(struct ox_lower *lo, const struct ox_node *node);
+/* Where axis `axis` (maybe negative) of `rank` stands in a form. */
+uint32_t ox_lower_axis_in(int64_t axis, int rank, unsigned form);
+
+#endif
