@@ -192,7 +192,8 @@ bool ox_op_info(struct ox_op_info *out, size_t index)
         .name = op->name,
         .since = op->since,
         .newest = op->newest,
-        .executable = op->eval != NULL,
+        .types = op->types,
+        .executable = op->eval || (op->traits & OX_CONTROL),
         .foldable = op->eval != NULL && (op->traits & (OX_PURE | OX_TRAINING)) != 0,
         .quantizable = op->quant != OX_Q_NONE,
     };

@@ -125,6 +125,7 @@ struct ox_op {
     const char *domain; /* "" for the default domain */
     const char *name;
     int since, newest;  /* first version, version of the newest definition the row implements */
+    uint32_t types;     /* bit d: the first operand may be of dtype d */
     int min_in, max_in; /* -1: no upper bound */
     int min_out, max_out;
     unsigned traits;

@@ -7,7 +7,7 @@
 
 /* Each row declares its three functions, so that a name in the table that nobody defines is a link
  * error, and a definition that differs from the contract is a compile error. */
-#define OP(domain, name, since, newest, min_in, max_in, min_out, max_out, traits, decode, infer,   \
+#define OP(domain, name, since, newest, types, min_in, max_in, min_out, max_out, traits, decode, infer,   \
            eval, quant, family)                                                                    \
     ox_status ox_decode_##decode(const struct ox_call *call, void *params);                        \
     ox_status ox_infer_##infer(const struct ox_call *call, const void *params,                     \

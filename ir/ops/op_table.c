@@ -19,6 +19,37 @@ enum {
     UNPACKS = OX_UNPACKS,
     ANY_OPTIONAL = OX_ANY_OPTIONAL
 };
+/* Words of the column of types. FLOAT, NUMBER, ... are the sets that the standard uses again and again; CLASSIC is what all
+ * tensors could be before types of less than a byte came. */
+enum {
+    NONE = 0,
+    FLOAT32 = 1 << OX_FLOAT,
+    DOUBLE = 1 << OX_DOUBLE,
+    FLOAT16 = 1 << OX_FLOAT16,
+    BFLOAT16 = 1 << OX_BFLOAT16,
+    FLOAT = FLOAT32 | DOUBLE | FLOAT16 | BFLOAT16,
+    FLOAT8 = 1 << OX_FLOAT8E4M3FN | 1 << OX_FLOAT8E4M3FNUZ | 1 << OX_FLOAT8E5M2 | 1 << OX_FLOAT8E5M2FNUZ,
+    UINT8 = 1 << OX_UINT8,
+    INT16 = 1 << OX_INT16,
+    INT32 = 1 << OX_INT32,
+    INT64 = 1 << OX_INT64,
+    BYTE = 1 << OX_INT8 | UINT8,
+    INDEX = INT32 | INT64,
+    UNSIGNED = UINT8 | 1 << OX_UINT16 | 1 << OX_UINT32 | 1 << OX_UINT64,
+    INT = 1 << OX_INT8 | INT16 | INT32 | INT64 | UNSIGNED,
+    NUMBER = FLOAT | INT,
+    SIGNED = FLOAT | 1 << OX_INT8 | INT16 | INT32 | INT64,
+    WIDE = FLOAT | INDEX | 1 << OX_UINT32 | 1 << OX_UINT64,
+    BOOL = 1 << OX_BOOL,
+    STRING = 1 << OX_STRING,
+    COMPLEX = 1 << OX_COMPLEX64 | 1 << OX_COMPLEX128,
+    CLASSIC = NUMBER | BOOL | STRING | COMPLEX,
+    INT2 = 1 << OX_INT2 | 1 << OX_UINT2,
+    NARROW = INT2 | 1 << OX_INT4 | 1 << OX_UINT4,
+    ALL = CLASSIC | NARROW | FLOAT8 | 1 << OX_FLOAT4E2M1 | 1 << OX_FLOAT8E8M0,
+    QUANTIZED = NARROW | BYTE | INT16 | 1 << OX_UINT16 | INT32 | FLOAT8 | 1 << OX_FLOAT4E2M1
+};
+#define T(types) types
 #define OX_DOMAIN_ONNX ""
 #define OX_DOMAIN_ML "ai.onnx.ml"
 #define OX_DOMAIN_ML_TRAINING "ai.onnx.preview.training"
@@ -27,12 +58,13 @@ enum {
 #define ox_eval_none NULL         /* in the row: cannot be executed */
 
 static const struct ox_op table[] = {
-#define OP(domain, name, since, newest, min_in, max_in, min_out, max_out, traits, decode, infer,   \
+#define OP(domain, name, since, newest, types, min_in, max_in, min_out, max_out, traits, decode, infer,   \
            eval, quant, family)                                                                    \
     {OX_DOMAIN_##domain,                                                                           \
      #name,                                                                                        \
      since,                                                                                        \
      newest,                                                                                       \
+     (uint32_t)(types),                                                                            \
      min_in,                                                                                       \
      max_in,                                                                                       \
      min_out,                                                                                      \
@@ -48,7 +80,7 @@ static const struct ox_op table[] = {
 #undef OP
 };
 
-#define OP(domain, name, since, newest, min_in, max_in, min_out, max_out, traits, decode, infer,   \
+#define OP(domain, name, since, newest, types, min_in, max_in, min_out, max_out, traits, decode, infer,   \
            eval, quant, family)                                                                    \
     _Static_assert(sizeof(struct ox_##decode##_params) <= OX_PARAMS_MAX, "params of " #name);
 #include "ir/ops/ops.def"

@@ -1,4 +1,5 @@
 /* odd_change.c - what odd_main.c changes: attributes, operands, outputs, tensors, one at a time. */
+#include "ir/ops/convert.h"
 #include "odd.h"
 
 #include <inttypes.h>
@@ -232,6 +233,46 @@ static bool change_input(char *what, size_t size, struct ox_model *model, struct
     in->at[at] = t;
     snprintf(what, size, "input %s: %s", ox_name_text(v->name), kind);
     return ox_type_tensor(&v->type, &model->arena, t->dtype, -1, NULL) == OX_OK;
+}
+
+/* ---- the same call in another type ------------------------------------------------------------- */
+
+/* Elements of `t` in another type; small numbers where they have none. */
+static bool converted(ox_tensor **out, ox_ctx *ctx, const ox_tensor *t, ox_dtype dtype)
+{
+    void *data;
+    bool text = t->dtype == OX_STRING, complex = t->dtype == OX_COMPLEX64 || t->dtype == OX_COMPLEX128;
+    if (!text && !complex && dtype != OX_COMPLEX64 && dtype != OX_COMPLEX128) return ox_tensor_cast(out, ctx, t, dtype, true) == OX_OK;
+    if (dtype == OX_STRING) return false;
+    if (ox_tensor_new(out, &data, ctx, dtype, t->rank, t->dims) != OX_OK) return false;
+    for (size_t i = 0; i < (*out)->size; i++) ((unsigned char *)data)[i] = (unsigned char)(dtype == OX_BOOL ? i % 2 : i % 3);
+    return true;
+}
+
+bool odd_retype(char *what, size_t size, struct ox_model *model, struct conf_tensors *in, ox_dtype dtype, bool together)
+{
+    struct ox_graph *g = model->graph;
+    struct ox_node *n = ox_graph_begin(g);
+    bool empties = false;
+    if (g->n_nodes != 1 || !n->op || (n->op->traits & OX_CONTROL) || !ox_node_in(n, 0) || !(n->op->types >> dtype & 1)) return false;
+    const struct ox_type *first = ox_node_in(n, 0)->type;
+    if (first->kind != OX_TYPE_TENSOR || first->dtype == dtype) return false;
+    const ox_dtype from = first->dtype;
+    if (ox_model_each_graph(model, forget_types, &empties) != OX_OK) return false;
+    size_t port = 0;
+    for (size_t i = 0; i < g->n_inputs; i++) {
+        struct ox_value *v = g->inputs[i];
+        if (ox_value_const(v)) continue;
+        size_t at = port++;
+        ox_tensor *t;
+        if (at >= in->n || !in->at[at] || in->at[at]->dtype != from || (!together && v != ox_node_in(n, 0))) continue;
+        if (!converted(&t, model->ctx, in->at[at], dtype)) return false;
+        ox_tensor_unref(in->at[at]);
+        in->at[at] = t;
+        if (ox_type_tensor(&v->type, &model->arena, dtype, -1, NULL) != OX_OK) return false;
+    }
+    snprintf(what, size, "%s of %s", n->type->text, ox_dtype_name(dtype));
+    return true;
 }
 
 /* ---- the door -------------------------------------------------------------------------------- */

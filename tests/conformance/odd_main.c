@@ -1,6 +1,6 @@
 /* odd_main.c - odd calls of every operator: the models of the official tests with one thing in them changed.
  *
- *     conformance_odd [ROOT...] [--only PREFIX,...] [--rounds N] [--from K] [--seed S] [--verbose]
+ *     conformance_odd [ROOT...] [--only PREFIX,...] [--rounds N] [--from K] [--seed S] [--types] [--verbose]
  *
  * Each round loads a case afresh, changes one attribute, operand, output or tensor at random (odd_change.c), then verifies,
  * infers and runs the model. What must hold of each round, whatever was changed:
@@ -9,6 +9,7 @@
  *   - what was computed has the type, shape and values that inference said;
  *   - what ran gives the same after the pipeline "default";
  *   - all memory is given back.
+ * With --types, a round is the same call in another element type instead: each that the operator's row names must be taken.
  * A round depends on the case's name, the seed and its number only. Rounds run in a child process, so that one that dies costs
  * itself only; `--only CASE --from K --rounds 1` runs it again. */
 #include "odd.h"
@@ -33,6 +34,7 @@ struct tally {
 struct errors {
     size_t count;
     bool named; /* one of them names an operator */
+    bool type;  /* the first is about a type that is not taken */
     char text[300];
 };
 
@@ -42,13 +44,14 @@ struct args {
     const char *only;
     size_t rounds, from;
     uint64_t seed;
-    bool verbose;
+    bool types, verbose;
 };
 
 static void count_errors(void *user, const struct ox_diag *d)
 {
     struct errors *e = user;
     if (d->severity != OX_ERROR) return;
+    if (e->count == 0) e->type = strcmp(d->id, "wrong-type") == 0 || strcmp(d->id, "no-kernel") == 0;
     if (e->count++ == 0) snprintf(e->text, sizeof e->text, "%s: [%s] %s", d->op ? d->op : "-", d->id, d->text);
     if (d->op) e->named = true;
 }
@@ -123,7 +126,20 @@ static ox_status go(struct conf_case *c, struct ox_model *model, const struct co
     return s;
 }
 
-static void round_of(struct conf_case *c, struct tally *t, const struct args *a)
+/* What must hold of a round whose change is made. */
+static void judge(struct conf_case *c, struct tally *t, const struct args *a, ox_status s, const struct errors *e)
+{
+    if (s == OX_OK) t->ran++;
+    else t->refused++;
+    if (s != OX_OK && e->count == 0 && s != OX_NOMEM) wrong(c, t, "fails without an error", "");
+    if (s == OX_INVALID && e->count && !e->named && !odd_change_is_outside(t->change)) wrong(c, t, "the error names no operator", e->text);
+    if (s == OX_OK && e->count) wrong(c, t, "an error was reported, and it went on", e->text);
+    if (a->types && e->type) wrong(c, t, "the row has the type, the kernel does not take it", e->text);
+    if (a->verbose) printf("%s %zu: %s: %s %s\n", c->name, t->round, t->change, ox_status_text(s), e->text);
+}
+
+/* One change, made and tried. *retry (may be NULL): set instead of judging where a type is not taken. */
+static void attempt(struct conf_case *c, struct tally *t, const struct args *a, bool *retry)
 {
     struct errors errors = {0};
     struct ox_model *model = NULL;
@@ -135,16 +151,14 @@ static void round_of(struct conf_case *c, struct tally *t, const struct args *a)
     c->broken[0] = 0;
     snprintf(t->change, sizeof t->change, "nothing");
     if (ox_model_load(&model, ctx, c->model, NULL) == OX_OK && conf_data_load(&in, &expected, c, 0, model) == OX_OK) {
-        errors = (struct errors){0};
         struct odd_random random = odd_seed(c->name, a->seed, t->round);
-        if (odd_change(t->change, sizeof t->change, model, &in, &random)) {
+        bool changed = a->types ? odd_retype(t->change, sizeof t->change, model, &in, (ox_dtype)t->round, retry != NULL)
+                                : odd_change(t->change, sizeof t->change, model, &in, &random);
+        errors = (struct errors){0};
+        if (changed) {
             ox_status s = go(c, model, &in, t, &errors);
-            if (s == OX_OK) t->ran++;
-            else t->refused++;
-            if (s != OX_OK && errors.count == 0 && s != OX_NOMEM) wrong(c, t, "fails without an error", errors.text);
-            if (s == OX_INVALID && errors.count && !errors.named && !odd_change_is_outside(t->change)) wrong(c, t, "the error names no operator", errors.text);
-            if (s == OX_OK && errors.count) wrong(c, t, "an error was reported, and it went on", errors.text);
-            if (a->verbose) printf("%s %zu: %s: %s %s\n", c->name, t->round, t->change, ox_status_text(s), errors.text);
+            if (retry && errors.type) *retry = true;
+            else judge(c, t, a, s, &errors);
         }
     }
     conf_tensors_free(&in);
@@ -152,6 +166,14 @@ static void round_of(struct conf_case *c, struct tally *t, const struct args *a)
     ox_model_free(model);
     if (ox_ctx_memory(ctx)) wrong(c, t, "memory is left when all is freed", errors.text);
     ox_ctx_free(ctx);
+}
+
+/* Which operands share the first one's type is for the standard to say: together it must fit, or else alone. */
+static void round_of(struct conf_case *c, struct tally *t, const struct args *a)
+{
+    bool retry = false;
+    attempt(c, t, a, a->types ? &retry : NULL);
+    if (retry) attempt(c, t, a, NULL);
 }
 
 /* ---- rounds in a child ----------------------------------------------------------------------- */
@@ -197,12 +219,18 @@ static bool parse(struct args *a, int argc, char **argv)
             a->from = strtoul(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--seed") == 0 && more)
             a->seed = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--types") == 0)
+            a->types = true;
         else if (strcmp(argv[i], "--verbose") == 0)
             a->verbose = true;
         else if (argv[i][0] == '-' || a->n_roots == sizeof a->roots / sizeof a->roots[0])
             return false;
         else
             a->roots[a->n_roots++] = argv[i];
+    }
+    if (a->types) {
+        a->from = 1;
+        a->rounds = OX_DTYPE_COUNT - 1;
     }
     if (a->n_roots == 0) a->roots[a->n_roots++] = OX_ONNX_TESTDATA;
     return true;
@@ -213,7 +241,7 @@ int main(int argc, char **argv)
     struct args a;
     struct conf_cases cases = {0};
     if (!parse(&a, argc, argv)) {
-        fputs("usage: conformance_odd [ROOT...] [--only PREFIX,...] [--rounds N] [--from K] [--seed S] [--verbose]\n", stderr);
+        fputs("usage: conformance_odd [ROOT...] [--only PREFIX,...] [--rounds N] [--from K] [--seed S] [--types] [--verbose]\n", stderr);
         return 2;
     }
     struct tally *t = mmap(NULL, sizeof *t, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -225,7 +253,7 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < cases.n; i++) run_case(&cases.at[i], t, &a);
     printf("%zu cases, %zu rounds each: %zu ran, %zu were refused, %zu wrong\n", cases.n, a.rounds, t->ran, t->refused, t->wrong);
-    int rc = t->wrong != 0 || t->ran == 0 || (t->refused == 0 && a.rounds > 1);
+    int rc = t->wrong != 0 || t->ran == 0;
     conf_cases_free(&cases);
     munmap(t, sizeof *t);
     return rc;

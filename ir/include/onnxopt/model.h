@@ -62,6 +62,7 @@ OX_MUST_USE ox_status ox_session_run(ox_session *session, const ox_tensor *const
 struct ox_op_info {
     const char *domain, *name;
     int since, newest;
+    uint32_t types; /* element types of the first input: bit d for dtype d; 0: no input */
     bool executable, foldable, quantizable;
 };
 /* False when index is past the end. Sorted by domain, then name. */

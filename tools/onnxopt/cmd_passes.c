@@ -1,28 +1,5 @@
-/* tools/onnxopt/cmd_tables.c - `ops` and `passes`: the library's tables. */
+/* tools/onnxopt/cmd_passes.c - `passes`: the passes and presets of the library. */
 #include "cli.h"
-
-static const char *yes(bool b)
-{
-    return b ? "yes" : "-";
-}
-
-int cmd_ops(struct cli *cli)
-{
-    struct ox_op_info op;
-    json_t *list = cli->flag.json ? json_array() : NULL;
-    if (!list) fprintf(cli->out, "%-16s %-28s %-8s %-5s %-5s %s\n", "domain", "operator", "opsets", "run", "fold", "quantize");
-    for (size_t i = 0; ox_op_info(&op, i); i++) {
-        char opsets[32];
-        snprintf(opsets, sizeof opsets, "%d-%d", op.since, op.newest);
-        if (list)
-            json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:i, s:b, s:b, s:b}", "domain", op.domain, "operator", op.name, "since", op.since,
-                                                  "newest", op.newest, "executable", op.executable, "foldable", op.foldable, "quantizable", op.quantizable));
-        else
-            fprintf(cli->out, "%-16s %-28s %-8s %-5s %-5s %s\n", op.domain[0] ? op.domain : "ai.onnx", op.name, opsets, yes(op.executable),
-                    yes(op.foldable), yes(op.quantizable));
-    }
-    return list ? cli_print_json(cli, list) : 0;
-}
 
 int cmd_passes(struct cli *cli)
 {
