@@ -58,8 +58,8 @@ static ox_status not_runnable(struct ox_exec *e, const struct ox_node *n)
 {
     struct ox_place place;
     ox_node_place(&place, n);
-    return ox_fail(e->ctx, OX_UNSUPPORTED, "cannot-run", &place, "operator %s%s%s cannot be executed%s", ox_name_text(n->domain),
-                   n->domain ? "::" : "", ox_name_text(n->type), n->callee ? " (a model-local function: inline it first)" : "");
+    return ox_fail(e->ctx, OX_UNSUPPORTED, "cannot-run", &place, "operator %s%s%s cannot be executed", ox_name_text(n->domain),
+                   n->domain ? "::" : "", ox_name_text(n->type));
 }
 
 /* Constants that the kernels can use as they lie are used in place; the few others are copied, sparse ones expanded, once. */
@@ -89,7 +89,9 @@ static ox_status plan_graph(void *arg, struct ox_graph *graph)
 {
     struct ox_exec *e = arg;
     for (struct ox_node *n = graph->first; n; n = n->next) {
-        if (n != graph->ret && (!n->op || (!n->op->eval && !(n->op->traits & OX_CONTROL)))) return not_runnable(e, n);
+        if (n->callee)
+            OX_TRY(plan_graph(e, n->instance->graph));
+        else if (n != graph->ret && (!n->op || (!n->op->eval && !(n->op->traits & OX_CONTROL)))) return not_runnable(e, n);
         if (n->n_in > e->widest) e->widest = n->n_in;
         if (n->n_out > e->widest) e->widest = n->n_out;
         for (size_t i = 0; i < n->n_in; i++) {
@@ -265,13 +267,33 @@ static ox_status run_control(struct ox_exec *e, const struct ox_node *n)
     return s;
 }
 
+/* What happens inside a function is not observed: its values are nobody's but the executor's. */
+static ox_status run_call(struct ox_exec *e, const struct ox_node *n)
+{
+    const struct ox_graph *body = n->instance->graph;
+    size_t n_in = body->n_inputs, n_out = body->ret->n_in;
+    ox_observe_fn observe = e->observe;
+    ox_tensor **all;
+    OX_TRY(ox_alloc(e->ctx, &all, n_in + n_out, sizeof(ox_tensor *)));
+    for (size_t i = 0; i < n_in; i++) all[i] = ox_tensor_ref(lookup(e, ox_node_in(n, i)));
+    e->observe = NULL;
+    ox_status s = run_graph(e, body, all, all + n_in);
+    e->observe = observe;
+    if (s == OX_OK) s = store_outputs(e, n, all + n_in);
+    for (size_t i = 0; i < n_in + n_out; i++) ox_tensor_unref(all[i]);
+    ox_free(e->ctx, all);
+    return s;
+}
+
 static ox_status run_node(struct ox_exec *e, const struct ox_node *n)
 {
     struct ox_place place;
     ox_node_place(&place, n);
     const struct ox_place *former = ox_place_set(e->ctx, &place);
     ox_status s;
-    if (n->op->traits & OX_CONTROL) {
+    if (n->callee) {
+        s = run_call(e, n);
+    } else if (n->op->traits & OX_CONTROL) {
         s = run_control(e, n);
     } else {
         s = run_plain(e, n, e->out);
@@ -285,7 +307,7 @@ static ox_status run_node(struct ox_exec *e, const struct ox_node *n)
 static ox_status take_output(ox_tensor **out, struct ox_exec *e, const struct ox_graph *g, size_t i)
 {
     *out = ox_tensor_ref(lookup(e, g->ret->in[i].value));
-    if (*out) return OX_OK;
+    if (*out || !g->ret->in[i].value) return OX_OK; /* a call may not want all outputs of a function */
     return ox_fail(e->ctx, OX_INVALID, "no-output", NULL, "output '%s' of graph '%s' has no value", ox_name_text(g->outputs[i].name),
                    ox_name_text(g->name));
 }
@@ -354,6 +376,7 @@ ox_status ox_exec_new(struct ox_runner *out, struct ox_model *model)
 {
     struct ox_exec *e;
     ox_ctx *ctx = model->ctx;
+    OX_TRY(ox_model_expand(model));
     OX_TRY(ox_alloc(ctx, &e, 1, sizeof *e));
     e->ctx = e->scratch.ctx = ctx;
     e->model = model;

@@ -213,6 +213,7 @@ static void release_node(struct ox_node *node)
 {
     for (size_t i = 0; i < node->n_in; i++) ox_use_set(&node->in[i], NULL);
     (void)!ox_node_each_graph(node, release_graph, NULL);
+    ox_call_drop_instance(node);
     for (size_t i = 0; i < node->n_attrs; i++) ox_attr_release(&node->attrs[i]);
     node->n_in = node->n_out = node->n_attrs = 0;
 }
@@ -224,6 +225,12 @@ static ox_status release_graph(void *arg, struct ox_graph *graph)
     for (size_t i = 0; i < graph->n_inits; i++)
         if (graph->inits[i]) ox_value_remove_init(graph->inits[i]);
     return OX_OK;
+}
+
+void ox_call_drop_instance(struct ox_node *call)
+{
+    if (call->instance) (void)!release_graph(NULL, call->instance->graph);
+    call->instance = NULL;
 }
 
 void ox_node_remove(struct ox_node *node)

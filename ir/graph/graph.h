@@ -74,12 +74,19 @@ struct ox_node {
     ox_name overload;           /* of the function called */
     int64_t offset;             /* byte offset in the model file + 1; 0: made by a pass */
     const struct ox_notes *notes; /* what else the file says, or NULL */
+    struct ox_instance *instance; /* of a call, for inference and execution only; NULL: not made (ox_call_instance) */
+};
+
+/* A function's body with one call's attributes: no pass sees it and it is not written. */
+struct ox_instance {
+    struct ox_graph *graph;
+    uint64_t stamp; /* what it was made from */
 };
 
 struct ox_graph {
     struct ox_model *model;
     struct ox_node *owner;      /* node whose attribute holds this subgraph; NULL for main graph and function bodies */
-    struct ox_function *function; /* function whose body this is, or NULL */
+    struct ox_function *function; /* function whose body this is, or of which it is an instance, or NULL */
     ox_name name, doc;
     int depth;                  /* 0 main graph and function bodies */
     struct ox_value **inputs;   /* in the declared order */
@@ -161,6 +168,17 @@ OX_MUST_USE ox_status ox_model_set_opset(struct ox_model *model, ox_name domain,
 /* Sets the callee of each node that calls one of the model's functions (the first that fits by domain, name and overload). For readers, when all is read. */
 OX_MUST_USE ox_status ox_model_link_calls(struct ox_model *model);
 
+/* Nodes of the model with all calls expanded, bodies of subgraphs included (SIZE_MAX: too many to count, or a function calls itself). */
+OX_MUST_USE ox_status ox_model_expanded(size_t *nodes, bool *recursive, struct ox_model *model);
+/* Instance of a call, made anew where the call or the function has changed since. Attributes that refer to the function's parameters have
+ * the call's values or defaults, absent operands are absent, outputs that the call does not want are not there. */
+OX_MUST_USE ox_status ox_call_instance(struct ox_graph **out, struct ox_node *call);
+void ox_call_drop_instance(struct ox_node *call);
+/* Instances for all calls that are reached from the main graph. Refuses recursion, and more nodes than limits.max_nodes. */
+OX_MUST_USE ox_status ox_model_expand(struct ox_model *model);
+/* The call goes, the function's nodes come in its place. The caller sees to it that opsets agree. */
+OX_MUST_USE ox_status ox_call_inline(struct ox_node *call);
+
 /* A new graph with its `ret` and nothing else. owner may be NULL. */
 OX_MUST_USE ox_status ox_graph_new(struct ox_graph **out, struct ox_model *model, struct ox_node *owner);
 OX_MUST_USE ox_status ox_graph_add_input(struct ox_value **out, struct ox_graph *graph, ox_name name, const struct ox_type *type);
@@ -224,7 +242,7 @@ struct ox_call_scratch { ox_ctx *ctx; const struct ox_tensor **consts; bool *fla
 OX_MUST_USE ox_status ox_node_call(struct ox_call *call, struct ox_call_scratch *scratch, const struct ox_node *node);
 void ox_call_scratch_fini(struct ox_call_scratch *scratch);
 /* May the node be removed when unused / folded and merged? From the row's traits, attributes and mode; opaque nodes: no.
- * A node with subgraphs is pure if everything in them is. */
+ * A node with subgraphs is pure if everything in them is, a call if everything in the function is. */
 bool ox_node_removable(const struct ox_node *node);
 bool ox_node_pure(const struct ox_node *node);
 

@@ -228,12 +228,44 @@ static ox_status infer_with_bodies(struct ox_shapes *s, struct ox_node *n)
     return OX_OK;
 }
 
+static void forget(const struct ox_graph *graph, const struct ox_type *unknown)
+{
+    for (struct ox_node *n = ox_graph_begin(graph); n; n = ox_node_next(n))
+        for (size_t i = 0; i < n->n_out; i++)
+            if (n->out[i]) n->out[i]->type = unknown;
+}
+
+/* What is known of the operands goes into the call's instance, what is found out about its outputs comes back. */
+static ox_status infer_call(struct ox_shapes *s, struct ox_node *call)
+{
+    static const struct ox_type unknown = {.kind = OX_TYPE_UNKNOWN, .rank = -1};
+    struct ox_graph *g = call->instance->graph;
+    bool same = true;
+    for (size_t i = 0; i < g->n_inputs; i++) {
+        struct ox_value *to = g->inputs[i], *from = ox_node_in(call, i);
+        if (!from) continue;
+        same = same && ox_type_same(to->type, from->type);
+        to->type = from->type;
+        if (to->id < s->n_values) OX_TRY(value_known(&s->values[to->id], s, from));
+    }
+    if (!same) forget(g, &unknown);
+    OX_TRY(infer_graph(s, g));
+    for (size_t i = 0; i < call->n_out; i++) {
+        struct ox_value *from = g->ret->in[i].value, *to = call->out[i];
+        if (!to || !from) continue;
+        OX_TRY(learn(s, to, from->type, NULL));
+        if (to->id < s->n_values) OX_TRY(value_known(&s->values[to->id], s, from));
+    }
+    return OX_OK;
+}
+
 static ox_status infer_graph(void *arg, struct ox_graph *graph)
 {
     struct ox_shapes *s = arg;
     for (size_t i = 0; i < graph->n_inputs; i++) OX_TRY(check_default(s, graph->inputs[i]));
     for (struct ox_node *n = ox_graph_begin(graph); n; n = ox_node_next(n)) {
         OX_TRY(infer_node(s, n));
+        if (n->instance) OX_TRY(infer_call(s, n));
         if (n->n_attrs) OX_TRY(infer_with_bodies(s, n));
     }
     return OX_OK;
@@ -242,6 +274,10 @@ static ox_status infer_graph(void *arg, struct ox_graph *graph)
 ox_status ox_model_infer(struct ox_model *model, struct ox_shapes **out)
 {
     struct ox_shapes *s;
+    size_t nodes = 0;
+    bool recursive;
+    if (model->n_functions) OX_TRY(ox_model_expanded(&nodes, &recursive, model));
+    if (nodes <= ox_ctx_limits(model->ctx)->max_nodes) OX_TRY(ox_model_expand(model)); /* else calls tell nothing */
     OX_TRY(shapes_new(&s, model));
     ox_status status = infer_graph(s, model->graph);
     for (size_t i = 0; i < model->n_functions && status == OX_OK; i++) status = infer_graph(s, model->functions[i]->body);

@@ -100,7 +100,7 @@ int64_t ox_model_opset(const struct ox_model *model, ox_name domain)
 /* The function whose body, at any depth, holds the graph; NULL in the main graph. */
 static const struct ox_function *function_of(const struct ox_graph *graph)
 {
-    while (graph->owner) graph = graph->owner->graph;
+    while (!graph->function && graph->owner) graph = graph->owner->graph;
     return graph->function;
 }
 

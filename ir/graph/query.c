@@ -107,32 +107,54 @@ static bool not_training(const struct ox_node *node)
 
 enum effect { PURE, RANDOM, OTHER };
 
-static enum effect effect_of(const struct ox_node *node);
+/* What has been seen of bodies: calls in calls in calls may be very many, then nothing is promised. */
+enum { LOOK_AT = 20000, CALL_DEPTH = 32 };
+
+struct look {
+    enum effect worst;
+    size_t left; /* nodes yet to be looked at */
+    int calls;   /* inside each other */
+};
+
+static enum effect effect_in(const struct ox_node *node, struct look *look);
 
 static ox_status worst_in_graph(void *arg, struct ox_graph *graph)
 {
-    enum effect *worst = arg;
-    for (struct ox_node *n = ox_graph_begin(graph); n && *worst != OTHER; n = ox_node_next(n)) {
-        enum effect e = effect_of(n);
-        if (e > *worst) *worst = e;
+    struct look *look = arg;
+    for (struct ox_node *n = ox_graph_begin(graph); n && look->worst != OTHER; n = ox_node_next(n)) {
+        enum effect e = look->left > 0 ? effect_in(n, look) : OTHER;
+        if (look->left > 0) look->left--;
+        if (e > look->worst) look->worst = e;
     }
     return OX_OK;
 }
 
-/* Recursion is bounded by limits.max_subgraph_depth. */
-static enum effect effect_of(const struct ox_node *node)
+/* Recursion is bounded by limits.max_subgraph_depth and CALL_DEPTH. */
+static enum effect effect_in(const struct ox_node *node, struct look *look)
 {
+    if (node->callee) {
+        if (look->calls == CALL_DEPTH) return OTHER;
+        look->calls++;
+        (void)!worst_in_graph(look, node->callee->body);
+        look->calls--;
+        return look->worst;
+    }
     if (!node->op) return OTHER;
     unsigned traits = node->op->traits;
     if (traits & OX_STATEFUL) return OTHER;
     if (traits & OX_RANDOM) return RANDOM;
     if (traits & OX_TRAINING) return not_training(node) ? PURE : RANDOM;
     if (traits & OX_CONTROL) {
-        enum effect worst = PURE;
-        (void)!ox_node_each_graph(node, worst_in_graph, &worst);
-        return worst;
+        (void)!ox_node_each_graph(node, worst_in_graph, look);
+        return look->worst;
     }
     return traits & OX_PURE ? PURE : OTHER;
+}
+
+static enum effect effect_of(const struct ox_node *node)
+{
+    struct look look = {PURE, LOOK_AT, 0};
+    return effect_in(node, &look);
 }
 
 bool ox_node_removable(const struct ox_node *node)
