@@ -90,6 +90,26 @@ void ox_rewrite_missed(const struct ox_pass_run *run, const struct ox_node *node
     ox_report(run->ctx, OX_NOTE, "not-rewritten", &place, "%s: %s", run->pass->name, text);
 }
 
+/* ---- shapes ---------------------------------------------------------------------------------- */
+
+/* Changes with every rewrite and every node or value that is made. */
+static uint64_t stamp_of(const struct ox_pass_run *run)
+{
+    return UINT64_MAX - *run->rewrites_left + run->model->n_nodes + run->model->n_values;
+}
+
+ox_status ox_pass_shapes_now(const struct ox_shapes **out, struct ox_pass_run *run)
+{
+    if (!run->shapes || run->shapes_stamp != stamp_of(run)) {
+        ox_shapes_free(run->shapes);
+        run->shapes = NULL;
+        OX_TRY(ox_model_infer(run->model, &run->shapes));
+        run->shapes_stamp = stamp_of(run);
+    }
+    *out = run->shapes;
+    return OX_OK;
+}
+
 /* ---- options --------------------------------------------------------------------------------- */
 
 static const char *find_arg(const struct ox_pass_run *run, const char *key)

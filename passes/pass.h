@@ -27,6 +27,8 @@ struct ox_pass_run {
     const ox_name *input_names;                /* of what samples of options->calibration hold: the inputs before any pass */
     size_t n_input_names;
     const struct ox_norm_stats *norms;         /* of the model as it came: BatchNormalization ties activations to a scale */
+    struct ox_shapes *shapes;                  /* see ox_pass_shapes_now */
+    uint64_t shapes_stamp;
     uint64_t *counts;                          /* one per counter of the row */
     uint64_t rewrites;                         /* made by this run of the pass */
     uint64_t *rewrites_left;                   /* of the whole pipeline */
@@ -62,6 +64,10 @@ static inline void ox_rewrite_grew(const struct ox_pass_run *run, int64_t bytes)
 }
 /* Why a rewrite that nearly applied was not made; a note when options->explain. */
 void ox_rewrite_missed(const struct ox_pass_run *run, const struct ox_node *node, const char *format, ...) OX_PRINTF(3, 4);
+
+/* What inference knows of the model as it is; the pipeline's, good until the end of the pass. It is worked out anew only where
+ * the model has changed since it was last. */
+OX_MUST_USE ox_status ox_pass_shapes_now(const struct ox_shapes **out, struct ox_pass_run *run);
 
 /* Options in the pipeline text: default when absent, OX_USAGE with a diagnostic when malformed. */
 OX_MUST_USE ox_status ox_pass_arg_text(const char **out, const struct ox_pass_run *run, const char *key, const char *dflt);

@@ -179,7 +179,8 @@ static ox_status check_after(struct ox_pass_run *run)
 {
     ox_status s = OX_OK;
     if (!run->options->no_verify) s = ox_model_verify(run->model);
-    if (s == OX_OK) s = ox_model_infer(run->model, NULL);
+    const struct ox_shapes *shapes;
+    if (s == OX_OK) s = ox_pass_shapes_now(&shapes, run);
     if (s == OX_OK || s == OX_NOMEM || s == OX_CANCELLED) return s;
     return ox_fail(run->ctx, OX_INTERNAL, "broken-by-pass", NULL, "pass '%s' left the model invalid; please report this", run->pass->name);
 }
@@ -259,6 +260,7 @@ ox_status ox_optimize(ox_model *model, const struct ox_optimize_options *options
     if (s == OX_OK) s = ox_norm_stats_collect(&norms, model);
     if (s == OX_OK) s = run_steps(&p, &run, outcome);
     ox_norm_stats_free(&norms, model->ctx);
+    ox_shapes_free(run.shapes);
     ox_free(model->ctx, (void *)(uintptr_t)run.input_names);
     ox_free(model->ctx, p.steps);
     ox_names_fini(&p.names);

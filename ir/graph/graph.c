@@ -192,6 +192,7 @@ ox_status ox_node_new(struct ox_node **out, struct ox_graph *graph, struct ox_no
     n->domain = ox_domain_norm(domain);
     n->type = type;
     n->op = find_op(graph->model, n->domain, type);
+    if (n->op) graph->model->n_by_op[n->op - ox_op_at(0)]++;
     link_before(n, before ? before : graph->ret);
     graph->n_nodes++;
     *out = n;
@@ -216,6 +217,7 @@ static void release_node(struct ox_node *node)
     ox_call_drop_instance(node);
     for (size_t i = 0; i < node->n_attrs; i++) ox_attr_release(&node->attrs[i]);
     node->n_in = node->n_out = node->n_attrs = 0;
+    if (node->op) node->graph->model->n_by_op[node->op - ox_op_at(0)]--;
 }
 
 static ox_status release_graph(void *arg, struct ox_graph *graph)

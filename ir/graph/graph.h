@@ -147,6 +147,7 @@ struct ox_model {
     size_t n_functions;
     struct ox_str training;     /* raw wire bytes of training_info entries */
     struct ox_str unknown;
+    uint32_t *n_by_op;          /* by index of the row: at most so many nodes have it; 0: nobody needs to look for one */
     size_t n_subgraphs;         /* ever made: where there are none, nobody needs to look for them */
     uint32_t n_nodes, n_values; /* ids handed out */
     struct ox_node **nodes;     /* by id; removed ones stay, empty and unlinked */

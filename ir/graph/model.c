@@ -11,7 +11,8 @@ ox_status ox_model_new(struct ox_model **out, ox_ctx *ctx)
     ox_arena_init(&m->arena, ctx);
     ox_names_init(&m->names, ctx);
     ox_dims_init(&m->dims, ctx);
-    ox_status s = ox_graph_new(&m->graph, m, NULL);
+    ox_status s = ox_alloc(ctx, &m->n_by_op, ox_op_count(), sizeof *m->n_by_op);
+    if (s == OX_OK) s = ox_graph_new(&m->graph, m, NULL);
     if (s != OX_OK) {
         ox_model_free(m);
         return s;
@@ -62,6 +63,7 @@ void ox_model_free(struct ox_model *model)
         for (size_t j = 0; model->functions[i] && j < model->functions[i]->n_defaults; j++)
             ox_attr_release(&model->functions[i]->defaults[j]);
     ox_free(ctx, model->nodes);
+    ox_free(ctx, model->n_by_op);
     ox_free(ctx, model->values);
     ox_dims_fini(&model->dims);
     ox_names_fini(&model->names);

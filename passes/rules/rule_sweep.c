@@ -86,6 +86,14 @@ static ox_status sweep_graph(struct sweep *s, struct ox_graph *graph)
     return OX_OK;
 }
 
+/* Where no node has the operator of any root, nothing can fire, and a large model need not be walked to see it. */
+static bool any_root(const struct sweep *s)
+{
+    for (size_t row = 0; row < ox_op_count(); row++)
+        if (s->first[row] && s->match.model->n_by_op[row]) return true;
+    return false;
+}
+
 static void sweep_fini(struct sweep *s, ox_ctx *ctx)
 {
     struct ox_match *m = &s->match;
@@ -109,7 +117,8 @@ ox_status ox_rules_run(struct ox_pass_run *run, const struct ox_rule *rules, siz
     struct ox_graph_list graphs;
     OX_TRY(ox_graph_list_init(&graphs, run->model));
     ox_status status = index_rules(&s, run->ctx);
-    for (size_t i = 0; i < graphs.n && status == OX_OK; i++)
+    bool any = status == OX_OK && any_root(&s);
+    for (size_t i = 0; any && i < graphs.n && status == OX_OK; i++)
         if (alive(graphs.at[i])) status = sweep_graph(&s, graphs.at[i]);
     sweep_fini(&s, run->ctx);
     ox_graph_list_fini(&graphs);

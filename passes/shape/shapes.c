@@ -369,10 +369,9 @@ static ox_status merge_known(struct ox_pass_run *run, const struct ox_shapes *sh
 
 ox_status ox_pass_shapes(struct ox_pass_run *run)
 {
-    struct ox_shapes *shapes;
-    OX_TRY(ox_model_infer(run->model, &shapes));
+    const struct ox_shapes *shapes;
+    OX_TRY(ox_pass_shapes_now(&shapes, run));
     ox_status s = ox_rules_run(run, rules, sizeof rules / sizeof rules[0], shapes);
     if (s == OX_OK) s = merge_known(run, shapes);
-    ox_shapes_free(shapes);
     return s;
 }

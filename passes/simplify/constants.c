@@ -40,6 +40,8 @@ static ox_status lift(struct ox_pass_run *run, struct ox_graph *graph)
 ox_status ox_pass_constants(struct ox_pass_run *run)
 {
     struct ox_graph_list graphs;
+    const struct ox_op *op = ox_op_find("", "Constant");
+    if (op && run->model->n_by_op[op - ox_op_at(0)] == 0) return OX_OK;
     OX_TRY(ox_graph_list_init(&graphs, run->model));
     ox_status s = OX_OK;
     for (size_t i = 0; i < graphs.n && s == OX_OK; i++) s = lift(run, graphs.at[i]);

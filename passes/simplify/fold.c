@@ -213,12 +213,11 @@ ox_status ox_pass_fold(struct ox_pass_run *run)
 {
     struct folder f = {.run = run};
     struct ox_graph_list graphs;
-    struct ox_shapes *shapes;
-    OX_TRY(ox_model_infer(run->model, &shapes));
+    const struct ox_shapes *shapes;
+    OX_TRY(ox_pass_shapes_now(&shapes, run));
     ox_status s = ox_graph_list_init(&graphs, run->model);
     for (size_t i = 0; i < graphs.n && s == OX_OK; i++) s = fold_graph(&f, shapes, graphs.at[i]);
     ox_graph_list_fini(&graphs);
-    ox_shapes_free(shapes);
     ox_free(run->ctx, f.in);
     ox_free(run->ctx, f.out);
     return s;
