@@ -47,8 +47,8 @@ function helper() {
 }
 
 /**
- * Runs argv `repeat` times as whole processes; wall, user and peak memory are each the best run's. {fails} where a run
- * did not end well.
+ * Runs argv `repeat` times as whole processes; wall, user, processor time (user and system of one run) and peak memory are each
+ * the best run's. {fails} where a run did not end well.
  */
 export function measure(argv, { repeat = 1, limit = 300, before = () => {} } = {}) {
   let best = null;
@@ -59,9 +59,11 @@ export function measure(argv, { repeat = 1, limit = 300, before = () => {} } = {
     const m = JSON.parse(r.stdout);
     if (m.timed_out) return { fails: `over ${limit} s` };
     if (m.exit !== 0) return { fails: `exit ${m.exit} signal ${m.signal}: ${r.stderr.trim().split('\n').pop().slice(0, 160)}` };
-    best = best === null ? m : { ...m, wall: Math.min(best.wall, m.wall), user: Math.min(best.user, m.user), maxrss_kb: Math.min(best.maxrss_kb, m.maxrss_kb) };
+    m.cpu = m.user + m.sys;
+    m.mb = m.maxrss_kb / 1024;
+    best = best === null ? m : { ...m, ...Object.fromEntries(['wall', 'user', 'cpu', 'mb'].map((k) => [k, Math.min(best[k], m[k])])) };
   }
-  return { ...best, cpu: best.user + best.sys, mb: best.maxrss_kb / 1024 };
+  return best;
 }
 
 /** Rows of text as a Markdown table, columns aligned; the first column to the left. */
