@@ -88,6 +88,8 @@ ox_status ox_outcome_add_quant(struct ox_outcome *outcome, const struct ox_quant
     OX_TRY(keep(&e.op, outcome));
     OX_TRY(keep(&e.kind, outcome));
     OX_TRY(keep(&e.reason, outcome));
+    OX_TRY(keep(&e.source, outcome));
+    OX_TRY(keep(&e.calibrator, outcome));
     OX_TRY(OX_GROW(outcome->ctx, outcome->quants, outcome->n_quants, outcome->cap_quants));
     outcome->quants[outcome->n_quants++] = e;
     return OX_OK;

@@ -2,6 +2,7 @@
 #include "passes/quantize/quant_insert.h"
 
 #include "ir/graph/exec.h"
+#include "passes/quantize/quant_sim.h"
 #include <math.h>
 
 #define BIAS_MAX                                                                                   \
@@ -151,8 +152,21 @@ static bool shared(const struct inserter *in, const struct ox_qnode *q, const st
            memcmp(other->weight.scale, q->weight.scale, q->weight.n * sizeof(float)) == 0;
 }
 
-static ox_status quantized_init(struct ox_value **out, struct inserter *in,
-                                const struct ox_qnode *q, const struct ox_value *w) {
+static double weight_db(const struct ox_qweight *weight, const float *w, const int8_t *ints,
+                        size_t n) {
+    const struct ox_qlayout *l = &weight->layout;
+    double signal = 0, noise = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t channel = weight->axis < 0 ? 0 : i / l->inner % l->channels;
+        double d = (double)ints[i] * weight->scale[channel] - w[i];
+        signal += (double)w[i] * w[i];
+        noise += d * d;
+    }
+    return ox_decibels(signal, noise);
+}
+
+static ox_status quantized_init(struct ox_value **out, struct inserter *in, struct ox_qnode *q,
+                                const struct ox_value *w) {
     void *data;
     ox_name name;
     ox_tensor *aligned, *t;
@@ -160,6 +174,12 @@ static ox_status quantized_init(struct ox_value **out, struct inserter *in,
     ox_status s = ox_tensor_new(&t, &data, in->plan->ctx, OX_INT8, aligned->rank, aligned->dims);
     if (s == OX_OK) {
         ox_qweight_apply(in->plan->ctx, &q->weight, aligned->data, data, NULL);
+        q->stored_weight =
+            (struct ox_qstored){.there = true,
+                                .name = w->name,
+                                .n_scales = q->weight.n,
+                                .scale = q->weight.scale[0],
+                                .db = weight_db(&q->weight, aligned->data, data, aligned->count)};
         s = name_of(&name, in, w, "_quantized");
         if (s == OX_OK) s = ox_graph_add_init(out, in->plan->graph, name, t);
         if (s != OX_OK) ox_tensor_unref(t);
@@ -244,6 +264,17 @@ ox_status ox_qplan_fit_biases(struct ox_qplan *plan) {
     return OX_OK;
 }
 
+static double bias_db(const float *bias, const int32_t *ints, const float *scales, size_t n,
+                      bool vector) {
+    double signal = 0, noise = 0;
+    for (size_t c = 0; c < n; c++) {
+        double d = (double)ints[c] * scales[vector ? c : 0] - bias[c];
+        signal += (double)bias[c] * bias[c];
+        noise += d * d;
+    }
+    return ox_decibels(signal, noise);
+}
+
 static ox_status insert_int32_bias(struct inserter *in, struct ox_qnode *q, const float *bias,
                                    size_t n) {
     struct ox_value *b = q->node->in[2].value, *ints, *scale, *zero;
@@ -262,6 +293,11 @@ static ox_status insert_int32_bias(struct inserter *in, struct ox_qnode *q, cons
         double steps = rint((double)bias[c] / scales[vector ? c : 0]);
         q32[c] = steps == steps ? (int32_t)fmin(fmax(steps, -INT32_MAX), INT32_MAX) : 0;
     }
+    q->stored_bias = (struct ox_qstored){.there = true,
+                                         .name = b->name,
+                                         .n_scales = n_scales,
+                                         .scale = n_scales ? scales[0] : 0,
+                                         .db = bias_db(bias, q32, scales, n, vector)};
     ox_status s = add_init(&ints, in, b, "_quantized", OX_INT32, 1, dims, q32, n * sizeof *q32);
     if (s == OX_OK) s = const_params(&scale, &zero, in, b, scales, n_scales, vector, OX_INT32);
     if (s == OX_OK) s = add_node(&dq, in, q->node, in->dq, ints, scale, zero, b, "_dequantized");

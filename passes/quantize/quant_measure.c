@@ -4,12 +4,6 @@
 #include "ir/graph/exec.h"
 #include <math.h>
 
-static double decibels(double signal, double noise) {
-    if (!(signal > 0)) return noise > 0 ? -200 : signal == 0 && noise == 0 ? 200 : NAN;
-    double db = noise > 0 ? 10 * log10(signal / noise) : 200;
-    return db > 200 ? 200 : db;
-}
-
 /* ---- keeping elements of the float run ---------------------------------------------------------
  */
 
@@ -130,7 +124,7 @@ static void worst_output(struct ox_qmeasure *m) {
     for (size_t i = 0; i < m->n_outputs; i++) {
         size_t slot = m->plan->n_values + i;
         if (!m->measured[slot]) continue;
-        double db = decibels(m->signal[slot], m->noise[slot]);
+        double db = ox_decibels(m->signal[slot], m->noise[slot]);
         if (!(db >= m->worst_output_db)) m->worst_output_db = db;
     }
 }
@@ -206,7 +200,7 @@ static ox_status run_sample(struct ox_qmeasure *m, struct ox_runner *runner, str
 
 double ox_qmeasure_db(const struct ox_qmeasure *m, uint32_t value) {
     if (isnan(m->worst_output_db) || !m->measured[value]) return NAN;
-    return decibels(m->signal[value], m->noise[value]);
+    return ox_decibels(m->signal[value], m->noise[value]);
 }
 
 static ox_status run_all(struct ox_qmeasure *m, struct ox_runner *runner, struct watch *w) {

@@ -45,8 +45,17 @@ struct ox_qvalue {
     size_t elements;        /* largest number in a sample */
     struct ox_qparam param; /* of the group, copied to each member */
     struct ox_range range;
-    ox_calibrator calibrator; /* that gave it */
+    ox_calibrator calibrator;   /* that gave it */
     struct ox_value *stands_in; /* after insertion: output of its DequantizeLinear */
+};
+
+/* A constant as insertion stored it. */
+struct ox_qstored {
+    bool there;
+    ox_name name; /* of the float constant; may be NULL */
+    size_t n_scales;
+    float scale; /* the first */
+    double db;   /* signal to noise of rounding it */
 };
 
 struct ox_qnode {
@@ -65,7 +74,8 @@ struct ox_qnode {
     struct ox_value *result;  /* its output 0 behind absorbed clamps */
     struct ox_qweight weight; /* WEIGHT; scales chosen when scale is not NULL */
     float *bias;              /* corrected bias, weight.n entries, or NULL: as it is in the model */
-    double macs, cost;        /* cost: what it takes to compute it in float rather than int8, in
+    struct ox_qstored stored_weight, stored_bias;
+    double macs, cost; /* cost: what it takes to compute it in float rather than int8, in
                                  multiply-accumulates */
 };
 

@@ -1,6 +1,8 @@
 /* passes/quantize/quant_sim.c - see quant_sim.h. */
 #include "passes/quantize/quant_sim.h"
 
+#include <math.h>
+
 ox_status ox_qsim_init(struct ox_qsim *sim, struct ox_qplan *plan) {
     ox_ctx *ctx = plan->ctx;
     *sim = (struct ox_qsim){.plan = plan, .scratch.ctx = ctx, .cap = 1};
@@ -290,6 +292,12 @@ ox_status ox_qsim_quant(struct ox_qsim *sim, const struct ox_qmask *mask, double
     drop_all(sim->now, plan->n_values);
     drop_all(sim->edge, plan->n_values);
     return s;
+}
+
+double ox_decibels(double signal, double noise) {
+    if (!(signal > 0)) return noise > 0 ? -200 : signal == 0 && noise == 0 ? 200 : NAN;
+    double db = noise > 0 ? 10 * log10(signal / noise) : 200;
+    return db > 200 ? 200 : db;
 }
 
 double ox_square_distance(const float *a, const float *b, size_t n) {

@@ -48,6 +48,9 @@ OX_MUST_USE ox_status ox_qsim_quant(struct ox_qsim *sim, const struct ox_qmask *
                                     ox_qsim_observe observe, void *user);
 /* Of the kept sample: signal[l] gets the sum of squares of leaf l around its mean. */
 void ox_qsim_signal(const struct ox_qsim *sim, double *signal);
+/* Signal to noise, both sums of squares, in decibels: -200 to 200, which stands for "exact". NaN
+ * where there is nothing to compare. */
+double ox_decibels(double signal, double noise);
 /* Sum of squares of a - b, of equal count; in double, in a fixed order. */
 double ox_square_distance(const float *a, const float *b, size_t n);
 

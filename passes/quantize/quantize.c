@@ -21,7 +21,8 @@ enum { SYNTHETIC_SAMPLES = 16, MATCH_SAMPLES = 8, OPSET_MIN = 13 };
 #define RANGES_SHARE 0.5 /* of the work of the search, for choosing calibrators */
 #define TAIL_SHARE 0.05
 #define HEAD_SHARE 0.15
-/* Outputs worse than this are no use (a detector at 3 dB finds half of what it should): then more may stay in float. */
+/* Outputs worse than this are no use (a detector at 3 dB finds half of what it should): then more
+ * may stay in float. */
 #define RESCUE_DB 20
 #define RESCUE_SHARE 0.4
 
@@ -44,7 +45,7 @@ struct quantizer {
 
 static ox_status read_options(struct quantizer *z) {
     static const char *const modes[] = {"int8", NULL}, *const types[] = {"uint8", "int8", NULL},
-                            *const answers[] = {"auto", "no", "yes", NULL};
+                             *const answers[] = {"auto", "no", "yes", NULL};
     int choice;
     int64_t number;
     OX_TRY(ox_pass_arg_choice(&choice, z->run, "mode", modes, 0));
@@ -83,6 +84,10 @@ static ox_status report_values(struct quantizer *z) {
                                     .op = d ? ox_name_text(d->type) : "",
                                     .kind = "activation",
                                     .quantized = true,
+                                    .source = !z->synthetic                 ? "data"
+                                              : z->matched && z->matched[i] ? "batch-norm"
+                                                                            : "synthetic",
+                                    .calibrator = calibrators[v->calibrator],
                                     .dtype = v->param.dtype,
                                     .n_scales = 1,
                                     .scale = v->param.scale,
@@ -91,6 +96,35 @@ static ox_status report_values(struct quantizer *z) {
                                     .range_max = v->range.max,
                                     .sqnr_db = ox_qmeasure_db(&z->measure, i)};
         OX_TRY(ox_outcome_add_quant(z->run->outcome, &r));
+    }
+    return OX_OK;
+}
+
+static ox_status report_stored(struct quantizer *z, const struct ox_qnode *q,
+                               const struct ox_qstored *stored, const char *kind, ox_dtype dtype) {
+    if (!stored->there) return OX_OK;
+    float extent = stored->scale * 127;
+    ox_name name = stored->name ? stored->name : q->result->name; /* a bias of ours has none */
+    struct ox_quant_report r = {.tensor = ox_name_text(name),
+                                .op = ox_name_text(q->node->type),
+                                .kind = kind,
+                                .quantized = true,
+                                .source = "weights",
+                                .dtype = dtype,
+                                .n_scales = stored->n_scales,
+                                .scale = stored->scale,
+                                .range_min = dtype == OX_INT8 ? -extent : NAN,
+                                .range_max = dtype == OX_INT8 ? extent : NAN,
+                                .sqnr_db = stored->db};
+    return ox_outcome_add_quant(z->run->outcome, &r);
+}
+
+static ox_status report_constants(struct quantizer *z) {
+    for (size_t i = 0; i < z->plan->n_nodes; i++) {
+        const struct ox_qnode *q = &z->plan->nodes[i];
+        if (!q->node) continue;
+        OX_TRY(report_stored(z, q, &q->stored_weight, "weight", OX_INT8));
+        OX_TRY(report_stored(z, q, &q->stored_bias, "bias", OX_INT32));
     }
     return OX_OK;
 }
@@ -126,6 +160,7 @@ static ox_status report(struct quantizer *z) {
         if (q->weight_only) summary.ops_weight_only++;
     }
     OX_TRY(report_values(z));
+    OX_TRY(report_constants(z));
     OX_TRY(report_float(z));
     return ox_outcome_set_quant_summary(z->run->outcome, &summary);
 }
@@ -262,8 +297,9 @@ static void float_ends(struct quantizer *z) {
     }
 }
 
-/* Without data, and without BatchNormalization, which ties activations to a known scale, nothing tells whether an input is 0..1 or
- * 0..255, and ranges that are wrong by such a factor make the model useless: then only weights are quantized. */
+/* Without data, and without BatchNormalization, which ties activations to a known scale, nothing
+ * tells whether an input is 0..1 or 0..255, and ranges that are wrong by such a factor make the
+ * model useless: then only weights are quantized. */
 static bool only_weights(const struct quantizer *z) {
     if (z->weights_only != AUTO) return z->weights_only == YES;
     return z->synthetic && !z->run->norms->any;
@@ -274,8 +310,10 @@ static void leave_activations(struct quantizer *z) {
     for (size_t i = 0; i < plan->n_nodes; i++) {
         struct ox_qnode *q = &plan->nodes[i];
         if (q->node && q->wanted)
-            q->reason = z->weights_only == YES ? "only weights were to be quantized"
-                                               : "no data was given, and nothing in the model tells the scale of its inputs";
+            q->reason =
+                z->weights_only == YES
+                    ? "only weights were to be quantized"
+                    : "no data was given, and nothing in the model tells the scale of its inputs";
         q->wanted = false;
     }
     ox_qplan_settle(plan);
@@ -294,7 +332,8 @@ static ox_status choose(struct quantizer *z) {
     }
     OX_TRY(ox_qplan_fit_biases(z->plan));
     OX_TRY(ox_qsearch(&found, &z->sim, &z->data, z->samples, &z->search));
-    if (found.after_db < RESCUE_DB && z->search.float_share > 0 && z->search.float_share < RESCUE_SHARE) {
+    if (found.after_db < RESCUE_DB && z->search.float_share > 0 &&
+        z->search.float_share < RESCUE_SHARE) {
         double before_db = found.before_db;
         z->search.float_share = RESCUE_SHARE;
         OX_TRY(ox_qsearch(&found, &z->sim, &z->data, z->samples, &z->search));
@@ -316,6 +355,29 @@ static ox_status set_ranges(struct quantizer *z) {
     return ox_qranges_choose(&z->sim, &z->data, z->samples, RANGES_SHARE * z->search.work);
 }
 
+/* *why a model without a single operator to quantize has none; NULL: it has one. */
+static ox_status nothing_to_quantize(const char **why, const struct ox_model *model) {
+    const char *answer = "it has no convolution or matrix product";
+    *why = NULL;
+    for (const struct ox_node *n = ox_graph_begin(model->graph); n; n = ox_node_next(n)) {
+        enum ox_qrole role;
+        struct ox_qlayout layout;
+        int axis;
+        const char *reason = NULL;
+        const ox_tensor *w = ox_value_const(ox_node_in(n, 1));
+        if (!n->op || n->op->quant != OX_Q_WEIGHT) continue;
+        OX_TRY(ox_qrole_of(&role, &layout, &axis, &reason, n));
+        if (role != OX_QROLE_FLOAT) return OX_OK;
+        answer = !w || w->dtype == OX_FLOAT
+                     ? "no convolution or matrix product of it can be in int8"
+                 : w->dtype == OX_FLOAT16
+                     ? "its weights are float16; only float32 models are quantized"
+                     : "its weights are not float32; only float32 models are quantized";
+    }
+    *why = answer;
+    return OX_OK;
+}
+
 static ox_status quantize(struct quantizer *z) {
     struct ox_qinsert_counts counts = {0};
     if (z->bias_correction) OX_TRY(ox_qbias_prepare(z->run->model));
@@ -335,8 +397,8 @@ static ox_status quantize(struct quantizer *z) {
     OX_TRY(ox_qstats_weights(z->plan, true));
     if (z->bias_correction) OX_TRY(ox_qbias_correct(z->plan));
     OX_TRY(choose(z));
-    /* Matched activations exist in the simulation only: the model itself would be measured on ranges
-     * that are not for the samples at hand. */
+    /* Matched activations exist in the simulation only: the model itself would be measured on
+     * ranges that are not for the samples at hand. */
     if (z->sim.match)
         OX_TRY(ox_qmeasure_simulated(&z->measure, &z->sim, &z->data, z->samples));
     else
@@ -365,6 +427,9 @@ ox_status ox_pass_quantize(struct ox_pass_run *run) {
         return nothing(
             run, OX_WARNING, "opset-too-old",
             "scales per channel begin with opset 13; the pass 'upgrade' brings a model there");
+    const char *why;
+    OX_TRY(nothing_to_quantize(&why, run->model));
+    if (why) return nothing(run, OX_WARNING, "nothing-to-quantize", why);
     ox_status s = quantize(&z);
     ox_qmeasure_fini(&z.measure);
     ox_qmatch_fini(&z.match);

@@ -78,25 +78,78 @@ static void print_passes(struct cli *cli, const struct report *r)
     }
 }
 
+static bool is_activation(const struct ox_quant_report *q)
+{
+    return strcmp(q->kind, "activation") == 0;
+}
+
+/* How many quantized activations have their range from this source, or by this calibrator. */
+static size_t count_ranges(const ox_outcome *outcome, const char *source, const char *calibrator)
+{
+    struct ox_quant_report q;
+    size_t n = 0;
+    for (size_t i = 0; ox_outcome_quant(&q, outcome, i); i++)
+        n += q.quantized && is_activation(&q) && (!source || strcmp(q.source, source) == 0) && (!calibrator || strcmp(q.calibrator, calibrator) == 0);
+    return n;
+}
+
+/* "ranges of 41 activations: 38 from ..., 3 from ...; 30 by mse, 11 by minmax" */
+static void print_ranges(FILE *f, const ox_outcome *outcome)
+{
+    static const char *const sources[][2] = {{"data", "the calibration data"},
+                                             {"batch-norm", "synthetic inputs matched to BatchNormalization statistics"},
+                                             {"synthetic", "synthetic inputs alone"}};
+    static const char *const calibrators[] = {"mse", "minmax", "percentile", "entropy"};
+    size_t all = count_ranges(outcome, NULL, NULL);
+    const char *before = ": ";
+    if (!all) return;
+    fprintf(f, "  ranges of %zu activations", all);
+    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) {
+        size_t n = count_ranges(outcome, sources[i][0], NULL);
+        if (n) fprintf(f, "%s%zu from %s", before, n, sources[i][1]), before = ", ";
+    }
+    before = "; ";
+    for (size_t i = 0; i < sizeof calibrators / sizeof calibrators[0]; i++) {
+        size_t n = count_ranges(outcome, NULL, calibrators[i]);
+        if (n) fprintf(f, "%s%zu by %s", before, n, calibrators[i]), before = ", ";
+    }
+    fputc('\n', f);
+}
+
+static void print_worst(FILE *f, const ox_outcome *outcome)
+{
+    size_t n;
+    struct ox_quant_report *list = measured(outcome, &n);
+    if (n) fprintf(f, "\n  worst tensors                             SQNR dB  scale        zero\n");
+    for (size_t i = 0; i < n && i < WORST; i++) {
+        const struct ox_quant_report *q = &list[i];
+        fprintf(f, "  %-40.40s %8.1f  %-11.5g %5d  ", q->tensor, q->sqnr_db, (double)q->scale, q->zero_point);
+        if (is_activation(q)) fprintf(f, "%s\n", q->op[0] ? q->op : "input");
+        else fprintf(f, "%s of %s\n", q->kind, q->op);
+    }
+    free(list);
+}
+
 static void print_quant(struct cli *cli, const struct report *r)
 {
     struct ox_quant_summary s;
-    size_t n;
     FILE *f = cli->out;
     ox_outcome_quant_summary(&s, r->outcome);
     if (!s.ran) return;
+    if (strcmp(s.calibrator, "none") == 0) {
+        fputs("\n  int8: nothing was quantized; the diagnostic says why\n", f);
+        return;
+    }
     fprintf(f, "\n  int8: %zu of %zu operators quantized, ranges by %s over %zu %s samples\n", s.ops_quantized, s.ops_quantized + s.ops_float,
             s.calibrator, s.samples, s.synthetic ? "synthetic" : "calibration");
     if (s.ops_weight_only) fprintf(f, "  %zu operators compute in float on int8 weights\n", s.ops_weight_only);
     if (s.synthetic)
-        fputs("  no calibration data was given: ranges come from seeded synthetic inputs, and where nothing in the model tells the scale\n"
-              "  of its inputs only weights are quantized; give --calib for a faster and better model\n", f);
+        fputs("  no calibration data was given: ranges come from seeded synthetic inputs, matched to what BatchNormalization tells of the\n"
+              "  real ones; where nothing tells the scale of inputs only weights are quantized; give --calib for a faster and better model\n", f);
+    print_ranges(f, r->outcome);
     if (!isnan(s.output_sqnr_db)) fprintf(f, "  outputs keep %.1f dB of signal to quantization noise on these samples\n", s.output_sqnr_db);
-    struct ox_quant_report *list = measured(r->outcome, &n), q;
-    if (n) fprintf(f, "\n  worst tensors                             SQNR dB  scale        zero  made by\n");
-    for (size_t i = 0; i < n && i < WORST; i++)
-        fprintf(f, "  %-40.40s %8.1f  %-11.5g %5d  %s\n", list[i].tensor, list[i].sqnr_db, (double)list[i].scale, list[i].zero_point, list[i].op);
-    free(list);
+    print_worst(f, r->outcome);
+    struct ox_quant_report q;
     bool head = false;
     for (size_t i = 0, shown = 0; ox_outcome_quant(&q, r->outcome, i) && shown < WORST; i++) {
         if (q.quantized || !q.reason[0]) continue;
@@ -141,8 +194,8 @@ static json_t *quant_json(const ox_outcome *outcome)
     json_t *tensors = json_array();
     ox_outcome_quant_summary(&s, outcome);
     for (size_t i = 0; ox_outcome_quant(&q, outcome, i); i++)
-        json_array_append_new(tensors, json_pack("{s:s, s:s, s:s, s:b, s:s, s:I, s:o, s:i, s:o, s:o, s:o}", "tensor", q.tensor, "op", q.op, "kind", q.kind,
-                                                 "quantized", q.quantized, "reason", q.reason, "scales", (json_int_t)q.n_scales, "scale",
+        json_array_append_new(tensors, json_pack("{s:s, s:s, s:s, s:b, s:s, s:s, s:s, s:I, s:o, s:i, s:o, s:o, s:o}", "tensor", q.tensor, "op", q.op, "kind", q.kind,
+                                                 "quantized", q.quantized, "reason", q.reason, "source", q.source, "calibrator", q.calibrator, "scales", (json_int_t)q.n_scales, "scale",
                                                  real_or_null((double)q.scale), "zero_point", (int)q.zero_point, "min",
                                                  real_or_null((double)q.range_min), "max", real_or_null((double)q.range_max), "sqnr_db",
                                                  real_or_null(q.sqnr_db)));

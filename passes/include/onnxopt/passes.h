@@ -46,17 +46,21 @@ bool ox_outcome_pass(struct ox_pass_report *out, const ox_outcome *outcome, size
 /* One tensor that was quantized, or considered and left in float. */
 struct ox_quant_report {
     const char *tensor;     /* its name in the model before quantization */
-    const char *op;         /* type of the operator that produces it; "" for inputs and weights */
+    const char *op;         /* type of the operator that produces it, of one that reads it for weights and biases; "" for inputs */
     const char *kind;       /* "activation", "weight", "bias" */
     bool quantized;
     const char *reason;     /* why not, when it was left in float */
+    const char *source;     /* of the range: "data", "batch-norm" (made-up samples, matched to its statistics), "synthetic" (made-up samples
+                               alone), "weights" */
+    const char *calibrator; /* that chose the range: "mse", ...; "" for weights and biases */
     ox_dtype dtype;
     size_t n_scales;        /* 1: per tensor */
     float scale;            /* the first */
     int32_t zero_point;
     float range_min, range_max;
-    double sqnr_db;         /* signal to quantization noise of this tensor in the quantized model against the float model on
-                               the calibration samples, 10 log10(sum x^2 / sum (x - q)^2); NaN where not measured */
+    double sqnr_db;         /* signal to quantization noise, 10 log10(sum x^2 / sum (x - q)^2): of activations on the calibration
+                               samples, in the quantized model against the float one; of weights and biases, what rounding
+                               them costs; 200: exact; NaN where not measured */
 };
 bool ox_outcome_quant(struct ox_quant_report *out, const ox_outcome *outcome, size_t index);
 struct ox_quant_summary {
