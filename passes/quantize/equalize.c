@@ -78,7 +78,7 @@ static ox_status add_reader(struct pair *p, const struct ox_use *u, size_t offse
     int axis;
     const char *reason = NULL;
     *fits = false;
-    if (u->index != 0 || !u->user->op || u->user->op->quant != OX_Q_WEIGHT) return OX_OK;
+    if (ox_use_index(u) != 0 || !u->user->op || u->user->op->quant != OX_Q_WEIGHT) return OX_OK;
     OX_TRY(ox_qrole_of(&role, &r.layout, &axis, &reason, u->user));
     const ox_tensor *w = own(ox_node_in(u->user, 1));
     const struct ox_qlayout *l = &r.layout;
@@ -102,7 +102,7 @@ static ox_status find_readers(struct pair *p, const struct ox_value *v, size_t o
         if (u->user->graph != p->maker->graph || ox_node_is_ret(u->user))
             *fits = false;
         else if (grows_in_proportion(u->user, p->axis) ||
-                 concat_offset(&at, u->user, u->index, p->axis))
+                 concat_offset(&at, u->user, ox_use_index(u), p->axis))
             OX_TRY(find_readers(p, u->user->out[0], at, depth + 1, fits));
         else
             OX_TRY(add_reader(p, u, at, fits));
