@@ -18,6 +18,7 @@ struct ox_graph; /* opaque here: the value of a graph attribute */
 struct ox_notes; /* ir/graph/notes.h */
 
 #define OX_OPSET_MAX 28 /* newest opset of the default domain that the table has been checked against */
+#define OX_OPSET_ML_MAX 5 /* the same of ai.onnx.ml */
 
 enum ox_attr_type { /* numbers of AttributeProto.AttributeType */
     OX_ATTR_UNDEFINED = 0, OX_ATTR_FLOAT = 1, OX_ATTR_INT = 2, OX_ATTR_STRING = 3, OX_ATTR_TENSOR = 4, OX_ATTR_GRAPH = 5,

@@ -147,6 +147,10 @@ static ox_status check_call(const struct ox_call *call)
         return ox_fail(call->ctx, OX_UNSUPPORTED, "newer-opset", NULL,
                        "opset %d is newer than %d, the newest that %s is known in", call->opset,
                        OX_OPSET_MAX, op->name);
+    if (strcmp(op->domain, OX_DOMAIN_ML) == 0 && call->opset > OX_OPSET_ML_MAX)
+        return ox_fail(call->ctx, OX_UNSUPPORTED, "newer-opset", NULL,
+                       "opset %d of ai.onnx.ml is newer than %d, the newest that %s is known in",
+                       call->opset, OX_OPSET_ML_MAX, op->name);
     OX_TRY(check_count(call, "input", call->n_in, op->min_in, op->max_in));
     OX_TRY(check_count(call, "output", call->n_out, op->min_out, op->max_out));
     for (size_t i = 0; call->present && i < call->n_in; i++) {

@@ -16,6 +16,7 @@
 #include "ir/ops/op_integer.h"
 #include "ir/ops/op_loss.h"
 #include "ir/ops/op_matmul.h"
+#include "ir/ops/op_ml.h"
 #include "ir/ops/op_move.h"
 #include "ir/ops/op_nbits.h"
 #include "ir/ops/op_norm.h"
@@ -34,6 +35,17 @@
 #include "ir/ops/op_training.h"
 #include "ir/ops/op_vision.h"
 #include "ir/ops/op_text.h"
+
+/* Decoders whose structs other decoders fill too: the table sizes them by the decoder's name. */
+#define ox_category_mapper_params ox_encode_params
+#define ox_label_encoder_params ox_encode_params
+#define ox_linear_classifier_params ox_linear_params
+#define ox_linear_regressor_params ox_linear_params
+#define ox_svm_classifier_params ox_svm_params
+#define ox_svm_regressor_params ox_svm_params
+#define ox_tree_classifier_params ox_tree_params
+#define ox_tree_ensemble_params ox_tree_params
+#define ox_tree_regressor_params ox_tree_params
 
 /* Of operators that have no parameters. */
 struct ox_none_params {
