@@ -11,6 +11,9 @@
 
 /* ---- size ------------------------------------------------------------------------------------ */
 
+/* Longest chain of calls in calls that is expanded: what walks it recurs. */
+enum { CHAIN_MAX = 200 };
+
 /* Caller n_functions is the main graph. */
 struct edge {
     uint32_t callee, caller;
@@ -21,6 +24,7 @@ struct census {
     struct ox_ptr_map index; /* function -> index + 1 */
     uint32_t caller;         /* whose nodes are being counted */
     size_t *total;           /* by function and main graph: nodes, those of calls included */
+    uint32_t *depth;         /* by function and main graph: longest chain of calls from there */
     uint32_t *pending;       /* by caller: callees not known yet */
     struct edge *edges;
     size_t n_edges, cap_edges;
@@ -68,6 +72,7 @@ static ox_status sum_up(struct census *c, size_t *settled) {
         }
         for (; low < c->n_edges && c->edges[low].callee == f; low++) {
             uint32_t caller = c->edges[low].caller;
+            if (c->depth[caller] <= c->depth[f]) c->depth[caller] = c->depth[f] + 1;
             if (ox_add_size(&c->total[caller], c->total[caller], c->total[f]))
                 c->total[caller] = SIZE_MAX;
             if (--c->pending[caller] == 0) queue[(*settled)++] = caller;
@@ -81,6 +86,7 @@ static ox_status take_census(struct census *c) {
     struct ox_model *m = c->model;
     size_t n = m->n_functions + 1;
     OX_TRY(ox_alloc(m->ctx, &c->total, n, sizeof *c->total));
+    OX_TRY(ox_alloc(m->ctx, &c->depth, n, sizeof *c->depth));
     OX_TRY(ox_alloc(m->ctx, &c->pending, n, sizeof *c->pending));
     for (size_t i = 0; i < m->n_functions; i++)
         OX_TRY(ox_ptr_map_set(&c->index, m->functions[i], (uint32_t)i + 1));
@@ -92,18 +98,21 @@ static ox_status take_census(struct census *c) {
     return count_nodes(c, m->graph);
 }
 
-ox_status ox_model_expanded(size_t *nodes, bool *recursive, struct ox_model *model) {
+ox_status ox_model_expanded(struct ox_expansion *out, struct ox_model *model) {
     struct census c = {.model = model};
-    size_t settled = 0;
+    size_t settled = 0, main = model->n_functions;
     ox_ptr_map_init(&c.index, model->ctx);
     ox_status s = take_census(&c);
     if (s == OX_OK) s = sum_up(&c, &settled);
     if (s == OX_OK) {
-        *recursive = settled < model->n_functions + 1;
-        *nodes = *recursive ? SIZE_MAX : c.total[model->n_functions];
+        bool recursive = settled < main + 1,
+             fits = !recursive && c.depth[main] <= CHAIN_MAX &&
+                    c.total[main] <= ox_ctx_limits(model->ctx)->max_nodes;
+        *out = (struct ox_expansion){recursive ? SIZE_MAX : c.total[main], recursive, fits};
     }
     ox_ptr_map_fini(&c.index);
     ox_free(model->ctx, c.total);
+    ox_free(model->ctx, c.depth);
     ox_free(model->ctx, c.pending);
     ox_free(model->ctx, c.edges);
     return s;
@@ -368,7 +377,7 @@ static ox_status check_call(const struct ox_node *call) {
 static ox_status make_instance(struct ox_graph **out, struct copier *c, struct ox_node *call) {
     const struct ox_graph *body = call->callee->body;
     struct ox_graph *g;
-    OX_TRY(ox_graph_new(&g, c->model, call));
+    OX_TRY(ox_graph_new(&g, c->model, NULL)); /* calls in calls may be deeper than subgraphs */
     g->function = call->callee;
     g->name = call->callee->name;
     for (size_t i = 0; i < body->n_inputs; i++) {
@@ -413,26 +422,23 @@ static ox_status expand_calls(void *arg, struct ox_graph *graph) {
             OX_TRY(expand_calls(arg, instance));
         }
         OX_TRY(ox_node_each_graph(
-            n, expand_calls,
-            arg)); /* as deep as limits.max_subgraph_depth, which instances count for */
+            n, expand_calls, arg)); /* as deep as limits.max_subgraph_depth in each of CHAIN_MAX */
     }
     return OX_OK;
 }
 
 ox_status ox_model_expand(struct ox_model *model) {
-    size_t nodes, limit = ox_ctx_limits(model->ctx)->max_nodes;
-    bool recursive;
+    struct ox_expansion size;
     if (model->n_functions == 0) return OX_OK;
-    OX_TRY(ox_model_expanded(&nodes, &recursive, model));
-    if (recursive)
+    OX_TRY(ox_model_expanded(&size, model));
+    if (size.recursive)
         return ox_fail(model->ctx, OX_INVALID, "recursive-function", NULL,
                        "a function calls itself");
-    if (nodes > limit)
-        return ox_fail(
-            model->ctx, OX_UNSUPPORTED, "too-large", NULL,
-            "with its functions expanded the model has more than %zu nodes (limit max_nodes)",
-            limit);
-    return expand_calls(NULL, model->graph);
+    if (size.fits) return expand_calls(NULL, model->graph);
+    return ox_fail(model->ctx, OX_UNSUPPORTED, "too-large", NULL,
+                   "with its functions expanded the model has more than %zu nodes (limit "
+                   "max_nodes), or calls are nested deeper than %d",
+                   ox_ctx_limits(model->ctx)->max_nodes, CHAIN_MAX);
 }
 
 /* ---- in place -------------------------------------------------------------------------------- */

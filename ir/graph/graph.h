@@ -169,13 +169,18 @@ OX_MUST_USE ox_status ox_model_set_opset(struct ox_model *model, ox_name domain,
 /* Sets the callee of each node that calls one of the model's functions (the first that fits by domain, name and overload). For readers, when all is read. */
 OX_MUST_USE ox_status ox_model_link_calls(struct ox_model *model);
 
-/* Nodes of the model with all calls expanded, bodies of subgraphs included (SIZE_MAX: too many to count, or a function calls itself). */
-OX_MUST_USE ox_status ox_model_expanded(size_t *nodes, bool *recursive, struct ox_model *model);
+/* The model with all calls expanded. */
+struct ox_expansion {
+    size_t nodes;   /* of the main graph, those of subgraphs and calls included; SIZE_MAX: too many to count */
+    bool recursive; /* a function calls itself */
+    bool fits;      /* not recursive, within limits.max_nodes, and not too many calls in calls */
+};
+OX_MUST_USE ox_status ox_model_expanded(struct ox_expansion *out, struct ox_model *model);
 /* Instance of a call, made anew where the call or the function has changed since. Attributes that refer to the function's parameters have
  * the call's values or defaults, absent operands are absent, outputs that the call does not want are not there. */
 OX_MUST_USE ox_status ox_call_instance(struct ox_graph **out, struct ox_node *call);
 void ox_call_drop_instance(struct ox_node *call);
-/* Instances for all calls that are reached from the main graph. Refuses recursion, and more nodes than limits.max_nodes. */
+/* Instances for all calls that are reached from the main graph. Refuses what ox_model_expanded says does not fit. */
 OX_MUST_USE ox_status ox_model_expand(struct ox_model *model);
 /* The call goes, the function's nodes come in its place. The caller sees to it that opsets agree. */
 OX_MUST_USE ox_status ox_call_inline(struct ox_node *call);

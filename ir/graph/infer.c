@@ -274,10 +274,9 @@ static ox_status infer_graph(void *arg, struct ox_graph *graph)
 ox_status ox_model_infer(struct ox_model *model, struct ox_shapes **out)
 {
     struct ox_shapes *s;
-    size_t nodes = 0;
-    bool recursive;
-    if (model->n_functions) OX_TRY(ox_model_expanded(&nodes, &recursive, model));
-    if (nodes <= ox_ctx_limits(model->ctx)->max_nodes) OX_TRY(ox_model_expand(model)); /* else calls tell nothing */
+    struct ox_expansion size = {.fits = false};
+    if (model->n_functions) OX_TRY(ox_model_expanded(&size, model));
+    if (size.fits) OX_TRY(ox_model_expand(model)); /* else calls tell nothing */
     OX_TRY(shapes_new(&s, model));
     ox_status status = infer_graph(s, model->graph);
     for (size_t i = 0; i < model->n_functions && status == OX_OK; i++) status = infer_graph(s, model->functions[i]->body);

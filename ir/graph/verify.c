@@ -130,10 +130,9 @@ ox_status ox_model_verify(struct ox_model *model)
                        "the model imports opset %lld; opsets up to %d are known", (long long)opset, OX_OPSET_MAX);
     ox_status s = ox_model_each_graph(model, check_graph, &v);
     ox_call_scratch_fini(&v.scratch);
-    size_t nodes;
-    bool recursive = false;
-    if (s == OX_OK && model->n_functions) s = ox_model_expanded(&nodes, &recursive, model);
-    if (s == OX_OK && recursive)
+    struct ox_expansion size = {.recursive = false};
+    if (s == OX_OK && model->n_functions) s = ox_model_expanded(&size, model);
+    if (s == OX_OK && size.recursive)
         s = ox_fail(model->ctx, OX_INVALID, "recursive-function", &(struct ox_place){.file = model->file ? model->file->text : NULL},
                     "a function of the model calls itself, directly or through others");
     if (s != OX_OK) return s;

@@ -165,15 +165,13 @@ ox_status ox_pass_inline(struct ox_pass_run *run) {
     struct ox_model *m = run->model;
     struct sweep sweep = {.run = run};
     struct reach before;
-    size_t nodes, limit = ox_ctx_limits(run->ctx)->max_nodes;
-    bool recursive;
+    struct ox_expansion size;
     OX_TRY(ox_pass_arg_int(&sweep.max_nodes, run, "max_nodes", 0, 0, INT64_MAX));
     if (m->n_functions == 0) return OX_OK;
-    OX_TRY(ox_model_expanded(&nodes, &recursive, m));
-    if (nodes > limit) {
+    OX_TRY(ox_model_expanded(&size, m));
+    if (!size.fits) {
         ox_report(run->ctx, OX_NOTE, "too-large", NULL,
-                  "functions stay: with all of them expanded the model has more than %zu nodes",
-                  limit);
+                  "functions stay: with all of them expanded the model would be too large");
         return OX_OK;
     }
     ox_status s = reach_new(&before, m);

@@ -125,14 +125,32 @@ START_TEST(explosions_are_refused)
     snprintf(text + n, sizeof text - n, FUNCTION "f30 (a) => (b) { b = Neg (a) }");
     struct ox_model *m = parse(text);
     struct ox_runner r;
-    size_t nodes;
-    bool recursive;
+    struct ox_expansion size;
     ck_assert_int_eq(ox_model_check(m), OX_OK);
-    ck_assert_int_eq(ox_model_expanded(&nodes, &recursive, m), OX_OK);
-    ck_assert(!recursive && nodes > (size_t)1 << 60);
+    ck_assert_int_eq(ox_model_expanded(&size, m), OX_OK);
+    ck_assert(!size.recursive && !size.fits && size.nodes > (size_t)1 << 60);
     ck_assert(!ox_node_removable(ox_graph_begin(m->graph)));
     ck_assert_int_eq(ox_exec_new(&r, m), OX_UNSUPPORTED);
     ck_assert_str_eq(last_id, "too-large");
+    ox_model_free(m);
+}
+END_TEST
+
+/* Calls in calls: each is one more to recur into. */
+START_TEST(chains_have_an_end)
+{
+    static char text[60000];
+    struct ox_expansion size;
+    int length = _i ? 1000 : 199;
+    size_t n = (size_t)snprintf(text, sizeof text, HEAD "(float[2] x) => (y) { y = my.f0 (x) }");
+    for (int i = 0; i < length - 1; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "<domain: \"my\"> f%d (a) => (b) { b = my.f%d (a) }", i, i + 1);
+    snprintf(text + n, sizeof text - n, FUNCTION "f%d (a) => (b) { b = Neg (a) }", length - 1);
+    struct ox_model *m = parse(text);
+    ck_assert_int_eq(ox_model_check(m), OX_OK);
+    ck_assert_int_eq(ox_model_expanded(&size, m), OX_OK);
+    ck_assert_int_eq(size.fits, !_i);
+    if (size.fits) expect_run(m, -1, 2);
     ox_model_free(m);
 }
 END_TEST
@@ -158,6 +176,7 @@ int main(void)
     tcase_add_test(t, functions_have_opsets_of_their_own);
     tcase_add_test(t, recursion_is_refused);
     tcase_add_test(t, explosions_are_refused);
+    tcase_add_loop_test(t, chains_have_an_end, 0, 2);
     tcase_add_test(t, wrong_calls_are_refused);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
