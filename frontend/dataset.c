@@ -258,32 +258,36 @@ static ox_status count_entries(struct set *s) {
     return OX_OK;
 }
 
-static ox_status init_feed(struct ox_feed *f, ox_ctx *ctx, ox_model *model, const char *spec) {
+/* Whom samples are for. */
+struct wanted {
+    size_t n;
+    const struct ox_port *ports;
+    const bool *optional;
+};
+
+static ox_status init_feed(struct ox_feed *f, ox_ctx *ctx, const struct wanted *w, const char *spec) {
     f->ctx = ctx;
-    f->n_inputs = ox_model_inputs(model);
+    f->n_inputs = w->n;
     f->has_spec = spec && *spec;
     OX_TRY(ox_prep_parse(&f->prep, ctx, spec));
     OX_TRY(ox_alloc(ctx, &f->targets, f->n_inputs, sizeof *f->targets));
     OX_TRY(ox_alloc(ctx, &f->optional, f->n_inputs, sizeof *f->optional));
     for (size_t i = 0; i < f->n_inputs; i++) {
-        struct ox_port port;
+        const struct ox_port *port = &w->ports[i];
         struct ox_prep_target *t = &f->targets[i];
-        OX_TRY(ox_model_input(&port, model, i));
-        t->name = port.name;
-        t->dtype = port.dtype;
-        t->rank = port.rank;
-        for (int d = 0; d < port.rank; d++)
-            t->dims[d] = port.dims[d];
-        for (size_t j = 0; j < model->graph->n_inputs; j++)
-            if (ox_name_is(model->graph->inputs[j]->name, port.name))
-                f->optional[i] = model->graph->inputs[j]->init != NULL;
+        t->name = port->name;
+        t->dtype = port->dtype;
+        t->rank = port->rank;
+        for (int d = 0; d < port->rank; d++)
+            t->dims[d] = port->dims[d];
+        f->optional[i] = w->optional[i];
     }
     return OX_OK;
 }
 
-static ox_status open_set(struct set *s, ox_model *model, const char *path, const char *spec,
+static ox_status open_set(struct set *s, const struct wanted *w, const char *path, const char *spec,
                           size_t limit) {
-    OX_TRY(init_feed(&s->feed, s->ctx, model, spec));
+    OX_TRY(init_feed(&s->feed, s->ctx, w, spec));
     struct stat st;
     if (stat(path, &st) != 0) return no_file(s->ctx, path);
     if (S_ISDIR(st.st_mode))
@@ -376,19 +380,50 @@ static ox_status set_sample(void *self, size_t index, ox_tensor **inputs, int64_
     return OX_OK;
 }
 
-ox_status ox_dataset_open(struct ox_dataset *out, ox_model *model, const char *path,
-                          const struct ox_preprocess *preprocess, size_t limit) {
+ox_status ox_dataset_open_ports(struct ox_dataset *out, ox_ctx *ctx, size_t n_inputs,
+                                const struct ox_port *ports, const bool *optional, const char *path,
+                                const struct ox_preprocess *preprocess, size_t limit) {
     struct set *s;
     struct ox_preprocess p = {0};
+    const struct wanted wanted = {n_inputs, ports, optional};
     if (preprocess)
         memcpy(&p, preprocess, preprocess->size < sizeof p ? preprocess->size : sizeof p);
-    OX_TRY(ox_alloc(model->ctx, &s, 1, sizeof *s));
-    s->ctx = model->ctx;
-    ox_status status = open_set(s, model, path, p.spec, limit);
+    OX_TRY(ox_alloc(ctx, &s, 1, sizeof *s));
+    s->ctx = ctx;
+    ox_status status = open_set(s, &wanted, path, p.spec, limit);
     if (status != OX_OK) {
         set_free(s);
         return status;
     }
     *out = (struct ox_dataset){s, s->count, s->feed.n_inputs, set_sample, set_free};
     return OX_OK;
+}
+
+/* The model's inputs, and which of them have a default. */
+static ox_status look_at_inputs(struct ox_port *ports, bool *optional, ox_model *model, size_t n) {
+    const struct ox_graph *g = model->graph;
+    for (size_t i = 0; i < n; i++) {
+        OX_TRY(ox_model_input(&ports[i], model, i));
+        for (size_t j = 0; j < g->n_inputs; j++)
+            if (ox_name_is(g->inputs[j]->name, ports[i].name))
+                optional[i] = g->inputs[j]->init != NULL;
+    }
+    return OX_OK;
+}
+
+ox_status ox_dataset_open(struct ox_dataset *out, ox_model *model, const char *path,
+                          const struct ox_preprocess *preprocess, size_t limit) {
+    size_t n = ox_model_inputs(model);
+    struct ox_port *ports;
+    bool *optional;
+    OX_TRY(ox_alloc(model->ctx, &ports, n, sizeof *ports));
+    ox_status status = ox_alloc(model->ctx, &optional, n, sizeof *optional);
+    if (status == OX_OK) {
+        status = look_at_inputs(ports, optional, model, n);
+        if (status == OX_OK)
+            status = ox_dataset_open_ports(out, model->ctx, n, ports, optional, path, preprocess, limit);
+        ox_free(model->ctx, optional);
+    }
+    ox_free(model->ctx, ports);
+    return status;
 }

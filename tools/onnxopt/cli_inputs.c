@@ -14,12 +14,12 @@ void inputs_free(ox_tensor **in, size_t n)
 
 /* ---- from files ------------------------------------------------------------------------------ */
 
-static ox_status find_input(size_t *index, struct cli *cli, ox_model *model, const char *name, const char *file)
+static ox_status find_input(size_t *index, const struct engine *e, const char *name, const char *file)
 {
-    size_t n = ox_model_inputs(model);
+    size_t n = e->n_in;
     struct ox_port port;
     for (size_t i = 0; i < n; i++) {
-        ox_status s = ox_model_input(&port, model, i);
+        ox_status s = engine_input(&port, e, i);
         if (s != OX_OK) return s;
         if (strcmp(port.name, name) == 0 || (n == 1 && name[0] == 0)) {
             *index = i;
@@ -27,19 +27,18 @@ static ox_status find_input(size_t *index, struct cli *cli, ox_model *model, con
         }
     }
     fprintf(stderr, "%s: error[no-such-input]: the model has no input named '%s'\n", file, name);
-    (void)cli;
     return OX_INVALID;
 }
 
 /* A file of tensors; `name` (or NULL) is what its unnamed tensor is called. */
-static ox_status read_file(ox_tensor **in, struct cli *cli, ox_model *model, const char *name, const char *path)
+static ox_status read_file(ox_tensor **in, const struct engine *e, const char *name, const char *path)
 {
     ox_tensor_file *file;
-    ox_status s = ox_tensor_file_open(&file, cli->ctx, path);
+    ox_status s = ox_tensor_file_open(&file, e->cli->ctx, path);
     if (s != OX_OK) return s;
     for (size_t i = 0; i < ox_tensor_file_count(file) && s == OX_OK; i++) {
         size_t index = 0;
-        s = find_input(&index, cli, model, name ? name : ox_tensor_file_name(file, i), path);
+        s = find_input(&index, e, name ? name : ox_tensor_file_name(file, i), path);
         if (s != OX_OK) break;
         ox_tensor *t;
         s = ox_tensor_file_read(&t, file, i);
@@ -51,8 +50,9 @@ static ox_status read_file(ox_tensor **in, struct cli *cli, ox_model *model, con
     return s;
 }
 
-ox_status inputs_read(ox_tensor **in, struct cli *cli, ox_model *model)
+ox_status inputs_read(ox_tensor **in, const struct engine *e)
 {
+    const struct cli *cli = e->cli;
     for (int i = 0; i < cli->n_inputs; i++) {
         const char *given = cli->inputs[i], *equals = strchr(given, '=');
         char name[256];
@@ -62,7 +62,7 @@ ox_status inputs_read(ox_tensor **in, struct cli *cli, ox_model *model)
             memcpy(name, given, len);
             name[len] = 0;
         }
-        ox_status s = read_file(in, cli, model, named ? name : NULL, named ? equals + 1 : given);
+        ox_status s = read_file(in, e, named ? name : NULL, named ? equals + 1 : given);
         if (s != OX_OK) return s;
     }
     return OX_OK;
@@ -104,21 +104,31 @@ static void fill(void *data, ox_dtype dtype, size_t count, uint64_t *state)
     }
 }
 
-ox_status inputs_random(ox_tensor **in, struct cli *cli, ox_model *model, uint64_t seed)
+/* A symbolic dim: what --dim says of it (of a model that is applied already), else 1. */
+static int64_t dim_of(const struct cli *cli, const char *symbol)
+{
+    size_t len = symbol ? strlen(symbol) : 0;
+    int64_t value;
+    for (int i = 0; symbol && i < cli->n_dims; i++)
+        if (strncmp(cli->dims[i], symbol, len) == 0 && cli->dims[i][len] == '=' && cli_number(&value, cli, "dim", cli->dims[i] + len + 1, 0, 0, INT64_MAX)) return value;
+    return 1;
+}
+
+ox_status inputs_random(ox_tensor **in, const struct engine *e, uint64_t seed)
 {
     struct ox_port port;
-    for (size_t i = 0; i < ox_model_inputs(model); i++) {
+    for (size_t i = 0; i < e->n_in; i++) {
         int64_t dims[OX_MAX_RANK];
         void *data;
-        ox_status s = ox_model_input(&port, model, i);
+        ox_status s = engine_input(&port, e, i);
         if (s != OX_OK) return s;
         if (in[i]) continue;
         if (port.dtype == OX_UNDEFINED || port.dtype == OX_STRING || port.rank < 0) {
             fprintf(stderr, "onnxopt: error[no-input]: input '%s' is %s; give it with --input\n", port.name, port.type_text);
             return OX_INVALID;
         }
-        for (int d = 0; d < port.rank; d++) dims[d] = port.dims[d] < 0 ? 1 : port.dims[d];
-        s = ox_tensor_new(&in[i], &data, cli->ctx, port.dtype, port.rank, dims);
+        for (int d = 0; d < port.rank; d++) dims[d] = port.dims[d] < 0 ? dim_of(e->cli, port.symbols[d]) : port.dims[d];
+        s = ox_tensor_new(&in[i], &data, e->cli->ctx, port.dtype, port.rank, dims);
         if (s != OX_OK) return s;
         uint64_t state = seed * 0x2545f4914f6cdd1du + i;
         fill(data, port.dtype, in[i]->count, &state);

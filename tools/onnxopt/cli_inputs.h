@@ -2,12 +2,12 @@
 #ifndef ONNXOPT_CLI_INPUTS_H
 #define ONNXOPT_CLI_INPUTS_H
 
-#include "cli.h"
+#include "engine.h"
 
 /* One tensor per input of the model, from the files of --input. `in` has room for all inputs, zeroed; the caller unrefs. */
-OX_MUST_USE ox_status inputs_read(ox_tensor **in, struct cli *cli, ox_model *model);
-/* Seeded tensors: floats about normally distributed, integers in 0..9, symbolic dims 1. */
-OX_MUST_USE ox_status inputs_random(ox_tensor **in, struct cli *cli, ox_model *model, uint64_t seed);
+OX_MUST_USE ox_status inputs_read(ox_tensor **in, const struct engine *e);
+/* Seeded tensors: floats about normally distributed, integers in 0..9, symbolic dims as --dim says, else 1. */
+OX_MUST_USE ox_status inputs_random(ox_tensor **in, const struct engine *e, uint64_t seed);
 void inputs_free(ox_tensor **in, size_t n);
 
 /* How far `b` is from `a`, summed over calls. */

@@ -6,8 +6,7 @@
 
 struct pair {
     struct cli *cli;
-    ox_model *a, *b;
-    ox_session *session_a, *session_b;
+    struct engine a, b;
     size_t n_in, n_out;
     ox_tensor **in, **out_a, **out_b;
     struct difference *differences;
@@ -16,12 +15,12 @@ struct pair {
 static ox_status same_ports(struct pair *p)
 {
     struct ox_port x, y;
-    p->n_in = ox_model_inputs(p->a);
-    p->n_out = ox_model_outputs(p->a);
-    bool same = p->n_in == ox_model_inputs(p->b) && p->n_out == ox_model_outputs(p->b);
+    p->n_in = p->a.n_in;
+    p->n_out = p->a.n_out;
+    bool same = p->n_in == p->b.n_in && p->n_out == p->b.n_out;
     for (size_t i = 0; same && i < p->n_in; i++) {
-        ox_status s = ox_model_input(&x, p->a, i);
-        if (s == OX_OK) s = ox_model_input(&y, p->b, i);
+        ox_status s = engine_input(&x, &p->a, i);
+        if (s == OX_OK) s = engine_input(&y, &p->b, i);
         if (s != OX_OK) return s;
         same = strcmp(x.name, y.name) == 0 && x.dtype == y.dtype;
     }
@@ -32,10 +31,10 @@ static ox_status same_ports(struct pair *p)
 
 static ox_status one_run(struct pair *p, uint64_t seed)
 {
-    ox_status s = inputs_read(p->in, p->cli, p->a);
-    if (s == OX_OK) s = inputs_random(p->in, p->cli, p->a, seed);
-    if (s == OX_OK) s = ox_session_run(p->session_a, (const ox_tensor *const *)p->in, p->out_a);
-    if (s == OX_OK) s = ox_session_run(p->session_b, (const ox_tensor *const *)p->in, p->out_b);
+    ox_status s = inputs_read(p->in, &p->a);
+    if (s == OX_OK) s = inputs_random(p->in, &p->a, seed);
+    if (s == OX_OK) s = engine_run(&p->a, (const ox_tensor *const *)p->in, p->out_a);
+    if (s == OX_OK) s = engine_run(&p->b, (const ox_tensor *const *)p->in, p->out_b);
     for (size_t i = 0; i < p->n_out && s == OX_OK; i++) difference_add(&p->differences[i], p->out_a[i], p->out_b[i]);
     inputs_free(p->in, p->n_in);
     inputs_free(p->out_a, p->n_out);
@@ -50,7 +49,7 @@ static int print(struct pair *p, int64_t runs)
     if (!list) fprintf(p->cli->out, "%-32s %12s %12s %9s %9s\n", "output", "max |a-b|", "of range", "SQNR dB", "unequal");
     for (size_t i = 0; i < p->n_out; i++) {
         const struct difference *d = &p->differences[i];
-        if (ox_model_output(&port, p->a, i) != OX_OK) return OX_NOMEM;
+        if (engine_output(&port, &p->a, i) != OX_OK) return OX_NOMEM;
         if (list)
             json_array_append_new(list, json_pack("{s:s, s:b, s:o, s:o, s:o, s:I, s:I}", "output", port.name, "comparable", d->comparable, "max_abs",
                                                   cli_json_number(d->max_abs), "relative", cli_json_number(difference_relative(d)), "sqnr_db", cli_json_number(difference_sqnr(d)),
@@ -78,8 +77,8 @@ static int compare(struct pair *p)
     p->differences = calloc(p->n_out + 1, sizeof *p->differences);
     if (!p->in || !p->out_a || !p->out_b || !p->differences) return OX_NOMEM;
     for (size_t i = 0; i < p->n_out; i++) difference_init(&p->differences[i]);
-    s = ox_session_new(&p->session_a, p->a);
-    if (s == OX_OK) s = ox_session_new(&p->session_b, p->b);
+    s = engine_prepare(&p->a);
+    if (s == OX_OK) s = engine_prepare(&p->b);
     for (int64_t i = 0; i < runs && s == OX_OK; i++) s = one_run(p, (uint64_t)(seed + i));
     return s == OX_OK ? print(p, runs) : (int)s;
 }
@@ -87,16 +86,14 @@ static int compare(struct pair *p)
 int cmd_compare(struct cli *cli)
 {
     struct pair p = {.cli = cli};
-    ox_status s = cli_load(&p.a, cli, cli->args[0]);
-    if (s == OX_OK) s = cli_load(&p.b, cli, cli->args[1]);
+    ox_status s = engine_open(&p.a, cli, cli->args[0]);
+    if (s == OX_OK) s = engine_open(&p.b, cli, cli->args[1]);
     int code = s == OX_OK ? compare(&p) : (int)s;
-    ox_session_free(p.session_a);
-    ox_session_free(p.session_b);
     free(p.in);
     free(p.out_a);
     free(p.out_b);
     free(p.differences);
-    ox_model_free(p.a);
-    ox_model_free(p.b);
+    engine_close(&p.a);
+    engine_close(&p.b);
     return code;
 }

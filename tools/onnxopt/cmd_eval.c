@@ -14,8 +14,7 @@ struct score {
 
 struct eval {
     struct cli *cli;
-    ox_model *model, *reference;
-    ox_session *session, *reference_session;
+    struct engine model, reference;
     struct ox_dataset data;
     ox_tensor **in, **out, **reference_out;
     struct score score, reference_score;
@@ -48,10 +47,10 @@ static ox_status one_sample(struct eval *e, size_t index)
 {
     int64_t label = -1;
     ox_status s = e->data.sample(e->data.self, index, e->in, &label);
-    if (s == OX_OK) s = ox_session_run(e->session, (const ox_tensor *const *)e->in, e->out);
+    if (s == OX_OK) s = engine_run(&e->model, (const ox_tensor *const *)e->in, e->out);
     if (s == OX_OK) add_label(&e->score, e->out[0], label);
-    if (s == OX_OK && e->reference) {
-        s = ox_session_run(e->reference_session, (const ox_tensor *const *)e->in, e->reference_out);
+    if (s == OX_OK && e->cli->flag.against) {
+        s = engine_run(&e->reference, (const ox_tensor *const *)e->in, e->reference_out);
         if (s == OX_OK) {
             add_label(&e->reference_score, e->reference_out[0], label);
             difference_add(&e->score.difference, e->reference_out[0], e->out[0]);
@@ -80,7 +79,7 @@ static int print_json(const struct eval *e, size_t n)
     const struct difference *d = &e->score.difference;
     json_t *json = json_pack("{s:s, s:I}", "model", e->cli->args[0], "samples", (json_int_t)n);
     if (e->score.labelled) json_object_set_new(json, "accuracy", score_json(&e->score));
-    if (e->reference) {
+    if (e->cli->flag.against) {
         json_t *r = json_pack("{s:s, s:o, s:b, s:o, s:o}", "model", e->cli->flag.against, "agreement", cli_json_number(percent(e->score.agree, n)),
                               "comparable", d->comparable, "max_abs", cli_json_number(d->max_abs), "sqnr_db", cli_json_number(difference_sqnr(d)));
         if (e->reference_score.labelled) json_object_set_new(r, "accuracy", score_json(&e->reference_score));
@@ -101,7 +100,7 @@ static int print(const struct eval *e, size_t n)
     const struct difference *d = &e->score.difference;
     if (e->cli->flag.json) return print_json(e, n);
     if (e->score.labelled) print_score(f, e->cli->args[0], &e->score);
-    if (!e->reference) return 0;
+    if (!e->cli->flag.against) return 0;
     if (e->reference_score.labelled) print_score(f, e->cli->flag.against, &e->reference_score);
     if (!d->comparable)
         fprintf(f, "outputs differ in type or shape\n");
@@ -113,15 +112,14 @@ static int print(const struct eval *e, size_t n)
 
 static ox_status prepare(struct eval *e)
 {
-    ox_status s = cli_load(&e->model, e->cli, e->cli->args[0]);
-    if (s == OX_OK && e->cli->flag.against) s = cli_load(&e->reference, e->cli, e->cli->flag.against);
-    if (s == OX_OK) s = ox_session_new(&e->session, e->model);
-    if (s == OX_OK && e->reference) s = ox_session_new(&e->reference_session, e->reference);
-    if (s == OX_OK) s = cli_dataset(&e->data, e->cli, e->model, e->cli->args[1], 0);
+    ox_status s = engine_open(&e->model, e->cli, e->cli->args[0]);
+    if (s == OX_OK && e->cli->flag.against) s = engine_open(&e->reference, e->cli, e->cli->flag.against);
+    if (s == OX_OK) s = engine_prepare(&e->model);
+    if (s == OX_OK && e->cli->flag.against) s = engine_prepare(&e->reference);
+    if (s == OX_OK) s = engine_dataset(&e->data, &e->model, e->cli->args[1], 0);
     if (s != OX_OK) return s;
-    e->n_out = ox_model_outputs(e->model);
-    size_t n_in = ox_model_inputs(e->model);
-    if (e->n_out == 0 || (e->reference && (ox_model_outputs(e->reference) != e->n_out || ox_model_inputs(e->reference) != n_in))) {
+    e->n_out = e->model.n_out;
+    if (e->n_out == 0 || (e->cli->flag.against && (e->reference.n_out != e->n_out || e->reference.n_in != e->model.n_in))) {
         fprintf(stderr, "onnxopt: error[other-interface]: the models differ in their inputs or outputs, or have no outputs\n");
         return OX_INVALID;
     }
@@ -136,7 +134,7 @@ static int evaluate(struct eval *e)
     ox_status s = prepare(e);
     for (size_t i = 0; i < e->data.count && s == OX_OK; i++) s = one_sample(e, i);
     if (s != OX_OK) return (int)s;
-    if (e->score.labelled == 0 && !e->reference) {
+    if (e->score.labelled == 0 && !e->cli->flag.against) {
         fprintf(stderr, "%s: error[no-labels]: the data has no labels; name a reference model with --against\n", e->cli->args[1]);
         return OX_INVALID;
     }
@@ -149,10 +147,8 @@ int cmd_eval(struct cli *cli)
     difference_init(&e.score.difference);
     int code = evaluate(&e);
     if (e.data.free) e.data.free(e.data.self);
-    ox_session_free(e.session);
-    ox_session_free(e.reference_session);
-    ox_model_free(e.model);
-    ox_model_free(e.reference);
+    engine_close(&e.model);
+    engine_close(&e.reference);
     free(e.in);
     free(e.out);
     free(e.reference_out);

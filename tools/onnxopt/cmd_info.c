@@ -1,5 +1,5 @@
 /* tools/onnxopt/cmd_info.c - `info`: what a model contains. */
-#include "cli.h"
+#include "info_native.h"
 
 static json_t *port_json(const struct ox_port *p)
 {
@@ -93,6 +93,7 @@ int cmd_info(struct cli *cli)
 {
     ox_model *model;
     struct ox_model_stats stats;
+    if (engine_is_native(cli->args[0])) return info_native(cli);
     ox_status s = cli_load(&model, cli, cli->args[0]);
     if (s != OX_OK) return (int)s;
     int code = (int)ox_model_stats(&stats, model);

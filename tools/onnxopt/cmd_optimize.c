@@ -41,9 +41,16 @@ static int pipeline_text(const struct cli *cli, char *out, size_t size)
     return n < size ? 0 : cli_usage_error(cli, "--passes is too long");
 }
 
+static bool to_native(const struct cli *cli)
+{
+    size_t len = strlen(cli->flag.output);
+    return len > 4 && strcmp(cli->flag.output + len - 4, ".oxb") == 0;
+}
+
 static ox_status write_model(struct cli *cli, ox_model *model, uint64_t *bytes)
 {
     struct ox_save_options o = {.size = sizeof o, .external = cli->flag.external != NULL};
+    if (to_native(cli)) return ox_native_save(model, cli->flag.output, bytes);
     if (strcmp(cli->flag.output, "-") == 0) return ox_model_write(model, STDOUT_FILENO, bytes);
     return ox_model_save(model, cli->flag.output, &o, bytes);
 }
@@ -75,6 +82,7 @@ int cmd_optimize(struct cli *cli)
     if (!cli->flag.output) return cli_usage_error(cli, "no output given: -o FILE");
     if (cli->flag.output[0] == 0) return cli_usage_error(cli, "the output's name is empty");
     if (cli->flag.external && strcmp(cli->flag.output, "-") == 0) return cli_usage_error(cli, "--external needs a file, not standard output");
+    if (cli->flag.external && to_native(cli)) return cli_usage_error(cli, "--external is for .onnx files");
     if (cli->flag.dump_after && !known_pass(cli->flag.dump_after)) return cli_usage_error(cli, "--dump-after %s: no such pass", cli->flag.dump_after);
     if (strcmp(cli->flag.output, "-") == 0) cli->out = stderr;
     int code = pipeline_text(cli, pipeline, sizeof pipeline);

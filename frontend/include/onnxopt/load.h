@@ -41,6 +41,10 @@ struct ox_preprocess {
  * with members named as the model's inputs, or a single array for a single input, whose first dim counts samples; a member "labels", "label" or "y" holds
  * classes). At most `limit` samples (0: all), evenly spread. Types and shapes are checked here against the model's inputs. */
 OX_MUST_USE ox_status ox_dataset_open(struct ox_dataset *out, ox_model *model, const char *path, const struct ox_preprocess *preprocess, size_t limit);
+/* The same for whatever has these inputs (a native program, say). optional: n_inputs entries, whether the input has a default. Names of ports must
+ * live as long as the data set. */
+OX_MUST_USE ox_status ox_dataset_open_ports(struct ox_dataset *out, ox_ctx *ctx, size_t n_inputs, const struct ox_port *ports, const bool *optional,
+                                            const char *path, const struct ox_preprocess *preprocess, size_t limit);
 
 #ifdef __cplusplus
 }
