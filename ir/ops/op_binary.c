@@ -246,7 +246,7 @@ static ox_status check_types(const struct ox_call *call, const struct ox_binary_
     OX_TRY(ox_expect_dtype(call, 1, b, kind->types));
     OX_TRY(ox_expect_same_dtype(call, 0, a, 1, b));
     if (kind->more == mod_mode && p->mode == 0 && ox_dtype_is_float(a))
-        return ox_bad_type(call, "Mod of %s needs the attribute fmod=1", ox_dtype_name(a));
+        return ox_bad_attr(call, "Mod of %s needs the attribute fmod=1", ox_dtype_name(a));
     return OX_OK;
 }
 

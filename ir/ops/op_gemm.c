@@ -3,6 +3,7 @@
 #include "ir/ops/kernel_gemm.h"
 #include "ir/ops/kernel_product.h"
 #include "ir/ops/op_narrow.h"
+#include "ir/ops/convert.h"
 #include "ir/ops/op_priv.h"
 
 #define GEMM_TYPES                                                                                 \
@@ -96,6 +97,23 @@ static void start(void *y, size_t m, size_t n, ox_dtype dtype, const ox_tensor *
 
 /* ---- eval ------------------------------------------------------------------------------------ */
 
+/* Integers scaled by floats: in 64-bit floats, and what lies behind the point is cut off in the end. */
+static ox_status scaled_integers(const struct ox_call *call, const struct ox_gemm_params *p, const ox_tensor *const *in, ox_tensor **out) {
+    ox_tensor *own[3] = {NULL}, *result = NULL;
+    const ox_tensor *wide[3] = {NULL};
+    ox_status s = OX_OK;
+    for (size_t i = 0; s == OX_OK && i < call->n_in && i < 3; i++) {
+        if (in[i]) s = ox_tensor_cast(&own[i], call->ctx, in[i], OX_DOUBLE, true);
+        wide[i] = own[i];
+    }
+    if (s == OX_OK) s = ox_eval_gemm(call, p, wide, &result);
+    if (s == OX_OK) s = ox_tensor_cast(out, call->ctx, result, in[0]->dtype, true);
+    ox_tensor_unref(result);
+    for (size_t i = 0; i < 3; i++)
+        ox_tensor_unref(own[i]);
+    return s;
+}
+
 ox_status ox_eval_gemm(const struct ox_call *call, const void *params, const ox_tensor *const *in,
                        ox_tensor **out) {
     const struct ox_gemm_params *p = params;
@@ -116,9 +134,7 @@ ox_status ox_eval_gemm(const struct ox_call *call, const void *params, const ox_
         return ox_bad_shape(call, "C %s cannot be broadcast to the product %s",
                             ox_dims_text(c->rank, c->dims).text, ox_dims_text(2, dims).text);
     bool integers = ox_dtype_is_integer(a->dtype);
-    if (integers && (p->alpha != 1 || (p->beta != 1 && p->beta != 0)))
-        return ox_no_kernel(call, "Gemm of integers with alpha %g and beta %g", (double)p->alpha,
-                            (double)p->beta);
+    if (integers && (p->alpha != 1 || (p->beta != 1 && p->beta != 0))) return scaled_integers(call, p, in, out);
     void *y;
     OX_TRY(ox_tensor_new_raw(&out[0], &y, call->ctx, a->dtype, 2, dims));
     if (out[0]->count == 0) return OX_OK;

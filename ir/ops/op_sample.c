@@ -1,8 +1,10 @@
 /* ir/ops/op_sample.c - GridSample and RoiAlign: interpolated reads at places that a tensor names.
  * Coordinates are hostile numbers: no conversion to an integer happens before they are known to be
  * in range. */
+#include "ir/ops/convert.h"
 #include "ir/ops/mover.h"
 #include "ir/ops/op_priv.h"
+#include "ir/ops/pick.h"
 #include "ir/ops/wide.h"
 #include <math.h>
 
@@ -52,7 +54,6 @@ ox_status ox_infer_grid_sample(const struct ox_call *call, const void *params,
     int rank = ox_in_rank(io, 0), rank_g = ox_in_rank(io, 1);
     ox_dim dims[OX_MAX_RANK];
     (void)params;
-    OX_TRY(ox_expect_dtype(call, 0, ox_in_dtype(io, 0), OX_FLOATS));
     OX_TRY(ox_expect_rank(call, 0, rank, 3, SPACE_MAX + 2));
     if (rank >= 0) OX_TRY(ox_expect_rank(call, 1, rank_g, rank, rank));
     if (rank < 0 || rank_g < 0)
@@ -154,7 +155,6 @@ static size_t all_taps(const struct grid *g, struct tap *taps, const double *coo
 
 static ox_status grid_dims(const struct ox_call *call, int64_t *dims, const ox_tensor *x,
                            const ox_tensor *grid) {
-    OX_TRY(ox_expect_dtype(call, 0, x->dtype, OX_FLOATS));
     OX_TRY(ox_expect_dtype(call, 1, grid->dtype, OX_FLOATS));
     OX_TRY(ox_expect_rank(call, 0, x->rank, 3, SPACE_MAX + 2));
     bool fits = grid->rank == x->rank && grid->dims[0] == x->dims[0] &&
@@ -195,17 +195,14 @@ static void sample_points(void *arg, size_t begin, size_t end) {
     }
 }
 
-ox_status ox_eval_grid_sample(const struct ox_call *call, const void *params,
-                              const ox_tensor *const *in, ox_tensor **out) {
-    const ox_tensor *x = in[0], *grid = in[1];
-    int64_t dims[OX_MAX_RANK];
+static ox_status sample(const struct ox_call *call, const struct ox_grid_sample_params *p, const ox_tensor *x, const ox_tensor *grid,
+                        const int64_t *dims, ox_tensor **out) {
     double *values, *coords;
     void *y;
-    OX_TRY(grid_dims(call, dims, x, grid));
-    OX_TRY(ox_tensor_new(&out[0], &y, call->ctx, x->dtype, x->rank, dims));
-    if (out[0]->count == 0) return OX_OK;
+    OX_TRY(ox_tensor_new(out, &y, call->ctx, x->dtype, x->rank, dims));
+    if ((*out)->count == 0) return OX_OK;
     struct grid_work w = {.y = y, .dtype = x->dtype, .channels = (size_t)x->dims[1]};
-    w.g.p = params;
+    w.g.p = p;
     w.g.space = x->rank - 2;
     memcpy(w.g.dims, x->dims + 2, (size_t)w.g.space * sizeof *dims);
     ox_row_major(w.g.strides, w.g.space, w.g.dims);
@@ -222,6 +219,47 @@ ox_status ox_eval_grid_sample(const struct ox_call *call, const void *params,
     }
     ox_free(call->ctx, values);
     return status;
+}
+
+/* Types without arithmetic: the nearest element's number, 1 for the first; 0 is what lies outside. */
+static ox_status sample_numbered(const struct ox_call *call, const struct ox_grid_sample_params *p, const ox_tensor *x, const ox_tensor *grid,
+                                 const int64_t *dims, ox_tensor **out) {
+    ox_tensor *numbers = NULL, *near = NULL, *at = NULL;
+    void *data;
+    ox_status s = ox_numbered(&numbers, call->ctx, x, OX_DOUBLE, 1);
+    if (s == OX_OK) s = sample(call, p, numbers, grid, dims, &near);
+    if (s == OX_OK) s = ox_tensor_new_raw(&at, &data, call->ctx, OX_INT64, x->rank, dims);
+    for (size_t i = 0; s == OX_OK && i < at->count; i++)
+        ((int64_t *)data)[i] = (int64_t)((const double *)near->data)[i] - 1;
+    if (s == OX_OK) s = ox_pick(out, call->ctx, x, at);
+    ox_tensor_unref(numbers);
+    ox_tensor_unref(near);
+    ox_tensor_unref(at);
+    return s;
+}
+
+/* Integers are interpolated in 64-bit floats, and what lies behind the point is cut off. */
+static ox_status sample_integers(const struct ox_call *call, const struct ox_grid_sample_params *p, const ox_tensor *x, const ox_tensor *grid,
+                                 const int64_t *dims, ox_tensor **out) {
+    ox_tensor *wide = NULL, *result = NULL;
+    ox_status s = ox_tensor_cast(&wide, call->ctx, x, OX_DOUBLE, true);
+    if (s == OX_OK) s = sample(call, p, wide, grid, dims, &result);
+    if (s == OX_OK) s = ox_tensor_cast(out, call->ctx, result, x->dtype, true);
+    ox_tensor_unref(wide);
+    ox_tensor_unref(result);
+    return s;
+}
+
+ox_status ox_eval_grid_sample(const struct ox_call *call, const void *params,
+                              const ox_tensor *const *in, ox_tensor **out) {
+    const struct ox_grid_sample_params *p = params;
+    const ox_tensor *x = in[0];
+    int64_t dims[OX_MAX_RANK];
+    OX_TRY(grid_dims(call, dims, x, in[1]));
+    if (OX_FLOATS & OX_BIT(x->dtype)) return sample(call, p, x, in[1], dims, &out[0]);
+    if (p->mode == OX_GRID_NEAREST) return sample_numbered(call, p, x, in[1], dims, &out[0]);
+    if (OX_INTEGERS & OX_BIT(x->dtype)) return sample_integers(call, p, x, in[1], dims, &out[0]);
+    return ox_no_arithmetic(call, "GridSample of %s can only take the nearest element", ox_dtype_name(x->dtype));
 }
 
 /* ---- RoiAlign -------------------------------------------------------------------------------- */

@@ -74,13 +74,21 @@ ox_status ox_decode_tfidf(const struct ox_call *call, void *params)
     return OX_OK;
 }
 
+/* The attributes decide between text and numbers. */
+static ox_status expect_pool(const struct ox_call *call, ox_dtype dtype, ox_dtypes types)
+{
+    if (dtype == OX_UNDEFINED || types & OX_BIT(dtype)) return OX_OK;
+    if (dtype != OX_STRING && dtype != OX_INT32 && dtype != OX_INT64) return ox_expect_dtype(call, 0, dtype, types);
+    return ox_bad_attr(call, "the pool of %s is of another type than its input, which is of type %s", call->op->name, ox_dtype_name(dtype));
+}
+
 ox_status ox_infer_tfidf(const struct ox_call *call, const void *params, struct ox_infer *io)
 {
     const struct ox_tfidf_params *p = params;
     int rank = ox_in_rank(io, 0);
     ox_dtypes types = p->strings ? OX_BIT(OX_STRING) : OX_BIT(OX_INT32) | OX_BIT(OX_INT64);
     ox_dim dims[2] = {ox_dim_const(p->columns), ox_dim_const(p->columns)};
-    OX_TRY(ox_expect_dtype(call, 0, ox_in_dtype(io, 0), types));
+    OX_TRY(expect_pool(call, ox_in_dtype(io, 0), types));
     if (rank < 0) return ox_infer_tensor(io, 0, OX_FLOAT, -1, NULL);
     if (rank > 2) return ox_bad_shape(call, "the input has rank %d, expected [C] or [N,C]", rank);
     if (rank == 2) dims[0] = io->in[0]->dims[0];
@@ -190,7 +198,7 @@ ox_status ox_eval_tfidf(const struct ox_call *call, const void *params, const ox
     const struct ox_tfidf_params *p = params;
     struct grams g = {0};
     ox_dtypes types = p->strings ? OX_BIT(OX_STRING) : OX_BIT(OX_INT32) | OX_BIT(OX_INT64);
-    OX_TRY(ox_expect_dtype(call, 0, in[0]->dtype, types));
+    OX_TRY(expect_pool(call, in[0]->dtype, types));
     if (in[0]->rank > 2) return ox_bad_shape(call, "the input has rank %d, expected [C] or [N,C]", in[0]->rank);
     ox_status s = count_all(&out[0], call, p, in[0], &g);
     ox_key_map_fini(&g.items, call->ctx);
