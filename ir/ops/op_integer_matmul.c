@@ -7,6 +7,7 @@
 #include "ir/ops/integer_priv.h"
 #include "ir/ops/kernel_dot.h"
 #include "ir/ops/op_matmul.h"
+#include "ir/ops/recipe.h"
 
 ox_status ox_decode_integer_matmul(const struct ox_call *call, void *params)
 {
@@ -155,6 +156,35 @@ static ox_status finish(const struct ox_call *call, const struct ox_matmul_shape
     return OX_OK;
 }
 
+/* ---- 8-bit floats: by what the operator means ---------------------------------------------------- */
+
+/* A scale of one element holds for the whole tensor; a vector goes along an axis: rows of A and Y, columns of B. */
+static ox_v scaled(struct ox_recipe *r, const char *op, ox_v v, size_t scale, int64_t axis)
+{
+    ox_rc_int(r, "axis", axis);
+    return OX_RC(r, op, v, ox_rc_in(r, scale), ox_rc_in(r, scale + 1));
+}
+
+static void float8_product(struct ox_recipe *r, const void *params)
+{
+    (void)params;
+    ox_v a = scaled(r, "DequantizeLinear", ox_rc_in(r, 0), 1, -2), b = scaled(r, "DequantizeLinear", ox_rc_in(r, 3), 4, -1);
+    ox_v y = OX_RC(r, "MatMul", ox_rc_wide(r, a), ox_rc_wide(r, b));
+    ox_rc_out(r, 0, scaled(r, "QuantizeLinear", ox_rc_like(r, y, ox_rc_in(r, 6)), 6, -2));
+}
+
+static bool is_float8(const ox_tensor *t) { return (OX_FLOAT8S & OX_BIT(t->dtype)) != 0; }
+
+static ox_status qlinear_float8(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out)
+{
+    static const struct ox_recipe_kind kind = {.body = float8_product};
+    struct ox_op op = *call->op;
+    struct ox_call of_recipe = *call;
+    op.family = &kind;
+    of_recipe.op = &op;
+    return ox_eval_recipe(&of_recipe, params, in, out);
+}
+
 ox_status ox_eval_qlinear_matmul(const struct ox_call *call, const void *params,
                                  const ox_tensor *const *in, ox_tensor **out)
 {
@@ -162,7 +192,7 @@ ox_status ox_eval_qlinear_matmul(const struct ox_call *call, const void *params,
     ox_dtype dtype;
     int32_t *sums = NULL;
     ox_tensor *scales[2] = {NULL};
-    (void)params;
+    if (is_float8(in[0]) || is_float8(in[3]) || is_float8(in[7])) return qlinear_float8(call, params, in, out);
     OX_TRY(ox_integer_eval_types(call, in, &dtype));
     OX_TRY(ox_matmul_shape(&s, call, in[0], in[3]));
     size_t count, bytes;
