@@ -1,4 +1,5 @@
-/* ir/ops/op_training.c - Adagrad, Adam and Momentum: one step of training.
+/* ir/ops/op_training.c - Adagrad, Adam and Momentum: one step of training; what can be said of
+ * Gradient without its graph.
  *
  * Inputs are the learning rate R, the step's number T, then for n tensors all values X, all
  * gradients G, and all of each state that the method keeps (V, H); outputs are all new X, then all
@@ -159,4 +160,37 @@ ox_status ox_eval_training(const struct ox_call *call, const void *params,
             ox_free(call->ctx, parts[k]);
     }
     return status;
+}
+
+/* ---- Gradient -------------------------------------------------------------------------------- */
+
+static ox_status count_names(size_t *n, const struct ox_call *call, const char *name, bool needed) {
+    const struct ox_attr *attr = ox_attr_find(call, name);
+    *n = 0;
+    if (!attr && needed) return ox_bad_attr(call, "attribute '%s' is missing", name);
+    if (attr && attr->type != OX_ATTR_STRINGS)
+        return ox_bad_attr(call, "attribute '%s' is not a list of strings", name);
+    if (attr) *n = attr->count;
+    return OX_OK;
+}
+
+ox_status ox_decode_gradient(const struct ox_call *call, void *params) {
+    struct ox_gradient_params *p = params;
+    struct ox_str y;
+    size_t zs;
+    OX_TRY(count_names(&p->n_xs, call, "xs", true));
+    OX_TRY(count_names(&zs, call, "zs", false));
+    OX_TRY(ox_attr_string(&y, call, "y", NULL));
+    if (!y.ptr) return ox_bad_attr(call, "attribute 'y' is missing");
+    if (call->n_in == p->n_xs + zs && call->n_out <= p->n_xs) return OX_OK;
+    return ox_fail(call->ctx, OX_INVALID, "wrong-arity", NULL,
+                   "Gradient has %zu inputs and %zu outputs; xs names %zu tensors, zs %zu",
+                   call->n_in, call->n_out, p->n_xs, zs);
+}
+
+ox_status ox_infer_gradient(const struct ox_call *call, const void *params, struct ox_infer *io) {
+    (void)params;
+    for (size_t i = 0; i < call->n_out; i++)
+        OX_TRY(ox_infer_same(io, i, i));
+    return OX_OK;
 }

@@ -13,4 +13,9 @@ struct ox_training_params {
     bool nesterov;
 };
 
+/* Gradient: its attributes name values of the graph; the pass `gradient` reads them there. */
+struct ox_gradient_params {
+    size_t n_xs; /* of the inputs, the first so many are differentiated by */
+};
+
 #endif
