@@ -225,7 +225,7 @@ int main(int argc, char **argv)
         oxr_session_memory(&memory, w.session);
         if (o.profile) print_times(&w.times, w.program, o.runs);
         printf("{\"compile_ms\":%.3f,\"open_ms\":%.3f,\"first_ms\":%.3f,\"best_ms\":%.3f,\"blob\":%llu,\"weights\":%llu,\"held\":%zu,\"peak_kb\":%ld,\"native\":%zu,\"steps\":%zu,\"worst\":%.3g}\n",
-               w.compile, w.open, w.first, w.best, (unsigned long long)stats.file_bytes, (unsigned long long)stats.weight_bytes, memory.peak, usage.ru_maxrss, stats.native,
+               w.compile, w.open, w.first, o.runs > 0 ? w.best : w.first, (unsigned long long)stats.file_bytes, (unsigned long long)stats.weight_bytes, memory.peak, usage.ru_maxrss, stats.native,
                stats.steps, w.worst);
     }
     oxr_session_free(w.session);
