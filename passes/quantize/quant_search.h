@@ -11,7 +11,6 @@ struct ox_qsearch_options {
     double target_db;   /* stop when the outputs are this good */
     double float_share; /* most of the cost that may go to float, 0 to 1 */
     double work;        /* about so many multiply-accumulates may be simulated */
-    bool calibrators;   /* choose each tensor's calibrator as well */
     bool explain;       /* report the noisiest units as notes */
 };
 
