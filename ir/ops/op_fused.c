@@ -206,6 +206,92 @@ static void qgemm(struct ox_recipe *r, const void *params)
     ox_rc_out(r, 0, y);
 }
 
+static void gemm_fast_gelu(struct ox_recipe *r, const void *params)
+{
+    (void)params;
+    ox_v x = ox_rc_in(r, 0), y = OX_RC(r, "MatMul", ox_rc_wide(r, x), ox_rc_wide(r, ox_rc_in(r, 1)));
+    y = ox_rc_add(r, y, ox_rc_wide(r, ox_rc_in(r, 2)));
+    ox_rc_string(r, "approximate", "tanh");
+    ox_rc_out(r, 0, ox_rc_like(r, OX_RC(r, "Gelu", y), x));
+}
+
+static void matmul_integer16(struct ox_recipe *r, const void *params)
+{
+    (void)params;
+    ox_rc_out(r, 0, OX_RC(r, "MatMul", ox_rc_cast(r, ox_rc_in(r, 0), OX_INT32), ox_rc_cast(r, ox_rc_in(r, 1), OX_INT32)));
+}
+
+/* Inputs: A with zero point, B with zero point. */
+static void mul_integer(struct ox_recipe *r, const void *params)
+{
+    ox_v v[2];
+    (void)params;
+    for (size_t i = 0; i < 2; i++) {
+        ox_v zp = ox_rc_cast(r, ox_rc_in(r, 2 * i + 1), OX_INT32);
+        ox_rc_expect_one(r, 2 * i + 1, zp);
+        v[i] = ox_rc_cast(r, ox_rc_need(r, 2 * i), OX_INT32);
+        if (zp >= 0) v[i] = OX_RC(r, "Sub", v[i], zp);
+    }
+    ox_rc_out(r, 0, ox_rc_step(r, "Mul", 2, v));
+}
+
+/* Distances of each row of A to each row of B. */
+static void cdist(struct ox_recipe *r, const void *params)
+{
+    struct ox_str metric;
+    (void)params;
+    if (!ox_rc_ok(r, ox_attr_string(&metric, r->call, "metric", "sqeuclidean"))) return;
+    bool root = metric.len == 9 && memcmp(metric.ptr, "euclidean", 9) == 0;
+    if (!root && !(metric.len == 11 && memcmp(metric.ptr, "sqeuclidean", 11) == 0)) {
+        ox_rc_ok(r, ox_bad_attr(r->call, "metric is not sqeuclidean or euclidean"));
+        return;
+    }
+    ox_v a = ox_rc_in(r, 0), b = ox_rc_in(r, 1);
+    ox_rc_expect_rank(r, 0, a, 2);
+    ox_rc_expect_rank(r, 1, b, 2);
+    ox_v apart = OX_RC(r, "Sub", OX_RC(r, "Unsqueeze", a, OX_RC_INTS(r, 1)), OX_RC(r, "Unsqueeze", b, OX_RC_INTS(r, 0)));
+    ox_rc_int(r, "keepdims", 0);
+    ox_v y = OX_RC(r, "ReduceSumSquare", apart, OX_RC_INTS(r, 2));
+    ox_rc_out(r, 0, root ? OX_RC(r, "Sqrt", y) : y);
+}
+
+/* ---- shapes ---------------------------------------------------------------------------------- */
+
+/* The axis is a number in a tensor. */
+static void expand_dims(struct ox_recipe *r, const void *params)
+{
+    (void)params;
+    ox_v axis = ox_rc_in(r, 1);
+    ox_rc_expect_one(r, 1, axis);
+    if (!ox_rc_ok(r, ox_expect_dtype(r->call, 1, ox_rc_dtype(r, axis), OX_BIT(OX_INT32)))) return;
+    ox_rc_out(r, 0, OX_RC(r, "Unsqueeze", ox_rc_in(r, 0), OX_RC_RESHAPE(r, ox_rc_cast(r, axis, OX_INT64), 1)));
+}
+
+/* The pads may be a matrix of one row. */
+static void pad(struct ox_recipe *r, const void *params)
+{
+    (void)params;
+    ox_v pads = ox_rc_in(r, 1);
+    if (ox_rc_rank(r, pads) == 2) pads = OX_RC_RESHAPE(r, pads, -1);
+    ox_rc_pass(r, "mode");
+    ox_rc_out(r, 0, OX_RC(r, "Pad", ox_rc_in(r, 0), pads, ox_rc_in(r, 2)));
+}
+
+/* Bounds and step are numbers or vectors of one. */
+static void range(struct ox_recipe *r, const void *params)
+{
+    ox_v v[3];
+    (void)params;
+    for (size_t i = 0; i < 3; i++) {
+        v[i] = ox_rc_in(r, i);
+        ox_rc_expect_one(r, i, v[i]);
+        if (ox_rc_rank(r, v[i]) == 1) v[i] = OX_RC(r, "Squeeze", v[i]);
+    }
+    if (v[2] < 0 && ox_rc_dtype(r, v[0]) == OX_UNDEFINED) ox_rc_stop(r);
+    if (v[2] < 0 && ox_rc_ok(r, OX_OK)) v[2] = ox_rc_number(r, ox_rc_dtype(r, v[0]), 1);
+    ox_rc_out(r, 0, ox_rc_step(r, "Range", 3, v));
+}
+
 /* ---- windows --------------------------------------------------------------------------------- */
 
 static const char *const conv_attrs[] = {"auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"};
@@ -245,6 +331,9 @@ static void nhwc_max_pool(struct ox_recipe *r, const void *params)
 
 #define bias_gelu gelu
 #define embed_norm ox_rc_embed_norm
+#define group_norm ox_rc_group_norm
+#define qembed_norm ox_rc_qembed_norm
+#define skip_group_norm ox_rc_skip_group_norm
 #define rms_norm ox_rc_rms_norm
 #define skip_norm ox_rc_skip_norm
 #define skip_rms_norm ox_rc_skip_rms_norm

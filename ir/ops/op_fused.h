@@ -20,13 +20,16 @@ struct ox_fused_params {
 
 struct ox_skip_norm_params {
     float epsilon;
-    int64_t axis; /* first normalized dim */
+    int64_t axis;       /* first normalized dim */
+    bool channels_last; /* GroupNorm: of the data */
+    bool silu;          /* GroupNorm: y * sigmoid(y) in the end */
 };
 
 #define OX_FUSED_LIST(X)                                                                           \
-    X(bias_gelu) X(embed_norm) X(fast_gelu) X(fused_conv) X(fused_gemm) X(fused_matmul) X(gelu)    \
-    X(matmul_dynamic) X(matmul_to_float) X(nhwc_conv) X(nhwc_max_pool) X(qgemm) X(quick_gelu)      \
-    X(rms_norm) X(skip_norm) X(skip_rms_norm)
+    X(bias_gelu) X(cdist) X(embed_norm) X(expand_dims) X(fast_gelu) X(fused_conv) X(fused_gemm)    \
+    X(fused_matmul) X(gelu) X(gemm_fast_gelu) X(group_norm) X(matmul_dynamic) X(matmul_integer16)  \
+    X(matmul_to_float) X(mul_integer) X(nhwc_conv) X(nhwc_max_pool) X(pad) X(qembed_norm) X(qgemm) \
+    X(quick_gelu) X(range) X(rms_norm) X(skip_group_norm) X(skip_norm) X(skip_rms_norm)
 enum ox_fused_op {
 #define X(name) OX_FUSED_##name,
     OX_FUSED_LIST(X)
@@ -34,5 +37,8 @@ enum ox_fused_op {
         OX_FUSED_COUNT
 };
 extern const struct ox_recipe_kind ox_fused_recipes[OX_FUSED_COUNT];
+
+extern const struct ox_recipe_kind ox_lstm_recipe;
+#define ox_quantized_lstm_params ox_recurrent_params /* DynamicQuantizeLSTM */
 
 #endif

@@ -109,7 +109,9 @@ int ox_rc_rank(const struct ox_recipe *r, ox_v v)
 ox_dim ox_rc_dim(const struct ox_recipe *r, ox_v v, int d)
 {
     const struct ox_recipe_value *value = value_of(r, v);
-    if (d < 0) d += ox_rc_rank(r, v);
+    int rank = ox_rc_rank(r, v);
+    if (d < 0) d += rank;
+    if (d < 0 || d >= rank) return ox_dim_const(0); /* after a failure */
     return value->tensor ? ox_dim_const(value->tensor->dims[d]) : value->type->dims[d];
 }
 
@@ -290,6 +292,21 @@ ox_v ox_rc_concat(struct ox_recipe *r, int64_t axis, size_t n, const ox_v *in)
 }
 
 ox_v ox_rc_add(struct ox_recipe *r, ox_v v, ox_v bias) { return bias < 0 ? v : OX_RC(r, "Add", v, bias); }
+
+void ox_rc_keep(struct ox_recipe *r, int mark, size_t n, ox_v *kept)
+{
+    struct ox_recipe_value values[MOST_OUT] = {{0}};
+    for (size_t i = 0; i < n; i++) {
+        if (kept[i] < mark) continue;
+        values[i] = r->values[kept[i]];
+        if (values[i].owned) ox_tensor_ref(values[i].tensor);
+    }
+    for (int i = mark; i < r->n; i++)
+        if (r->values[i].owned) ox_tensor_unref((ox_tensor *)(uintptr_t)r->values[i].tensor);
+    r->n = mark;
+    for (size_t i = 0; i < n; i++)
+        if (kept[i] >= mark) kept[i] = add_value(r, values[i]);
+}
 
 /* ---- outputs and checks ---------------------------------------------------------------------- */
 

@@ -9,7 +9,14 @@ ox_status ox_decode_skip_norm(const struct ox_call *call, void *params)
 {
     struct ox_skip_norm_params *p = params;
     bool simple = strcmp(call->op->name, "SimplifiedLayerNormalization") == 0;
-    OX_TRY(ox_attr_float(&p->epsilon, call, "epsilon", simple ? 1e-5f : 1e-12f));
+    bool group = strstr(call->op->name, "GroupNorm") != NULL;
+    int64_t last, activation;
+    OX_TRY(ox_attr_float(&p->epsilon, call, "epsilon", simple || group ? 1e-5f : 1e-12f));
+    OX_TRY(ox_attr_int(&last, call, "channels_last", 1));
+    OX_TRY(ox_attr_int(&activation, call, "activation", 0));
+    if (activation < 0 || activation > 1) return ox_bad_attr(call, "activation is %lld, expected 0 or 1", (long long)activation);
+    p->channels_last = last != 0;
+    p->silu = activation == 1;
     return ox_attr_int(&p->axis, call, "axis", -1);
 }
 
@@ -97,21 +104,79 @@ static ox_v mask_index(struct ox_recipe *r, ox_v ids, ox_v mask)
     return OX_RC(r, "ReduceSum", ones, OX_RC_INTS(r, 1));
 }
 
-/* Inputs: ids, segment ids, tables of words, positions and segments, gamma, beta, mask, position ids. Outputs: Y, the mask's
- * lengths, the sum of the embeddings. */
+/* What is left to do with the sum of the embeddings. Outputs: Y, the mask's lengths, the sum. */
+static void embedded(struct ox_recipe *r, const void *params, ox_v sum, ox_v gamma, ox_v beta, ox_v like)
+{
+    ox_v y[3];
+    layer_norm(r, params, sum, gamma, beta, y);
+    ox_rc_out(r, 0, like < 0 ? y[0] : ox_rc_like(r, y[0], like));
+    if (ox_rc_wants(r, 1)) ox_rc_out(r, 1, mask_index(r, ox_rc_in(r, 0), ox_rc_in(r, 7)));
+    ox_rc_out(r, 2, like < 0 ? sum : ox_rc_like(r, sum, like));
+}
+
+static void check_ids(struct ox_recipe *r)
+{
+    static const size_t matrices[] = {0, 1, 2, 3, 4, 7};
+    for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++)
+        ox_rc_expect_rank(r, matrices[i], ox_rc_in(r, matrices[i]), 2);
+}
+
+/* Inputs: ids, segment ids, tables of words, positions and segments, gamma, beta, mask, position ids. */
 void ox_rc_embed_norm(struct ox_recipe *r, const void *params)
 {
-    ox_v ids = ox_rc_in(r, 0), segments = ox_rc_in(r, 1), words = ox_rc_need(r, 2), y[3];
-    ox_rc_expect_rank(r, 0, ids, 2);
-    ox_rc_expect_rank(r, 1, segments, 2);
-    ox_rc_expect_rank(r, 7, ox_rc_in(r, 7), 2);
-    for (size_t i = 2; i < 5; i++)
-        ox_rc_expect_rank(r, i, ox_rc_in(r, i), 2);
+    ox_v ids = ox_rc_in(r, 0), segments = ox_rc_in(r, 1), words = ox_rc_need(r, 2);
+    check_ids(r);
     ox_v sum = ox_rc_wide(r, OX_RC(r, "Gather", words, ids));
     sum = OX_RC(r, "Add", sum, ox_rc_wide(r, positions(r, ids, ox_rc_need(r, 3), ox_rc_in(r, 8))));
     if (segments >= 0) sum = OX_RC(r, "Add", sum, ox_rc_wide(r, OX_RC(r, "Gather", ox_rc_need(r, 4), segments)));
-    layer_norm(r, params, sum, ox_rc_need(r, 5), ox_rc_need(r, 6), y);
-    ox_rc_out(r, 0, ox_rc_like(r, y[0], words));
-    if (ox_rc_wants(r, 1)) ox_rc_out(r, 1, mask_index(r, ids, ox_rc_in(r, 7)));
-    ox_rc_out(r, 2, ox_rc_like(r, sum, words));
+    embedded(r, params, sum, ox_rc_need(r, 5), ox_rc_need(r, 6), words);
+}
+
+/* Codes of table i (the five of inputs 2 to 6) as floats; scales are inputs 8 to 12, zero points 13 to 17. */
+static ox_v floats(struct ox_recipe *r, ox_v codes, size_t i)
+{
+    ox_v scale = ox_rc_need(r, 8 + i), zp = ox_rc_need(r, 13 + i);
+    ox_rc_expect_one(r, 8 + i, scale);
+    return codes < 0 ? codes : OX_RC(r, "DequantizeLinear", codes, scale, zp);
+}
+
+/* The same with tables of codes. */
+void ox_rc_qembed_norm(struct ox_recipe *r, const void *params)
+{
+    ox_v ids = ox_rc_in(r, 0), segments = ox_rc_in(r, 1);
+    check_ids(r);
+    ox_v sum = floats(r, OX_RC(r, "Gather", ox_rc_need(r, 2), ids), 0);
+    sum = OX_RC(r, "Add", sum, floats(r, positions(r, ids, ox_rc_need(r, 3), OX_NO_V), 1));
+    if (segments >= 0) sum = OX_RC(r, "Add", sum, floats(r, OX_RC(r, "Gather", ox_rc_need(r, 4), segments), 2));
+    embedded(r, params, sum, floats(r, ox_rc_need(r, 5), 3), floats(r, ox_rc_need(r, 6), 4), OX_NO_V);
+}
+
+/* ---- groups ---------------------------------------------------------------------------------- */
+
+static void group_norm(struct ox_recipe *r, const struct ox_skip_norm_params *p, ox_v x, ox_v like)
+{
+    ox_v v = p->channels_last ? ox_rc_channels_first(r, x) : x;
+    const struct ox_attr *groups = ox_attr_find(r->call, "groups");
+    ox_rc_int(r, "num_groups", groups && groups->type == OX_ATTR_INT ? groups->v.i : 0);
+    ox_rc_float(r, "epsilon", p->epsilon);
+    v = OX_RC(r, "GroupNormalization", v, ox_rc_wide(r, ox_rc_in(r, 1)), ox_rc_wide(r, ox_rc_in(r, 2)));
+    if (p->silu) v = OX_RC(r, "Mul", v, OX_RC(r, "Sigmoid", v));
+    ox_rc_out(r, 0, ox_rc_like(r, p->channels_last ? ox_rc_channels_last(r, v) : v, like));
+}
+
+void ox_rc_group_norm(struct ox_recipe *r, const void *params)
+{
+    ox_v x = ox_rc_in(r, 0);
+    group_norm(r, params, ox_rc_wide(r, x), x);
+}
+
+/* Inputs: data [N,H,W,C], gamma, beta, skip (the same, or [N,C] for all of an image), bias. Outputs: Y and the sum. */
+void ox_rc_skip_group_norm(struct ox_recipe *r, const void *params)
+{
+    ox_v x = ox_rc_in(r, 0), skip = ox_rc_wide(r, ox_rc_in(r, 3));
+    ox_rc_expect_rank(r, 0, x, 4);
+    if (ox_rc_rank(r, skip) == 2) skip = OX_RC(r, "Unsqueeze", skip, OX_RC_INTS(r, 1, 2));
+    ox_v sum = ox_rc_add(r, OX_RC(r, "Add", ox_rc_wide(r, x), skip), ox_rc_wide(r, ox_rc_in(r, 4)));
+    group_norm(r, params, sum, x);
+    ox_rc_out(r, 1, ox_rc_like(r, sum, x));
 }

@@ -5,7 +5,10 @@
 #include "ir/ops/recipe.h"
 
 void ox_rc_embed_norm(struct ox_recipe *r, const void *params);
+void ox_rc_group_norm(struct ox_recipe *r, const void *params);
+void ox_rc_qembed_norm(struct ox_recipe *r, const void *params);
 void ox_rc_rms_norm(struct ox_recipe *r, const void *params);
+void ox_rc_skip_group_norm(struct ox_recipe *r, const void *params);
 void ox_rc_skip_norm(struct ox_recipe *r, const void *params);
 void ox_rc_skip_rms_norm(struct ox_recipe *r, const void *params);
 

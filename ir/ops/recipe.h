@@ -5,7 +5,7 @@
  * everything that is said of the parts (checks, threads, types) holds for the whole.
  *
  * Errors stick: after the first one all steps do nothing and give OX_NO_V, so that bodies need no checks. An absent value
- * is OX_NO_V as well. All values live until the recipe ends. */
+ * is OX_NO_V as well. All values live until the recipe ends, or ox_rc_keep drops them. */
 #ifndef OX_IR_OPS_RECIPE_H
 #define OX_IR_OPS_RECIPE_H
 
@@ -99,6 +99,10 @@ ox_v ox_rc_slice(struct ox_recipe *r, ox_v v, int64_t axis, int64_t begin, int64
 ox_v ox_rc_concat(struct ox_recipe *r, int64_t axis, size_t n, const ox_v *in);
 /* v + bias where there is a bias, else v. */
 ox_v ox_rc_add(struct ox_recipe *r, ox_v v, ox_v bias);
+
+/* For loops: of the values made since there were `mark` (r->n) only these n are kept; kept[] gets their new names. Values made
+ * before are left alone. */
+void ox_rc_keep(struct ox_recipe *r, int mark, size_t n, ox_v *kept);
 
 /* ---- outputs and checks ---------------------------------------------------------------------- */
 

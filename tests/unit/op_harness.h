@@ -9,7 +9,7 @@
 #include "ir/ops/op.h"
 #include <check.h>
 
-#define OH_MAX 16
+#define OH_MAX 24
 
 struct oh {
     ox_ctx *ctx;

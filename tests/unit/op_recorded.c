@@ -46,7 +46,7 @@ static ox_dtype type_of(const char **at)
     static const struct {
         const char *name;
         ox_dtype dtype;
-    } types[] = {{"u8", OX_UINT8}, {"i8", OX_INT8}, {"i32", OX_INT32}, {"i64", OX_INT64}, {"f", OX_FLOAT}, {"h", OX_FLOAT16}, {"b", OX_BOOL}};
+    } types[] = {{"u8", OX_UINT8}, {"i8", OX_INT8}, {"i16", OX_INT16}, {"i32", OX_INT32}, {"i64", OX_INT64}, {"f", OX_FLOAT}, {"h", OX_FLOAT16}, {"b", OX_BOOL}};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         size_t n = strlen(types[i].name);
         if (strncmp(*at, types[i].name, n) == 0) return *at += n, types[i].dtype;
@@ -60,6 +60,7 @@ static void store(void *data, ox_dtype dtype, size_t i, double v)
     switch (dtype) {
     case OX_FLOAT: ((float *)data)[i] = (float)v; break;
     case OX_FLOAT16: ((uint16_t *)data)[i] = ox_float_to_half((float)v); break;
+    case OX_INT16: ((int16_t *)data)[i] = (int16_t)v; break;
     case OX_INT32: ((int32_t *)data)[i] = (int32_t)v; break;
     case OX_INT64: ((int64_t *)data)[i] = (int64_t)v; break;
     default: ((uint8_t *)data)[i] = (uint8_t)(int)v; break;
@@ -71,6 +72,7 @@ static double load(const ox_tensor *t, size_t i)
     switch (t->dtype) {
     case OX_FLOAT: return (double)((const float *)t->data)[i];
     case OX_FLOAT16: return (double)ox_half_to_float(((const uint16_t *)t->data)[i]);
+    case OX_INT16: return ((const int16_t *)t->data)[i];
     case OX_INT32: return ((const int32_t *)t->data)[i];
     case OX_INT64: return (double)((const int64_t *)t->data)[i];
     case OX_INT8: return ((const int8_t *)t->data)[i];
@@ -124,11 +126,15 @@ static void tell_input(struct oh *h, const char *at)
     }
 }
 
+/* Words between single blanks, cut in `room`. */
 static void tell_words(struct oh *h, const char *text, char *room, void (*tell)(struct oh *h, char *word))
 {
-    strcpy(room, text);
-    for (char *word = strtok(room, " "); word; word = strtok(NULL, " "))
+    memcpy(room, text, strlen(text) + 1);
+    for (char *word = room, *end; *word; word = end) {
+        end = word + strcspn(word, " ");
+        if (*end) *end++ = '\0';
         tell(h, word);
+    }
 }
 static void tell_in(struct oh *h, char *word) { tell_input(h, word); }
 

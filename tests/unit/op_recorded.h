@@ -1,7 +1,7 @@
 /* tests/unit/op_recorded.h - calls of operators that are told in a line of text, with outputs that were recorded.
  *
  * Attributes: name=i3 name=f0.5 name=sRelu name=I1,2 name=F0.5,1, separated by blanks.
- * Inputs, separated by blanks: `-` is an absent one; else a type (f float, h float16, b bool, u8, i8, i32, i64), then
+ * Inputs, separated by blanks: `-` is an absent one; else a type (f float, h float16, b bool, u8, i8, i16, i32, i64), then
  *   [2,3]      numbers by a formula: (i * (2 * k + 3) + 5 * k) % 13 - 6, times 0.25 for floats, where i is the element and k the
  *              input; codes of 8 bits are (i * 37 + k * 11) % 256
  *   [2,3]%7    integers: the same formula modulo 7 in place of 13, not shifted; floats: that plus 1, times 0.125
