@@ -61,7 +61,8 @@ static ox_v activate(struct ox_recipe *r, const struct ox_fused_activation *a, o
     const char *op = activations[a->kind].name;
     if (a->kind == 0) return v;
     if (a->kind == CLIP)
-        return OX_RC(r, op, v, ox_rc_number(r, OX_FLOAT, (double)a->params[0]), ox_rc_number(r, OX_FLOAT, (double)a->params[1]));
+        return OX_RC(r, op, v, ox_rc_like(r, ox_rc_number(r, OX_FLOAT, (double)a->params[0]), v),
+                     ox_rc_like(r, ox_rc_number(r, OX_FLOAT, (double)a->params[1]), v));
     for (size_t i = 0; i < 2 && i < a->n && activations[a->kind].attrs[i]; i++)
         ox_rc_float(r, activations[a->kind].attrs[i], a->params[i]);
     return OX_RC(r, op, v);
