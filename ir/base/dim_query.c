@@ -4,6 +4,8 @@
  * OX_DIM_MAX_DEPTH and OX_DIM_MAX_WEIGHT when an expression is made.
  */
 #include "ir/base/dim_priv.h"
+
+#include "ir/base/text_buf.h"
 #include <stdio.h>
 
 /* ---- signs ----------------------------------------------------------------------------------- */
@@ -121,39 +123,29 @@ bool ox_dim_is_known(ox_dim d) {
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
-struct text {
-    char *buf;
-    size_t size, len;
-};
-
-static void put(struct text *t, const char *s) {
-    for (; *s; s++, t->len++)
-        if (t->len + 1 < t->size) t->buf[t->len] = *s;
-}
-
-static void put_number(struct text *t, uint64_t v) {
+static void put_number(struct ox_text_buf *t, uint64_t v) {
     char digits[24];
     snprintf(digits, sizeof digits, "%llu", (unsigned long long)v);
-    put(t, digits);
+    ox_text_buf_put(t, digits);
 }
 
 static uint64_t magnitude(int64_t v) {
     return v < 0 ? (uint64_t)0 - (uint64_t)v : (uint64_t)v;
 }
 
-static void put_dim(struct text *t, ox_dim d);
+static void put_dim(struct ox_text_buf *t, ox_dim d);
 
-static void put_atom(struct text *t, const struct ox_expr *atom) {
+static void put_atom(struct ox_text_buf *t, const struct ox_expr *atom) {
     static const char *const call[] = {[OX_EXPR_FLOORDIV] = "floor(",
                                        [OX_EXPR_MOD] = "mod(",
                                        [OX_EXPR_MIN] = "min(",
                                        [OX_EXPR_MAX] = "max("};
     if (atom->kind == OX_EXPR_SYMBOL) {
-        put(t, ox_name_text(atom->name));
+        ox_text_buf_put(t, ox_name_text(atom->name));
         return;
     }
     if (atom->kind < OX_EXPR_FLOORDIV) {
-        put(t, "?");
+        ox_text_buf_put(t, "?");
         put_number(t, atom->number);
         return;
     }
@@ -162,22 +154,22 @@ static void put_atom(struct text *t, const struct ox_expr *atom) {
     bool wrap_b = quotient && atom->b.e &&
                   (atom->b.k != 0 || atom->b.e->n > 1 || atom->b.e->terms[0].coef != 1 ||
                    atom->b.e->terms[0].degree > 1);
-    put(t, call[atom->kind]);
-    put(t, wrap_a ? "(" : "");
+    ox_text_buf_put(t, call[atom->kind]);
+    ox_text_buf_put(t, wrap_a ? "(" : "");
     put_dim(t, atom->a);
-    put(t, wrap_a ? ")" : "");
-    put(t, quotient ? "/" : ", ");
-    put(t, wrap_b ? "(" : "");
+    ox_text_buf_put(t, wrap_a ? ")" : "");
+    ox_text_buf_put(t, quotient ? "/" : ", ");
+    ox_text_buf_put(t, wrap_b ? "(" : "");
     put_dim(t, atom->b);
-    put(t, wrap_b ? ")" : "");
-    put(t, ")");
+    ox_text_buf_put(t, wrap_b ? ")" : "");
+    ox_text_buf_put(t, ")");
 }
 
-static void put_sign(struct text *t, bool first, bool negative) {
-    put(t, first ? (negative ? "-" : "") : (negative ? " - " : " + "));
+static void put_sign(struct ox_text_buf *t, bool first, bool negative) {
+    ox_text_buf_put(t, first ? (negative ? "-" : "") : (negative ? " - " : " + "));
 }
 
-static void put_dim(struct text *t, ox_dim d) {
+static void put_dim(struct ox_text_buf *t, ox_dim d) {
     size_t n = d.e ? d.e->n : 0;
     for (size_t i = 0; i < n; i++) {
         const struct ox_term *term = &d.e->terms[i];
@@ -185,7 +177,7 @@ static void put_dim(struct text *t, ox_dim d) {
         put_sign(t, i == 0, term->coef < 0);
         if (coef != 1) put_number(t, coef);
         for (uint32_t j = 0; j < term->degree; j++) {
-            if (j > 0 || coef != 1) put(t, "*");
+            if (j > 0 || coef != 1) ox_text_buf_put(t, "*");
             put_atom(t, term->atoms[j]);
         }
     }
@@ -196,10 +188,9 @@ static void put_dim(struct text *t, ox_dim d) {
 }
 
 size_t ox_dim_print(char *buf, size_t size, ox_dim d) {
-    struct text t = {buf, size, 0};
+    struct ox_text_buf t = {buf, size, 0};
     put_dim(&t, d);
-    if (size) buf[t.len < size ? t.len : size - 1] = 0;
-    return t.len;
+    return ox_text_buf_end(&t);
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */

@@ -1,6 +1,8 @@
 /* ir/base/tensor.c - see onnxopt/tensor.h and bytes.h. A public ox_tensor is the first member of a counted object. */
 #include "ir/base/bytes.h"
 
+#include "ir/base/element.h"
+
 struct counted {
     struct ox_tensor t;
     ox_ctx *ctx;
@@ -292,4 +294,9 @@ ox_status ox_tensor_aligned(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tenso
         return OX_OK;
     }
     return ox_tensor_copy(out, ctx, tensor->dtype, tensor->rank, tensor->dims, tensor->data, tensor->size);
+}
+
+double ox_tensor_at(const ox_tensor *tensor, size_t index)
+{
+    return ox_element_read(tensor->data, tensor->dtype, index);
 }

@@ -1,5 +1,7 @@
 /* ir/base/type.c - types of values: making, comparing, merging, printing. See type.h. */
 #include "ir/base/type.h"
+
+#include "ir/base/text_buf.h"
 #include <stdio.h>
 
 static bool has_dims(const struct ox_type *t) {
@@ -41,53 +43,42 @@ bool ox_type_same(const struct ox_type *a, const struct ox_type *b) {
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
-struct text {
-    char *buf;
-    size_t size, len;
-};
-
-static void put(struct text *t, const char *s) {
-    for (; *s; s++, t->len++)
-        if (t->len + 1 < t->size) t->buf[t->len] = *s;
-}
-
-static void put_tensor(struct text *t, const struct ox_type *type) {
-    put(t, ox_dtype_name(type->dtype));
-    if (type->rank < 0) put(t, "[]");
+static void put_tensor(struct ox_text_buf *t, const struct ox_type *type) {
+    ox_text_buf_put(t, ox_dtype_name(type->dtype));
+    if (type->rank < 0) ox_text_buf_put(t, "[]");
     if (type->rank <= 0) return;
     for (int i = 0; i < type->rank; i++) {
         bool room = t->len < t->size;
-        put(t, i ? "," : "[");
+        ox_text_buf_put(t, i ? "," : "[");
         size_t at = t->len < t->size ? t->len : t->size;
         t->len += ox_dim_print(room ? t->buf + at : NULL, room ? t->size - at : 0, type->dims[i]);
     }
-    put(t, "]");
+    ox_text_buf_put(t, "]");
 }
 
 size_t ox_type_print(char *buf, size_t size, const struct ox_type *type) {
-    struct text t = {buf, size, 0};
+    struct ox_text_buf t = {buf, size, 0};
     size_t open = 0;
     for (; type && type->kind >= OX_TYPE_SEQUENCE; type = type->elem) {
-        put(&t, type->kind == OX_TYPE_SEQUENCE ? "seq("
+        ox_text_buf_put(&t, type->kind == OX_TYPE_SEQUENCE ? "seq("
                 : type->kind == OX_TYPE_MAP    ? "map("
                                                : "optional(");
         if (type->kind == OX_TYPE_MAP) {
-            put(&t, ox_dtype_name(type->dtype));
-            put(&t, ", ");
+            ox_text_buf_put(&t, ox_dtype_name(type->dtype));
+            ox_text_buf_put(&t, ", ");
         }
         open++;
     }
     if (!type || type->kind == OX_TYPE_UNKNOWN) {
-        put(&t, "?");
+        ox_text_buf_put(&t, "?");
     } else {
-        put(&t, type->kind == OX_TYPE_SPARSE ? "sparse_tensor(" : "");
+        ox_text_buf_put(&t, type->kind == OX_TYPE_SPARSE ? "sparse_tensor(" : "");
         put_tensor(&t, type);
-        put(&t, type->kind == OX_TYPE_SPARSE ? ")" : "");
+        ox_text_buf_put(&t, type->kind == OX_TYPE_SPARSE ? ")" : "");
     }
     while (open--)
-        put(&t, ")");
-    if (size) buf[t.len < size ? t.len : size - 1] = 0;
-    return t.len;
+        ox_text_buf_put(&t, ")");
+    return ox_text_buf_end(&t);
 }
 
 /* ---- making ---------------------------------------------------------------------------------- */

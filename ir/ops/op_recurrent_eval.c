@@ -180,7 +180,9 @@ static ox_status check_inputs(struct recurrent *r, const struct ox_call *call, c
     int64_t dirs = p->directions, hidden = in[2]->dims[2], width = x->dims[2], batch = x->dims[!p->batch_first];
     if (p->hidden && p->hidden != hidden)
         return ox_bad_shape(call, "hidden_size is %lld and the weights have %lld", (long long)p->hidden, (long long)hidden);
-    int64_t all = (int64_t)gates[p->cell] * hidden; /* no overflow: the tensor of the weights is there */
+    /* The weights' tensor being there says nothing of its dims where one of them is 0. */
+    if (hidden > INT64_MAX / 8) return ox_bad_shape(call, "the weights have the hidden size %lld", (long long)hidden);
+    int64_t all = (int64_t)gates[p->cell] * hidden;
     const int64_t state[2][3] = {{dirs, batch, hidden}, {batch, dirs, hidden}};
     OX_TRY(expect_shape(call, 1, in[1], 3, (int64_t[]){dirs, all, width}));
     OX_TRY(expect_shape(call, 2, in[2], 3, (int64_t[]){dirs, all, hidden}));

@@ -1,6 +1,7 @@
 /* passes/rules/consts.c - see consts.h. */
 #include "passes/rules/consts.h"
 
+#include "ir/base/element.h"
 #include <math.h>
 
 bool ox_const_readable(ox_dtype dtype)
@@ -15,72 +16,16 @@ bool ox_const_readable(ox_dtype dtype)
     }
 }
 
-/* Data from files may be unaligned, hence memcpy. */
-#define READ(type)                                                                                 \
-    {                                                                                              \
-        type v;                                                                                    \
-        memcpy(&v, (const char *)data + i * sizeof v, sizeof v);                                   \
-        return (double)v;                                                                          \
-    }
-#define WRITE(type)                                                                                \
-    {                                                                                              \
-        type w = (type)v;                                                                          \
-        memcpy((char *)data + i * sizeof w, &w, sizeof w);                                         \
-        return;                                                                                    \
-    }
-
-static inline double read_at(const void *data, ox_dtype dtype, size_t i)
-{
-    uint16_t h;
-    switch (dtype) {
-    case OX_FLOAT: READ(float)
-    case OX_DOUBLE: READ(double)
-    case OX_INT64: READ(int64_t)
-    case OX_INT32: READ(int32_t)
-    case OX_INT16: READ(int16_t)
-    case OX_INT8: READ(int8_t)
-    case OX_UINT64: READ(uint64_t)
-    case OX_UINT32: READ(uint32_t)
-    case OX_UINT16: READ(uint16_t)
-    case OX_UINT8:
-    case OX_BOOL: READ(uint8_t)
-    case OX_FLOAT16: memcpy(&h, (const char *)data + i * 2, 2); return (double)ox_half_to_float(h);
-    case OX_BFLOAT16: memcpy(&h, (const char *)data + i * 2, 2); return (double)ox_bfloat16_to_float(h);
-    default: return (double)NAN;
-    }
-}
-
-static inline void write_at(void *data, ox_dtype dtype, size_t i, double v)
-{
-    uint16_t h;
-    switch (dtype) {
-    case OX_FLOAT: WRITE(float)
-    case OX_DOUBLE: WRITE(double)
-    case OX_INT64: WRITE(int64_t)
-    case OX_INT32: WRITE(int32_t)
-    case OX_INT16: WRITE(int16_t)
-    case OX_INT8: WRITE(int8_t)
-    case OX_UINT64: WRITE(uint64_t)
-    case OX_UINT32: WRITE(uint32_t)
-    case OX_UINT16: WRITE(uint16_t)
-    case OX_UINT8:
-    case OX_BOOL: WRITE(uint8_t)
-    case OX_FLOAT16: h = ox_float_to_half((float)v); memcpy((char *)data + i * 2, &h, 2); return;
-    case OX_BFLOAT16: h = ox_float_to_bfloat16((float)v); memcpy((char *)data + i * 2, &h, 2); return;
-    default: return;
-    }
-}
-
 double ox_const_at(const ox_tensor *tensor, size_t index)
 {
-    return read_at(tensor->data, tensor->dtype, index);
+    return ox_tensor_at(tensor, index);
 }
 
 ox_status ox_const_doubles(double **out, ox_ctx *ctx, const ox_tensor *tensor)
 {
     double *d;
     OX_TRY(ox_alloc_raw(ctx, &d, tensor->count, sizeof *d));
-    for (size_t i = 0; i < tensor->count; i++) d[i] = read_at(tensor->data, tensor->dtype, i);
+    for (size_t i = 0; i < tensor->count; i++) d[i] = ox_element_read(tensor->data, tensor->dtype, i);
     *out = d;
     return OX_OK;
 }
@@ -90,7 +35,7 @@ ox_status ox_const_from_doubles(ox_tensor **out, ox_ctx *ctx, ox_dtype dtype, in
     void *data;
     ox_tensor *t;
     OX_TRY(ox_tensor_new(&t, &data, ctx, dtype, rank, dims));
-    for (size_t i = 0; i < t->count; i++) write_at(data, dtype, i, elems[i]);
+    for (size_t i = 0; i < t->count; i++) ox_element_write(data, dtype, i, elems[i]);
     *out = t;
     return OX_OK;
 }
@@ -118,7 +63,7 @@ bool ox_const_finite(const ox_tensor *tensor)
         return !found;
     }
     for (size_t i = 0; i < tensor->count; i++)
-        if (!isfinite(read_at(tensor->data, tensor->dtype, i))) return false;
+        if (!isfinite(ox_element_read(tensor->data, tensor->dtype, i))) return false;
     return true;
 }
 
@@ -138,7 +83,7 @@ ox_status ox_const_scale(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tensor, 
                     to[i] = (float)((double)v * f);
                 }
             } else {
-                for (; i < end; i++) write_at(data, tensor->dtype, i, read_at(tensor->data, tensor->dtype, i) * f);
+                for (; i < end; i++) ox_element_write(data, tensor->dtype, i, ox_element_read(tensor->data, tensor->dtype, i) * f);
             }
         }
     }

@@ -11,9 +11,9 @@
 #include "passes/graph_list.h"
 #include "passes/rules/consts.h"
 #include "passes/rules/rule.h"
+#include "passes/twins.h"
 
-enum { KNOWN_MERGED };     /* the counter that is not a rule's */
-enum { STRANGERS_MAX = 8 }; /* equal values in graphs beside each other, as in cse.c */
+enum { KNOWN_MERGED }; /* the counter that is not a rule's */
 
 /* ---- Reshape ----------------------------------------------------------------------------------- */
 
@@ -278,17 +278,6 @@ static const struct ox_rule rules[] = {
 
 /* ---- values known to be the same --------------------------------------------------------------- */
 
-struct known {
-    uint64_t hash;
-    struct ox_value *value;
-};
-
-struct table {
-    ox_ctx *ctx;
-    struct known *slots;
-    size_t cap, used;
-};
-
 static uint64_t hash_of(const struct ox_value *v, const struct ox_partial *p)
 {
     uint64_t h = (uint64_t)v->type->dtype * 64 + (uint64_t)p->rank * 32 + p->count;
@@ -307,62 +296,36 @@ static bool same_known(const struct ox_value *a, const struct ox_partial *p, con
     return true;
 }
 
-static ox_status table_grow(struct table *t)
+static bool may_stand(const void *arg, const void *x, const void *y)
 {
-    if (t->used * 2 < t->cap) return OX_OK;
-    size_t cap = t->cap ? t->cap * 2 : 64;
-    struct known *slots;
-    OX_TRY(ox_alloc(t->ctx, &slots, cap, sizeof *slots));
-    for (size_t i = 0; i < t->cap; i++) {
-        if (!t->slots[i].value) continue;
-        size_t at = t->slots[i].hash & (cap - 1);
-        while (slots[at].value) at = (at + 1) & (cap - 1);
-        slots[at] = t->slots[i];
-    }
-    ox_free(t->ctx, t->slots);
-    t->slots = slots;
-    t->cap = cap;
-    return OX_OK;
+    const struct ox_shapes *shapes = arg;
+    const struct ox_value *first = x, *v = y;
+    return same_known(first, ox_shapes_value(shapes, first), v, ox_shapes_value(shapes, v)) && ox_value_visible(first, v->def);
 }
 
-static ox_status merge_value(struct ox_pass_run *run, struct table *t, const struct ox_shapes *shapes, struct ox_value *v)
+static ox_status merge_value(struct ox_pass_run *run, struct ox_twins *t, const struct ox_shapes *shapes, struct ox_value *v)
 {
+    struct ox_value *first;
     const struct ox_partial *p = ox_shapes_value(shapes, v);
     if (!p || p->count == 0 || v->n_uses == 0 || !ox_type_is_tensor(v->type) || !ox_rewrite_allowed(run)) return OX_OK;
-    OX_TRY(table_grow(t));
-    uint64_t hash = hash_of(v, p);
-    size_t at = hash & (t->cap - 1), strangers = 0, oldest = 0;
-    for (; t->slots[at].value; at = (at + 1) & (t->cap - 1)) {
-        struct ox_value *first = t->slots[at].value;
-        if (t->slots[at].hash != hash) continue;
-        if (!same_known(first, ox_shapes_value(shapes, first), v, p) || !ox_value_visible(first, v->def)) {
-            if (strangers++ == 0) oldest = at;
-            if (strangers == STRANGERS_MAX) {
-                t->slots[oldest].value = v;
-                return OX_OK;
-            }
-            continue;
-        }
-        ox_value_replace(v, first);
-        ox_rewrite_done(run, KNOWN_MERGED);
-        return OX_OK;
-    }
-    t->slots[at] = (struct known){hash, v};
-    t->used++;
+    OX_TRY(ox_twins_meet(&first, t, hash_of(v, p), v, may_stand, shapes));
+    if (!first) return OX_OK;
+    ox_value_replace(v, first);
+    ox_rewrite_done(run, KNOWN_MERGED);
     return OX_OK;
 }
 
 static ox_status merge_known(struct ox_pass_run *run, const struct ox_shapes *shapes)
 {
     struct ox_graph_list graphs;
-    struct table t = {.ctx = run->ctx};
+    struct ox_twins t = {.ctx = run->ctx};
     OX_TRY(ox_graph_list_init(&graphs, run->model));
     ox_status s = OX_OK;
     for (size_t i = 0; i < graphs.n; i++)
         for (struct ox_node *n = ox_graph_begin(graphs.at[i]); n && s == OX_OK; n = ox_node_next(n))
             for (size_t k = 0; n->op && k < n->n_out && s == OX_OK; k++)
                 if (n->out[k] && ox_node_pure(n)) s = merge_value(run, &t, shapes, n->out[k]);
-    ox_free(run->ctx, t.slots);
+    ox_twins_fini(&t);
     ox_graph_list_fini(&graphs);
     return s;
 }

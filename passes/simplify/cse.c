@@ -5,24 +5,9 @@
  * their bytes first, so that weights that differ are not read through. */
 #include "passes/graph_list.h"
 #include "passes/pass.h"
+#include "passes/twins.h"
 
 enum { NODES_MERGED, WEIGHTS_MERGED };
-
-/* Equal items that cannot stand for each other, since they are in graphs beside each other: more of them than this take each
- * other's place, so that many small graphs do not cost the square of their number. */
-enum { STRANGERS_MAX = 8 };
-
-struct table {
-    ox_ctx *ctx;
-    struct entry { uint64_t hash; void *item; } *slots;
-    size_t cap, used;
-};
-
-static uint64_t mix(uint64_t h, uint64_t v)
-{
-    h = (h ^ v) * 0x9fb21c651e98df25u;
-    return h ^ h >> 32;
-}
 
 static uint64_t mix_bytes(uint64_t h, const void *data, size_t size)
 {
@@ -30,29 +15,11 @@ static uint64_t mix_bytes(uint64_t h, const void *data, size_t size)
     for (; size >= 8; size -= 8, p += 8) {
         uint64_t w;
         memcpy(&w, p, 8);
-        h = mix(h, w);
+        h = ox_hash_mix(h, w);
     }
     uint64_t w = 0;
     if (size) memcpy(&w, p, size);
-    return mix(h, w ^ size << 56);
-}
-
-static ox_status table_grow(struct table *t)
-{
-    if (t->used * 2 < t->cap) return OX_OK;
-    size_t cap = t->cap ? t->cap * 2 : 256;
-    struct entry *slots, *old = t->slots;
-    OX_TRY(ox_alloc(t->ctx, &slots, cap, sizeof *slots));
-    for (size_t i = 0; i < t->cap; i++) {
-        if (!old[i].item) continue;
-        size_t at = old[i].hash & (cap - 1);
-        while (slots[at].item) at = (at + 1) & (cap - 1);
-        slots[at] = old[i];
-    }
-    ox_free(t->ctx, old);
-    t->slots = slots;
-    t->cap = cap;
-    return OX_OK;
+    return ox_hash_mix(h, w ^ size << 56);
 }
 
 /* ---- equality -------------------------------------------------------------------------------- */
@@ -98,23 +65,23 @@ static bool same_node(const struct ox_node *a, const struct ox_node *b)
 /* Attributes may stand in any order, so their parts of the hash are added. */
 static uint64_t hash_node(const struct ox_node *n)
 {
-    uint64_t h = mix((uint64_t)(uintptr_t)n->op, n->n_in), attrs = 0;
-    for (size_t i = 0; i < n->n_in; i++) h = mix(h, n->in[i].value ? n->in[i].value->id + 1u : 0u);
+    uint64_t h = ox_hash_mix((uint64_t)(uintptr_t)n->op, n->n_in), attrs = 0;
+    for (size_t i = 0; i < n->n_in; i++) h = ox_hash_mix(h, n->in[i].value ? n->in[i].value->id + 1u : 0u);
     for (size_t i = 0; i < n->n_attrs; i++) {
         const struct ox_attr *a = &n->attrs[i];
-        uint64_t x = mix(a->name->id, a->type);
-        if (a->type == OX_ATTR_INT) x = mix(x, (uint64_t)a->v.i);
+        uint64_t x = ox_hash_mix(a->name->id, a->type);
+        if (a->type == OX_ATTR_INT) x = ox_hash_mix(x, (uint64_t)a->v.i);
         if (a->type == OX_ATTR_FLOAT) x = mix_bytes(x, &a->v.f, sizeof a->v.f);
         if (a->type == OX_ATTR_INTS && a->count) x = mix_bytes(x, a->v.ints, a->count * sizeof(int64_t));
         attrs += x;
     }
-    return mix(h, attrs) | 1;
+    return ox_hash_mix(h, attrs) | 1;
 }
 
 static uint64_t hash_tensor(const ox_tensor *t)
 {
     enum { SAMPLE = 64 };
-    uint64_t h = mix((uint64_t)t->dtype, (uint64_t)t->rank);
+    uint64_t h = ox_hash_mix((uint64_t)t->dtype, (uint64_t)t->rank);
     if (t->rank) h = mix_bytes(h, t->dims, (size_t)t->rank * sizeof t->dims[0]);
     if (t->dtype == OX_STRING || t->size == 0) return h | 1;
     size_t n = t->size < SAMPLE ? t->size : SAMPLE;
@@ -132,61 +99,44 @@ static bool dominates(const struct ox_node *node, const struct ox_node *at)
     return false;
 }
 
-static ox_status merge_node(struct ox_pass_run *run, struct table *t, struct ox_node *node)
+static bool node_may_stand(const void *arg, const void *first, const void *item)
 {
-    OX_TRY(table_grow(t));
-    uint64_t hash = hash_node(node);
-    size_t at = hash & (t->cap - 1), strangers = 0, oldest = 0;
-    for (; t->slots[at].item; at = (at + 1) & (t->cap - 1)) {
-        struct ox_node *first = t->slots[at].item;
-        if (t->slots[at].hash != hash) continue;
-        if (!same_node(first, node) || !dominates(first, node)) {
-            if (strangers++ == 0) oldest = at;
-            if (strangers == STRANGERS_MAX) {
-                t->slots[oldest].item = node;
-                return OX_OK;
-            }
-            continue;
-        }
-        for (size_t i = 0; i < node->n_out; i++)
-            if (node->out[i]) ox_value_replace(node->out[i], first->out[i]);
-        ox_node_remove(node);
-        ox_rewrite_done(run, NODES_MERGED);
-        return OX_OK;
-    }
-    t->slots[at] = (struct entry){hash, node};
-    t->used++;
+    (void)arg;
+    return same_node(first, item) && dominates(first, item);
+}
+
+static ox_status merge_node(struct ox_pass_run *run, struct ox_twins *t, struct ox_node *node)
+{
+    struct ox_node *first;
+    OX_TRY(ox_twins_meet(&first, t, hash_node(node), node, node_may_stand, NULL));
+    if (!first) return OX_OK;
+    for (size_t i = 0; i < node->n_out; i++)
+        if (node->out[i]) ox_value_replace(node->out[i], first->out[i]);
+    ox_node_remove(node);
+    ox_rewrite_done(run, NODES_MERGED);
     return OX_OK;
 }
 
-static ox_status merge_weight(struct ox_pass_run *run, struct table *t, struct ox_value *v)
+static bool weight_may_stand(const void *arg, const void *first, const void *item)
 {
-    OX_TRY(table_grow(t));
-    uint64_t hash = hash_tensor(v->init);
-    size_t at = hash & (t->cap - 1), strangers = 0, oldest = 0;
-    for (; t->slots[at].item; at = (at + 1) & (t->cap - 1)) {
-        struct ox_value *first = t->slots[at].item;
-        if (t->slots[at].hash != hash) continue;
-        if (first->graph != v->graph || !ox_tensor_equal(first->init, v->init)) {
-            if (strangers++ == 0) oldest = at;
-            if (strangers == STRANGERS_MAX) {
-                t->slots[oldest].item = v;
-                return OX_OK;
-            }
-            continue;
-        }
-        ox_value_replace(v, first);
-        ox_rewrite_grew(run, -(int64_t)v->init->size);
-        ox_value_remove_init(v);
-        ox_rewrite_done(run, WEIGHTS_MERGED);
-        return OX_OK;
-    }
-    t->slots[at] = (struct entry){hash, v};
-    t->used++;
+    (void)arg;
+    const struct ox_value *a = first, *b = item;
+    return a->graph == b->graph && ox_tensor_equal(a->init, b->init);
+}
+
+static ox_status merge_weight(struct ox_pass_run *run, struct ox_twins *t, struct ox_value *v)
+{
+    struct ox_value *first;
+    OX_TRY(ox_twins_meet(&first, t, hash_tensor(v->init), v, weight_may_stand, NULL));
+    if (!first) return OX_OK;
+    ox_value_replace(v, first);
+    ox_rewrite_grew(run, -(int64_t)v->init->size);
+    ox_value_remove_init(v);
+    ox_rewrite_done(run, WEIGHTS_MERGED);
     return OX_OK;
 }
 
-static ox_status merge_graph(struct ox_pass_run *run, struct table *nodes, struct table *weights, struct ox_graph *g)
+static ox_status merge_graph(struct ox_pass_run *run, struct ox_twins *nodes, struct ox_twins *weights, struct ox_graph *g)
 {
     for (size_t i = 0; i < g->n_inits && ox_rewrite_allowed(run); i++)
         if (g->inits[i] && g->inits[i]->init) OX_TRY(merge_weight(run, weights, g->inits[i]));
@@ -200,12 +150,12 @@ static ox_status merge_graph(struct ox_pass_run *run, struct table *nodes, struc
 ox_status ox_pass_cse(struct ox_pass_run *run)
 {
     struct ox_graph_list graphs;
-    struct table nodes = {.ctx = run->ctx}, weights = {.ctx = run->ctx};
+    struct ox_twins nodes = {.ctx = run->ctx}, weights = {.ctx = run->ctx};
     OX_TRY(ox_graph_list_init(&graphs, run->model));
     ox_status s = OX_OK;
     for (size_t i = 0; i < graphs.n && s == OX_OK; i++) s = merge_graph(run, &nodes, &weights, graphs.at[i]);
-    ox_free(run->ctx, nodes.slots);
-    ox_free(run->ctx, weights.slots);
+    ox_twins_fini(&nodes);
+    ox_twins_fini(&weights);
     ox_graph_list_fini(&graphs);
     return s;
 }

@@ -130,6 +130,23 @@ START_TEST(wrong_shapes_and_words)
 }
 END_TEST
 
+/* Dims of a tensor without elements are bounded by nothing: they must not be multiplied. */
+START_TEST(weights_without_elements_have_any_size)
+{
+    const int64_t sizes[] = {INT64_MAX, INT64_MAX / 2, INT64_MAX / 4 + 1};
+    for (size_t i = 0; i < 3; i++) {
+        struct oh h;
+        float x[STEPS * BATCH * WIDTH] = {0};
+        oh_init(&h, cells[_i].op, 14, 1);
+        oh_input_of(&h, OX_FLOAT, OH_DIMS(STEPS, BATCH, WIDTH), x);
+        oh_input_of(&h, OX_FLOAT, OH_DIMS(0, sizes[i], WIDTH), NULL);
+        oh_input_of(&h, OX_FLOAT, OH_DIMS(0, 1, sizes[i]), NULL);
+        ck_assert_int_eq(oh_eval(&h, 1), OX_INVALID);
+        oh_fini(&h);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("op_recurrent");
@@ -139,6 +156,7 @@ int main(void)
     tcase_add_loop_test(tc, short_sequences_stop_and_pad_with_zeros, 0, 3);
     tcase_add_test(tc, an_lstm_by_hand);
     tcase_add_loop_test(tc, wrong_shapes_and_words, 0, 3);
+    tcase_add_loop_test(tc, weights_without_elements_have_any_size, 0, 3);
     suite_add_tcase(s, tc);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

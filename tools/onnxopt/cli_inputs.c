@@ -138,37 +138,6 @@ ox_status inputs_random(ox_tensor **in, const struct engine *e, uint64_t seed)
 
 /* ---- comparing ------------------------------------------------------------------------------- */
 
-static double element(const ox_tensor *t, size_t i)
-{
-    const void *p = t->data;
-    uint16_t h;
-    switch (t->dtype) {
-    case OX_FLOAT: return (double)((const float *)p)[i];
-    case OX_DOUBLE: return ((const double *)p)[i];
-    case OX_FLOAT16: {
-        h = ((const uint16_t *)p)[i];
-        int e = h >> 10 & 31, m = h & 1023;
-        double v = e == 31 ? (m ? (double)NAN : (double)INFINITY) : e ? ldexp(1024 + m, e - 25) : ldexp(m, -24);
-        return h & 0x8000 ? -v : v;
-    }
-    case OX_BFLOAT16: {
-        uint32_t u = (uint32_t)((const uint16_t *)p)[i] << 16;
-        float f;
-        memcpy(&f, &u, 4);
-        return (double)f;
-    }
-    case OX_INT64: return (double)((const int64_t *)p)[i];
-    case OX_UINT64: return (double)((const uint64_t *)p)[i];
-    case OX_INT32: return (double)((const int32_t *)p)[i];
-    case OX_UINT32: return (double)((const uint32_t *)p)[i];
-    case OX_INT16: return (double)((const int16_t *)p)[i];
-    case OX_UINT16: return (double)((const uint16_t *)p)[i];
-    case OX_INT8: return (double)((const int8_t *)p)[i];
-    case OX_UINT8: case OX_BOOL: return (double)((const uint8_t *)p)[i];
-    default: return (double)NAN;
-    }
-}
-
 void difference_init(struct difference *d)
 {
     *d = (struct difference){.low = INFINITY, .high = -INFINITY, .comparable = true};
@@ -191,7 +160,7 @@ void difference_add(struct difference *d, const ox_tensor *a, const ox_tensor *b
         return;
     }
     for (size_t i = 0; i < a->count; i++) {
-        double x = element(a, i), y = element(b, i), e = fabs(x - y);
+        double x = ox_tensor_at(a, i), y = ox_tensor_at(b, i), e = fabs(x - y);
         if (x == y || (isnan(x) && isnan(y)))
             e = 0;
         else if (!is_float(a->dtype) || isnan(e) || isinf(e))
@@ -226,15 +195,15 @@ int64_t tensor_argmax(const ox_tensor *t)
     int64_t best = -1;
     if (t->dtype == OX_STRING || ox_dtype_bits(t->dtype) < 8) return -1;
     for (size_t i = 0; i < t->count; i++)
-        if (best < 0 || element(t, i) > element(t, (size_t)best)) best = (int64_t)i;
+        if (best < 0 || ox_tensor_at(t, i) > ox_tensor_at(t, (size_t)best)) best = (int64_t)i;
     return best;
 }
 
 size_t tensor_rank_of(const ox_tensor *t, size_t of)
 {
     size_t larger = 0;
-    double v = element(t, of);
+    double v = ox_tensor_at(t, of);
     for (size_t i = 0; i < t->count; i++)
-        if (element(t, i) > v || (element(t, i) == v && i < of)) larger++;
+        if (ox_tensor_at(t, i) > v || (ox_tensor_at(t, i) == v && i < of)) larger++;
     return larger;
 }

@@ -87,6 +87,8 @@ OX_MUST_USE ox_status ox_tensor_new(ox_tensor **out, void **data, ox_ctx *ctx, o
 /* The same, holding a copy of `size` bytes at `data`; `size` must be what dims need, else OX_INVALID. */
 OX_MUST_USE ox_status ox_tensor_copy(ox_tensor **out, ox_ctx *ctx, ox_dtype dtype, int rank,
                                      const int64_t *dims, const void *data, size_t size);
+/* Element `index` as a double; NaN where the type has no numbers (strings, complex numbers) or is narrower than a byte. */
+double ox_tensor_at(const ox_tensor *tensor, size_t index);
 /* A sequence, optional or map: `kind` is OX_SEQUENCE, OX_OPTIONAL or OX_MAP. Each item is counted once more; items may
  * be such lists themselves. data is an array of `count` pointers const ox_tensor *. */
 OX_MUST_USE ox_status ox_tensor_list(ox_tensor **out, ox_ctx *ctx, ox_dtype kind, size_t count, ox_tensor *const *items);
