@@ -91,7 +91,9 @@ ox_status ox_pattern_full_match(bool *out, struct ox_pattern *p, struct ox_str s
 {
     const char *text = s.len ? s.ptr : "";
     int rc = pcre2_match(p->code, (PCRE2_SPTR)text, s.len, 0, 0, p->match, p->limits);
-    *out = rc >= 0;
+    const PCRE2_SIZE *ends = pcre2_get_ovector_pointer(p->match);
+    /* Bytes that are not UTF-8 split the string for PCRE2: a part that matches is not all of it. */
+    *out = rc >= 0 && ends[0] == 0 && ends[1] == s.len;
     if (rc >= 0 || rc == PCRE2_ERROR_NOMATCH) return OX_OK;
     if (rc == PCRE2_ERROR_NOMEMORY) return OX_NOMEM; /* reported where it was refused */
     return ox_fail(p->ctx, OX_UNSUPPORTED, "pattern-limit", NULL,
