@@ -67,6 +67,7 @@ struct oxr_session {
     struct ox_attr *attrs;
     ox_tensor **attr_lists; /* what plural tensor attributes point into */
     ox_tensor **slots;
+    uint64_t bodies;      /* times that a subgraph has been entered in this run */
     struct oxr_native *natives; /* by step */
     ox_tensor **bound, **results;
     const ox_tensor **in; /* operands of the plain step at hand */

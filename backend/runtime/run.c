@@ -4,6 +4,7 @@
  * the opening of the program could decide: see blob_check.h for what may be relied on. */
 #include "backend/runtime/program_priv.h"
 #include "ir/ops/control.h"
+#include "ir/ops/random.h"
 
 #include <time.h>
 
@@ -38,10 +39,20 @@ static void body_out_type(struct ox_body_out *type, void *self, const struct ox_
 
 static ox_status body_run(void *self, const struct ox_graph *body, ox_tensor **in, ox_tensor **out)
 {
+    ((struct oxr_session *)self)->bodies++;
     return run_frame(self, frame_of(body), in, out);
 }
 
 /* ---- steps ----------------------------------------------------------------------------------- */
+
+/* Where the numbers of a random step start: as in the reference executor, from its name, and others each time a body runs. */
+static uint64_t stream_of(const struct oxr_session *s, size_t i)
+{
+    const struct ox_blob_frame *main_frame = &s->p->b.frames[0];
+    bool in_main = i >= main_frame->step && i - main_frame->step < main_frame->n_steps;
+    if (!(s->p->plans[i].op->traits & (OX_RANDOM | OX_TRAINING))) return 0;
+    return ox_random_stream(oxr_text(s->p, s->p->b.steps[i].name)) + (in_main ? 0 : s->bodies);
+}
 
 static struct ox_call call_of(struct oxr_session *s, size_t i)
 {
@@ -57,6 +68,7 @@ static struct ox_call call_of(struct oxr_session *s, size_t i)
         .n_out = step->n_out,
         .present = plan->present,
         .wanted = plan->wanted,
+        .stream = stream_of(s, i),
     };
 }
 
@@ -170,5 +182,6 @@ static ox_status run_frame(struct oxr_session *s, const struct ox_blob_frame *f,
 
 ox_status oxr_run_main(struct oxr_session *s, ox_tensor **in, ox_tensor **out)
 {
+    s->bodies = 0;
     return run_frame(s, &s->p->b.frames[0], in, out);
 }

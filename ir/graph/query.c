@@ -1,5 +1,6 @@
 /* ir/graph/query.c - questions about nodes and values that passes ask. */
 #include "ir/graph/graph.h"
+#include "ir/ops/random.h"
 
 bool ox_node_is(const struct ox_node *node, const char *type)
 {
@@ -46,13 +47,13 @@ void ox_node_place(struct ox_place *place, const struct ox_node *node)
         place->node = node->out[0]->name->text;
 }
 
-/* The numbers of a random node follow from its first output's name (FNV-1a), so that passes which move nodes leave them as they are. */
+/* The numbers of a random node follow from its name, so that passes which move nodes leave them as they are. Nodes without a name have their
+ * first output's. */
 static uint64_t stream_of(const struct ox_node *node)
 {
-    ox_name name = node->n_out && node->out[0] ? node->out[0]->name : NULL;
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (uint32_t i = 0; name && i < name->len; i++) hash = (hash ^ (unsigned char)name->text[i]) * 0x100000001b3u;
-    return hash;
+    struct ox_place place;
+    ox_node_place(&place, node);
+    return ox_random_stream(place.node ? place.node : "");
 }
 
 ox_status ox_node_call(struct ox_call *call, struct ox_call_scratch *scratch, const struct ox_node *node)

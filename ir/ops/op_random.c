@@ -2,8 +2,8 @@
  * Bernoulli, Multinomial.
  *
  * Numbers are drawn one after the other, so that no result depends on threads; they repeat from run
- * to run. With a seed they are the seed's; without, those of the node's stream, which its output's
- * name decides (op.h). */
+ * to run. With a seed they are the seed's; without, those of the node's stream, which its name
+ * decides (op.h). */
 #include "ir/ops/convert.h"
 #include "ir/ops/op_priv.h"
 #include "ir/ops/op_random.h"

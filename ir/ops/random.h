@@ -18,6 +18,14 @@ struct ox_random {
     double spare;
 };
 
+/* Where the numbers of a node of that name start (FNV-1a). */
+static inline uint64_t ox_random_stream(const char *name) {
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (; *name; name++)
+        hash = (hash ^ (unsigned char)*name) * 0x100000001b3u;
+    return hash;
+}
+
 void ox_random_seed(struct ox_random *r, uint32_t seed);
 /* All 64 bits count. */
 void ox_random_seed64(struct ox_random *r, uint64_t seed);
