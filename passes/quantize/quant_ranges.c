@@ -8,6 +8,7 @@ enum { SAMPLES_MAX = 4, CANDIDATES = 4 };
 
 #define NOISE_CAP 4.0   /* of one output, as a part of its signal: beyond it is equally useless */
 #define SAME_RANGE 0.02 /* ranges this near to each other are not tried both */
+#define USELESS 0.05    /* noise to signal of the outputs that says little about a single range */
 #define LEAST_GAIN 0.05 /* of the noise: less may be chance of the few samples */
 
 /* The first is what stays where nothing is better. */
@@ -22,6 +23,8 @@ struct chooser {
     struct ox_range *ranges; /* by group, CANDIDATES each */
     uint32_t *groups;        /* that are quantized, in order of values */
     size_t n_groups;
+    bool again;   /* in place of the first candidate: what is set */
+    bool useless; /* the outputs are, with the first candidate */
     ox_tensor **inputs;
     double *noise, *signal, *all_signal; /* by leaf */
     double *sums;                        /* by trial and leaf */
@@ -43,7 +46,7 @@ static ox_status find_ranges(struct chooser *c) {
             used = used || plan->values[k].made || plan->values[k].read;
         for (size_t t = 0; t < CANDIDATES; t++)
             OX_TRY(ox_qstats_range(&c->ranges[i * CANDIDATES + t], plan, i, candidates[t]));
-        ox_qstats_set(plan, i, c->ranges[i * CANDIDATES], candidates[0]);
+        if (!c->again) ox_qstats_set(plan, i, c->ranges[i * CANDIDATES], candidates[0]);
         if (used) c->groups[c->n_groups++] = i;
     }
     return OX_OK;
@@ -93,13 +96,14 @@ static ox_status add_trial(struct chooser *c, size_t trial, const struct ox_qmas
 }
 
 static double ratio(const struct chooser *c, size_t trial) {
-    double sum = 0;
+    double sum = 0, n = 0;
     for (size_t l = 0; l < c->plan->n_leaves; l++) {
         if (!(c->all_signal[l] > 0)) continue;
         double r = c->sums[trial * c->plan->n_leaves + l] / c->all_signal[l];
         sum += r < NOISE_CAP ? r : NOISE_CAP; /* NaN as well */
+        n++;
     }
-    return sum;
+    return n ? sum / n : 0;
 }
 
 static size_t best_of(const struct chooser *c, size_t first) {
@@ -125,20 +129,51 @@ static ox_status reset(struct chooser *c, size_t trials) {
     return ox_alloc(c->plan->ctx, &c->sums, trials * c->plan->n_leaves, sizeof *c->sums);
 }
 
-static ox_status choose_one(struct chooser *c) {
+/* What is set, kept to be set again. */
+struct kept {
+    struct ox_range range;
+    ox_calibrator calibrator;
+};
+
+static ox_status keep(struct kept **out, const struct chooser *c) {
+    OX_TRY(ox_alloc(c->plan->ctx, out, c->n_groups, sizeof **out));
+    for (size_t i = 0; i < c->n_groups; i++) {
+        const struct ox_qvalue *v = &c->plan->values[c->groups[i]];
+        (*out)[i] = (struct kept){v->range, v->calibrator};
+    }
+    return OX_OK;
+}
+
+static void set_all(struct chooser *c, const struct kept *kept, size_t candidate) {
+    for (size_t i = 0; i < c->n_groups; i++)
+        if (c->again && candidate == 0)
+            ox_qstats_set(c->plan, c->groups[i], kept[i].range, kept[i].calibrator);
+        else
+            set(c, c->groups[i], candidate);
+}
+
+static ox_status try_all(struct chooser *c, const struct kept *kept) {
     OX_TRY(reset(c, CANDIDATES));
     for (size_t k = 0; k < c->use; k++) {
         OX_TRY(load(c, k));
         for (size_t t = 0; t < CANDIDATES; t++) {
-            for (size_t i = 0; i < c->n_groups; i++)
-                set(c, c->groups[i], t);
+            set_all(c, kept, t);
             OX_TRY(add_trial(c, t, &(struct ox_qmask){.weights = c->weights}));
         }
     }
-    size_t best = best_of(c, 0);
-    for (size_t i = 0; i < c->n_groups; i++)
-        set(c, c->groups[i], best);
     return OX_OK;
+}
+
+static ox_status choose_one(struct chooser *c) {
+    struct kept *kept;
+    OX_TRY(keep(&kept, c));
+    ox_status s = try_all(c, kept);
+    if (s == OX_OK) {
+        c->useless = ratio(c, 0) > USELESS;
+        set_all(c, kept, c->useless ? 0 : best_of(c, 0));
+    }
+    ox_free(c->plan->ctx, kept);
+    return s;
 }
 
 static void mask_group(struct chooser *c, uint32_t group, bool on) {
@@ -196,6 +231,7 @@ static ox_status choose(struct chooser *c, double work) {
     OX_TRY(ox_alloc(plan->ctx, &c->weights, plan->n_nodes, sizeof *c->weights));
     c->use = c->samples < SAMPLES_MAX ? c->samples : SAMPLES_MAX;
     OX_TRY(choose_one(c));
+    if (c->again) return OX_OK;
     double fits = floor((work / c->sim->work - (double)c->use * (CANDIDATES + 1)) * c->sim->work /
                         cost_of_each(c));
     if (!(fits >= 1)) return OX_OK;
@@ -203,19 +239,32 @@ static ox_status choose(struct chooser *c, double work) {
     return choose_each(c);
 }
 
+static void chooser_fini(struct chooser *c) {
+    ox_ctx *ctx = c->plan->ctx;
+    ox_free(ctx, c->ranges);
+    ox_free(ctx, c->groups);
+    ox_free(ctx, c->inputs);
+    ox_free(ctx, c->noise);
+    ox_free(ctx, c->signal);
+    ox_free(ctx, c->all_signal);
+    ox_free(ctx, c->sums);
+    ox_free(ctx, c->values);
+    ox_free(ctx, c->weights);
+}
+
 ox_status ox_qranges_choose(struct ox_qsim *sim, const struct ox_dataset *data, size_t samples,
-                            double work) {
+                            double work, bool *unsure) {
     struct chooser c = {.sim = sim, .plan = sim->plan, .data = data, .samples = samples};
     ox_status s = choose(&c, work);
-    ox_ctx *ctx = sim->plan->ctx;
-    ox_free(ctx, c.ranges);
-    ox_free(ctx, c.groups);
-    ox_free(ctx, c.inputs);
-    ox_free(ctx, c.noise);
-    ox_free(ctx, c.signal);
-    ox_free(ctx, c.all_signal);
-    ox_free(ctx, c.sums);
-    ox_free(ctx, c.values);
-    ox_free(ctx, c.weights);
+    *unsure = c.useless;
+    chooser_fini(&c);
+    return s;
+}
+
+ox_status ox_qranges_again(struct ox_qsim *sim, const struct ox_dataset *data, size_t samples) {
+    struct chooser c = {
+        .sim = sim, .plan = sim->plan, .data = data, .samples = samples, .again = true};
+    ox_status s = choose(&c, 0);
+    chooser_fini(&c);
     return s;
 }

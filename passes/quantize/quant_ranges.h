@@ -12,8 +12,12 @@
 #include <onnxopt/dataset.h>
 
 /* Sets range, parameters and calibrator of every group of activations. `work`: multiply-accumulates
- * that may be spent. */
+ * that may be spent. *unsure: the outputs are so bad that they say little about any one range; then
+ * ox_qranges_again is worth calling when what is worst has been left in float. */
 OX_MUST_USE ox_status ox_qranges_choose(struct ox_qsim *sim, const struct ox_dataset *data,
-                                        size_t samples, double work);
+                                        size_t samples, double work, bool *unsure);
+/* Tries once more whether one calibrator for all activations is better than what is set. */
+OX_MUST_USE ox_status ox_qranges_again(struct ox_qsim *sim, const struct ox_dataset *data,
+                                       size_t samples);
 
 #endif
