@@ -196,6 +196,7 @@ ox_status ox_infer_leave(const struct ox_type **out, const struct ox_node *node,
     case OX_CONTROL_IF: return either(out, arena, dims, result(body_of(node, "then_branch"), i), result(body_of(node, "else_branch"), i));
     case OX_CONTROL_LOOP: return leave_loop(out, node, i, arena, dims);
     case OX_CONTROL_SCAN: return leave_scan(out, node, i, arena, dims);
+    case OX_CONTROL_FLEX: return OX_OK; /* the row tells */
     default:
         t = result(body_of(node, "body"), i);
         if (!t || t->kind == OX_TYPE_UNKNOWN) return OX_OK;

@@ -1,6 +1,7 @@
 /* ir/ops/control_run.c - running If, Loop, Scan and SequenceMap: ONNX operator specification, "If", "Loop", "Scan". */
 #include "ir/ops/axis_steps.h"
 #include "ir/ops/control.h"
+#include "ir/ops/control_flex.h"
 #include "ir/ops/op_control.h"
 
 /* A call at work. */
@@ -399,6 +400,7 @@ ox_status ox_control_run(const struct ox_call *call, const struct ox_bodies *bod
     switch (*(const int *)call->op->family) {
     case OX_CONTROL_IF: return run_if(&r, out);
     case OX_CONTROL_SCAN: return run_scan(&r, out);
+    case OX_CONTROL_FLEX: return ox_flex_run(call, bodies, in, out);
     case OX_CONTROL_LOOP: s = run_loop(&l, out); break;
     default: s = run_sequence_map(&l, out); break;
     }

@@ -1,9 +1,10 @@
 /* ir/ops/op_control.c - If, Loop, Scan and SequenceMap: what their subgraphs must look like. Types come out of the subgraphs, which this layer
  * cannot look into, so there is nothing to infer here; running them is the executor's affair. */
+#include "ir/ops/control_flex.h"
 #include "ir/ops/op_priv.h"
 
 const int ox_control_kinds[OX_CONTROL_KINDS] = {OX_CONTROL_IF, OX_CONTROL_LOOP, OX_CONTROL_SCAN,
-                                                OX_CONTROL_SEQUENCE_MAP};
+                                                OX_CONTROL_SEQUENCE_MAP, OX_CONTROL_FLEX};
 
 static ox_status need_graph(const struct ox_call *call, const char *name)
 {
@@ -59,6 +60,7 @@ ox_status ox_decode_control(const struct ox_call *call, void *params)
     case OX_CONTROL_IF: return decode_if(call, params);
     case OX_CONTROL_LOOP: return decode_loop(call, params);
     case OX_CONTROL_SCAN: return decode_scan(call, params);
+    case OX_CONTROL_FLEX: return ox_decode_flex(call, params);
     default: return decode_sequence_map(call, params);
     }
 }

@@ -13,7 +13,7 @@ struct ox_control_params {
     } graphs[2];
 };
 
-enum { OX_CONTROL_IF, OX_CONTROL_LOOP, OX_CONTROL_SCAN, OX_CONTROL_SEQUENCE_MAP, OX_CONTROL_KINDS };
+enum { OX_CONTROL_IF, OX_CONTROL_LOOP, OX_CONTROL_SCAN, OX_CONTROL_SEQUENCE_MAP, OX_CONTROL_FLEX, OX_CONTROL_KINDS };
 extern const int ox_control_kinds[OX_CONTROL_KINDS];
 
 #endif

@@ -10,10 +10,17 @@
 #include "ir/ops/op_priv.h"
 #include <math.h>
 
+/* Before it was standard (opset 17), exporters wrote LayerNormalization with scale and bias of another float type than the
+ * data; the result is of theirs. */
+static bool may_mix(const struct ox_call *call) {
+    return call->opset < 17 && call->op->since < 17 && strcmp(call->op->name, "LayerNormalization") == 0;
+}
+
 static ox_status check_types(const struct ox_call *call, struct ox_infer *io) {
     for (size_t i = 0; i < call->n_in; i++) {
         OX_TRY(ox_expect_dtype(call, i, ox_in_dtype(io, i), OX_FLOATS));
-        OX_TRY(ox_expect_same_dtype(call, 0, ox_in_dtype(io, 0), i, ox_in_dtype(io, i)));
+        size_t like = may_mix(call) && i > 0 ? 1 : 0;
+        OX_TRY(ox_expect_same_dtype(call, like, ox_in_dtype(io, like), i, ox_in_dtype(io, i)));
     }
     return OX_OK;
 }
@@ -144,9 +151,12 @@ ox_status ox_decode_layer_norm(const struct ox_call *call, void *params) {
 ox_status ox_infer_layer_norm(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_layer_norm_params *p = params;
     OX_TRY(check_types(call, io));
-    OX_TRY(ox_infer_same(io, 0, 0));
     int rank = ox_in_rank(io, 0), axis;
     ox_dim dims[OX_MAX_RANK];
+    if (may_mix(call))
+        OX_TRY(ox_infer_tensor(io, 0, ox_in_dtype(io, 1), rank, rank >= 0 ? io->in[0]->dims : NULL));
+    else
+        OX_TRY(ox_infer_same(io, 0, 0));
     if (rank >= 0) {
         OX_TRY(ox_axis(&axis, call, "axis", p->axis, rank));
         for (int d = 0; d < rank; d++)
@@ -299,6 +309,14 @@ static ox_status eval_layer_norm(const struct ox_call *call, const void *params,
 
 ox_status ox_eval_layer_norm(const struct ox_call *call, const void *params,
                              const ox_tensor *const *in, ox_tensor **out) {
+    if (may_mix(call) && in[0]->dtype != in[1]->dtype) {
+        OX_TRY(ox_eval_wide(eval_layer_norm, call, params, in, out, 0));
+        ox_tensor *wide = out[0];
+        out[0] = NULL;
+        ox_status s = ox_tensor_to(&out[0], call->ctx, wide, in[1]->dtype);
+        ox_tensor_unref(wide);
+        return s;
+    }
     if (ox_is_narrow(in[0]->dtype)) return ox_eval_wide(eval_layer_norm, call, params, in, out, 1);
     return eval_layer_norm(call, params, in, out);
 }

@@ -52,6 +52,7 @@ enum {
 #define T(types) types
 #define OX_DOMAIN_ONNX ""
 #define OX_DOMAIN_ML "ai.onnx.ml"
+#define OX_DOMAIN_ML_PREVIEW "ai.onnx.preview"
 #define OX_DOMAIN_ML_TRAINING "ai.onnx.preview.training"
 #define OX_DOMAIN_MS "com.microsoft"
 #define ox_nil (*(const char *)0) /* its address is NULL */
