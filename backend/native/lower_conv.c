@@ -125,3 +125,67 @@ ox_status ox_lower_conv(struct ox_lower *lo, const struct ox_node *node, bool *c
     const struct ox_lower_tail tail = {.last = node};
     return ox_lower_conv_tail(lo, node, &tail, claimed);
 }
+
+/* ---- BatchNormalization ------------------------------------------------------------------------ */
+
+/* Factors and shifts of n channels; *w NULL where something is not constant. */
+static ox_status fold_norm(ox_tensor **w, ox_tensor **bias, struct ox_lower *lo, const struct ox_node *norm, double epsilon, int64_t n)
+{
+    const int64_t dims[] = {1, 1, 1, n};
+    const float *in[4];
+    float *factor, *shift;
+    *w = *bias = NULL;
+    for (size_t i = 0; i < 4; i++) {
+        const struct ox_value *v = ox_node_in(norm, i + 1);
+        const ox_tensor *t = v ? ox_lower_value_const(lo, v) : NULL;
+        if (!t || t->dtype != OX_FLOAT || t->count != (size_t)n) return OX_OK;
+        in[i] = t->data;
+    }
+    OX_TRY(ox_tensor_new(w, (void **)&factor, ox_lower_model(lo)->ctx, OX_FLOAT, 4, dims));
+    OX_TRY(ox_tensor_new(bias, (void **)&shift, ox_lower_model(lo)->ctx, OX_FLOAT, 1, &n));
+    for (int64_t i = 0; i < n; i++) {
+        double f = (double)in[0][i] / sqrt((double)in[3][i] + epsilon);
+        factor[i] = (float)f;
+        shift[i] = (float)((double)in[1][i] - f * (double)in[2][i]);
+    }
+    return OX_OK;
+}
+
+ox_status ox_lower_norm_tail(struct ox_lower *lo, const struct ox_node *norm, const struct ox_lower_tail *tail, bool *claimed)
+{
+    const struct ox_value *x = ox_node_in(norm, 0);
+    const int64_t n = ox_lower_dim(x, 1);
+    struct ox_step_conv_params p = {.window = {{1, 1}, {1, 1}, {1, 1}, 0, 0, 0, 0}, .groups = (uint32_t)n, .depthwise = 1};
+    union ox_lower_room room;
+    const struct ox_batch_norm_params *b = (const void *)room.bytes;
+    ox_operand in[3], out;
+    ox_tensor *w, *bias;
+    if (tail->q || ox_lower_dtype(x) != OX_FLOAT || (ox_lower_rank(x) != 3 && ox_lower_rank(x) != 4) || n < 2 || n > 1 << 20)
+        return ox_lower_decline(lo, tail->last, "not over some channels of floats");
+    if (!ox_lower_decode(&room, lo, norm) || b->training || !b->spatial || norm->n_in != 5) return ox_lower_decline(lo, tail->last, "computes statistics");
+    if (!ox_lower_bounds(&p.low, &p.high, lo, tail->act)) return ox_lower_decline(lo, tail->last, "bounds are not constant");
+    ox_status status = fold_norm(&w, &bias, lo, norm, (double)b->epsilon, n);
+    if (status != OX_OK || !w) {
+        ox_tensor_unref(w);
+        ox_tensor_unref(bias);
+        return status != OX_OK ? status : ox_lower_decline(lo, tail->last, "parameters are not constant");
+    }
+    status = ox_lower_const(&in[1], lo, w);
+    if (status == OX_OK)
+        status = ox_lower_const(&in[2], lo, bias);
+    else
+        ox_tensor_unref(bias);
+    OX_TRY(status);
+    OX_TRY(ox_lower_in(&in[0], lo, x, OX_FORM_LAST));
+    OX_TRY(ox_lower_out(&out, lo, tail->last->out[0], OX_FORM_LAST));
+    *claimed = true;
+    return ox_lower_step(lo, tail->last, OX_STEP_CONV, &p, 3, in, 1, &out);
+}
+
+ox_status ox_lower_norm(struct ox_lower *lo, const struct ox_node *node, bool *claimed)
+{
+    const struct ox_lower_tail tail = {.last = node};
+    for (size_t i = 1; i < node->n_out; i++)
+        if (node->out[i]) return ox_lower_decline(lo, node, "statistics are wanted");
+    return ox_lower_norm_tail(lo, node, &tail, claimed);
+}

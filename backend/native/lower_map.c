@@ -37,6 +37,7 @@ ox_status ox_lower_clamp(struct ox_lower *lo, const struct ox_node *node, bool *
     struct ox_step_unary_params p = {.op = OX_STEP_CLAMP};
     if (maker && x->def_index == 0 && ox_lower_sole(x)) {
         if (ox_node_is(maker, "Conv")) OX_TRY(ox_lower_conv_tail(lo, maker, &tail, claimed));
+        if (ox_node_is(maker, "BatchNormalization")) OX_TRY(ox_lower_norm_tail(lo, maker, &tail, claimed));
         if (!*claimed && (ox_node_is(maker, "Gemm") || ox_node_is(maker, "MatMul") || ox_node_is(maker, "Add")))
             OX_TRY(ox_lower_dense_tail(lo, maker, &tail, claimed));
     }
@@ -77,6 +78,84 @@ static bool fits_last(const struct ox_value *v, int rank)
     return ox_lower_rank(v) >= 0;
 }
 
+enum { FACTORS = 3 };
+
+/* Factors of a product of up to three, through products that nobody else reads; 0: more. */
+static int factors(const struct ox_value **out, int n, const struct ox_node *mul)
+{
+    for (size_t i = 0; i < 2; i++) {
+        const struct ox_value *v = ox_node_in(mul, i);
+        const struct ox_node *inner = ox_lower_maker(v, "Mul");
+        if (inner && inner->n_in == 2 && ox_lower_sole(v) && n == 0 && i == 0) {
+            n = factors(out, 0, inner);
+        } else if (inner && inner->n_in == 2 && ox_lower_sole(v) && n == 1) {
+            for (size_t k = 0; k < 2; k++) out[n++] = ox_node_in(inner, k);
+        } else if (n < FACTORS) {
+            out[n++] = v;
+        } else {
+            return FACTORS + 1;
+        }
+        if (n > FACTORS) return FACTORS + 1;
+    }
+    return n;
+}
+
+static bool is_number(struct ox_lower *lo, const struct ox_value *v, double wanted)
+{
+    float f;
+    return ox_lower_scalar(&f, lo, v) && fabs((double)f - wanted) <= 1e-6 * fabs(wanted);
+}
+
+/* The x of 1 + erf(x / sqrt(2)), or NULL. */
+static const struct ox_value *of_erf(struct ox_lower *lo, const struct ox_value *v)
+{
+    const struct ox_node *add = ox_lower_maker(v, "Add"), *erf_node = NULL, *scaled;
+    for (size_t i = 0; add && i < 2 && !erf_node; i++)
+        if (is_number(lo, ox_node_in(add, 1 - i), 1)) erf_node = ox_lower_maker(ox_node_in(add, i), "Erf");
+    if (!erf_node) return NULL;
+    scaled = ox_lower_maker(ox_node_in(erf_node, 0), "Div");
+    if (scaled) return is_number(lo, ox_node_in(scaled, 1), 1.4142135623730951) ? ox_node_in(scaled, 0) : NULL;
+    scaled = ox_lower_maker(ox_node_in(erf_node, 0), "Mul");
+    for (size_t i = 0; scaled && i < 2; i++)
+        if (is_number(lo, ox_node_in(scaled, 1 - i), 0.7071067811865476)) return ox_node_in(scaled, i);
+    return NULL;
+}
+
+/* A tensor of one float. */
+static ox_status number(ox_operand *out, struct ox_lower *lo, float value)
+{
+    ox_tensor *t;
+    OX_TRY(ox_tensor_copy(&t, ox_lower_model(lo)->ctx, OX_FLOAT, 0, NULL, &value, sizeof value));
+    return ox_lower_const(out, lo, t);
+}
+
+/* Gelu spelled out: half of x times 1 + erf(x / sqrt(2)), in any order. Where the half has gone into weights, it is twice that. */
+static ox_status gelu(struct ox_lower *lo, const struct ox_node *node, bool *claimed)
+{
+    const struct ox_value *f[FACTORS + 2], *x = NULL;
+    const struct ox_step_unary_params p = {.op = OX_STEP_GELU};
+    const struct ox_step_binary_params twice = {.op = OX_STEP_MUL};
+    bool half = false, once = false;
+    ox_operand in, out, pair[2];
+    const int n = node->n_in == 2 ? factors(f, 0, node) : 0;
+    if (n != 2 && n != FACTORS) return OX_OK;
+    for (int i = 0; i < n && !x; i++) x = of_erf(lo, f[i]);
+    for (int i = 0; x && i < n; i++) {
+        half = half || is_number(lo, f[i], 0.5);
+        once = once || f[i] == x;
+    }
+    if (!x || half != (n == FACTORS) || !once || !is_float(x) || ox_lower_rank(x) != ox_lower_rank(node->out[0])) return OX_OK;
+    unsigned form = followed(lo, node->out[0]);
+    OX_TRY(ox_lower_in(&in, lo, x, form));
+    OX_TRY(ox_lower_out(&out, lo, node->out[0], form));
+    *claimed = true;
+    if (half) return ox_lower_step(lo, node, OX_STEP_UNARY, &p, 1, &in, 1, &out);
+    OX_TRY(number(&pair[1], lo, 2));
+    OX_TRY(ox_lower_temp(&pair[0], lo));
+    OX_TRY(ox_lower_step(lo, node, OX_STEP_UNARY, &p, 1, &in, 1, &pair[0]));
+    return ox_lower_step(lo, node, OX_STEP_BINARY, &twice, 2, pair, 1, &out);
+}
+
 ox_status ox_lower_binary(struct ox_lower *lo, const struct ox_node *node, bool *claimed)
 {
     static const struct {
@@ -90,6 +169,7 @@ ox_status ox_lower_binary(struct ox_lower *lo, const struct ox_node *node, bool 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (ox_node_is(node, known[i].type)) p.op = known[i].op;
     if (p.op == OX_STEP_ADD) OX_TRY(ox_lower_dense_tail(lo, node, &tail, claimed));
+    if (p.op == OX_STEP_MUL) OX_TRY(gelu(lo, node, claimed));
     if (*claimed || p.op == OX_STEP_BINARY_OPS || node->n_in != 2 || ox_node_opset(node) < 8) return OX_OK;
     if (!is_float(ox_node_in(node, 0)) || !is_float(ox_node_in(node, 1)) || !is_float(y)) return ox_lower_decline(lo, node, "not of type float, or of unknown rank");
     unsigned form = followed(lo, y);

@@ -67,6 +67,8 @@ struct ox_lower_tail {
     const struct ox_lower_quant *q;
 };
 OX_MUST_USE ox_status ox_lower_conv_tail(struct ox_lower *lo, const struct ox_node *conv, const struct ox_lower_tail *tail, bool *claimed);
+/* A BatchNormalization by constants: a factor and a shift for each channel. */
+OX_MUST_USE ox_status ox_lower_norm_tail(struct ox_lower *lo, const struct ox_node *norm, const struct ox_lower_tail *tail, bool *claimed);
 OX_MUST_USE ox_status ox_lower_dense_tail(struct ox_lower *lo, const struct ox_node *dense, const struct ox_lower_tail *tail, bool *claimed);
 
 /* Window of a pool or convolution over 1 or 2 dims; false: of another rank, or SAME padding that depends on unknown dims. `v` is the data. */
