@@ -1,9 +1,9 @@
 /* tests/bench/time_native.c - the helper bench_native.mjs runs: a model through the native path, many times in one process.
  *
- *   time_native MODEL RUNS THREADS [optimize] [check] [profile] [save=FILE.oxb]
+ *   time_native MODEL RUNS THREADS [optimize] [check | each] [profile] [save=FILE.oxb]
  * MODEL is an .onnx file, compiled here, or an .oxb file. Prints one JSON line: {"compile_ms":…,"open_ms":…,"first_ms":…,"best_ms":…,
  * "blob":bytes,"weights":bytes,"held":bytes,"peak_kb":…,"native":steps,"steps":steps,"worst":…}. open_ms is up to a session that is ready, first_ms the first
- * run; "check" compares with the reference executor ("worst": largest difference of an output by its largest magnitude); "profile" lists the
+ * run; "check" compares with the reference executor ("worst": largest difference of an output by its largest magnitude); "each" says so output by output; "profile" lists the
  * least times of steps by kind and operator on stderr. */
 #include <onnxopt/load.h>
 #include <onnxopt/passes.h>
@@ -23,12 +23,12 @@
         if (status_ != OX_OK) return status_; \
     } while (0)
 
-enum { MAX_PORTS = 64, MAX_STEPS = 65536 };
+enum { MAX_PORTS = 512, MAX_STEPS = 65536 };
 
 struct options {
     const char *model, *save;
     long runs, threads;
-    bool optimize, check, profile;
+    bool optimize, check, each, profile;
 };
 
 static void on_diag(void *user, const struct ox_diag *diag)
@@ -143,7 +143,18 @@ static ox_status prepare(struct work *w, const struct options *o)
     return OX_OK;
 }
 
-static ox_status compare(struct work *w)
+static double number_at(const ox_tensor *t, size_t i)
+{
+    switch (t->dtype) {
+    case OX_FLOAT: return (double)((const float *)t->data)[i];
+    case OX_INT8: return ((const int8_t *)t->data)[i];
+    case OX_UINT8: return ((const uint8_t *)t->data)[i];
+    case OX_INT64: return (double)((const int64_t *)t->data)[i];
+    default: return 0;
+    }
+}
+
+static ox_status compare(struct work *w, bool each)
 {
     ox_session *reference = NULL;
     ox_tensor *want[MAX_PORTS] = {NULL};
@@ -156,12 +167,13 @@ static ox_status compare(struct work *w)
             w->worst = INFINITY;
             continue;
         }
-        for (size_t k = 0; a->dtype == OX_FLOAT && k < a->count; k++) {
-            double x = (double)((const float *)a->data)[k], d = fabs(x - (double)((const float *)b->data)[k]);
+        for (size_t k = 0; k < a->count; k++) {
+            double x = number_at(a, k), d = fabs(x - number_at(b, k));
             if (!(d <= worst)) worst = d;
             if (fabs(x) > most) most = fabs(x);
         }
         if (!(worst / most <= w->worst)) w->worst = worst / most;
+        if (each) fprintf(stderr, "output %3zu %-8s off by %-12g of %g\n", i, ox_dtype_name(a->dtype), worst, most);
     }
     for (size_t i = 0; i < w->n_out; i++) ox_tensor_unref(want[i]);
     ox_session_free(reference);
@@ -199,7 +211,7 @@ int main(int argc, char **argv)
     struct options o = {0};
     struct work w = {.worst = 0};
     if (argc < 4) {
-        fprintf(stderr, "usage: time_native MODEL RUNS THREADS [optimize] [check] [profile] [save=FILE]\n");
+        fprintf(stderr, "usage: time_native MODEL RUNS THREADS [optimize] [check | each] [profile] [save=FILE]\n");
         return 2;
     }
     o.model = argv[1];
@@ -207,7 +219,8 @@ int main(int argc, char **argv)
     o.threads = strtol(argv[3], NULL, 10);
     for (int i = 4; i < argc; i++) {
         o.optimize = o.optimize || strcmp(argv[i], "optimize") == 0;
-        o.check = o.check || strcmp(argv[i], "check") == 0;
+        o.each = o.each || strcmp(argv[i], "each") == 0;
+        o.check = o.check || o.each || strcmp(argv[i], "check") == 0;
         o.profile = o.profile || strcmp(argv[i], "profile") == 0;
         if (strncmp(argv[i], "save=", 5) == 0) o.save = argv[i] + 5;
     }
@@ -219,7 +232,7 @@ int main(int argc, char **argv)
     if (status == OX_OK) status = measure(&w, &o);
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    if (status == OX_OK && o.check && w.model) status = compare(&w);
+    if (status == OX_OK && o.check && w.model) status = compare(&w, o.each);
     if (status == OX_OK) {
         struct oxr_program_stats stats;
         struct oxr_memory memory;
