@@ -1,0 +1,237 @@
+/* tests/unit/test_native_steps.c - what the lowering makes of small models, and that its steps compute what the reference executor
+ * does, with one thread and with two: each case names the kinds of steps that it must become. Where the last operator quantizes, results may be
+ * one off (a tie, or a scale rounded once more or less); else they agree to 1e-5 of the largest magnitude. */
+#include "tests/unit/blob_harness.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define HEAD "<ir_version: 8, opset_import: [\"\" : 17]> "
+/* Quantization of x by 0.02 and 120 (uint8), and of results by 0.05 and 110. */
+#define SCALES "float sx = {0.016}, uint8 zx = {120}, float sy = {0.05}, uint8 zy = {110}"
+
+/* In the texts, @f12 is twelve floats, @i12 twelve integers from -127 to 127, @p12 twelve factors about 0.01, @z12 twelve zeros. */
+static const struct {
+    const char *name, *kinds, *text;
+} cases[] = {
+    {"convolution", "transpose conv transpose",
+     "m (float[2,8,9,7] x) => (float[2,6,5,7] y) <float[6,8,3,3] w = {@f432}, float[6] b = {@f6}> { y = Conv <pads=[1,1,1,1], strides=[2,1]> (x, w, b) }"},
+    {"groups, dilation, same padding", "transpose conv transpose",
+     "m (float[1,6,9,8] x) => (float[1,4,9,8] y) <float[4,3,3,2] w = {@f72}> { y = Conv <group=2, dilations=[2,1], auto_pad=\"SAME_UPPER\"> (x, w) }"},
+    {"depthwise and clip", "transpose conv transpose",
+     "m (float[1,20,9,8] x) => (float[1,20,5,4] y) <float[20,1,5,5] w = {@f500}, float lo = {-0.5}, float hi = {0.75}> "
+     "{ c = Conv <group=20, pads=[2,2,2,2], strides=[2,2]> (x, w) y = Clip(c, lo, hi) }"},
+    {"one dim", "transpose conv transpose", "m (float[2,5,30] x) => (float[2,7,14] y) <float[7,5,3] w = {@f105}> { c = Conv <strides=[2]> (x, w) y = Relu(c) }"},
+    {"filters beyond the cache", "transpose conv transpose",
+     "m (float[1,1400,3,3] x) => (float[1,200,3,3] y) <float[200,1400,1,1] w = {@f280000}, float[200] b = {@f200}> { y = Conv(x, w, b) }"},
+    {"residual block", "transpose conv conv binary unary transpose",
+     "m (float[1,8,6,6] x) => (float[1,8,6,6] y) <float[8,8,3,3] w = {@f576}, float[8,8,1,1] v = {@f64}> "
+     "{ a = Conv <pads=[1,1,1,1]> (x, w) r = Relu(a) b = Conv(r, v) s = Add(b, r) t = Sigmoid(s) y = Identity(t) }"},
+    {"pools and joins", "transpose conv pool concat transpose",
+     "m (float[1,4,9,9] x) => (float[1,2,5,5] y) <float[6,4,1,1] w = {@f24}, float[2,12,1,1] v = {@f24}> "
+     "{ c = Conv(x, w) p = MaxPool <kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]> (c) q = AveragePool <kernel_shape=[2,2], strides=[2,2], ceil_mode=1> (c) "
+     "  j = Concat <axis=1> (p, q) y = Conv(j, v) }"},
+    {"squeeze and excite", "transpose conv mean conv unary binary transpose",
+     "m (float[1,6,5,5] x) => (float[1,6,5,5] y) <float[6,6,1,1] w = {@f36}, float[6,6,1,1] v = {@f36}> "
+     "{ c = Conv(x, w) g = GlobalAveragePool(c) e = Conv(g, v) s = Sigmoid(e) y = Mul(c, s) }"},
+    {"normalized", "transpose conv conv transpose",
+     "m (float[1,6,5,5] x) => (float[1,4,5,5] y) <float[6] s = {@p6}, float[6] b = {@f6}, float[6] e = {@f6}, float[6] v = {@p6}, float[4,6,1,1] w = {@f24}> "
+     "{ n = BatchNormalization(x, s, b, e, v) r = Relu(n) y = Conv(r, w) }"},
+    {"bilinear", "transpose conv resize transpose",
+     "m (float[1,3,5,4] x) => (float[1,4,10,8] y) <float[4,3,1,1] w = {@f12}, float[4] f = {1,1,2,2}> "
+     "{ c = Conv(x, w) y = Resize <mode=\"linear\"> (c, , f) }"},
+    {"channels last by hand", "transpose conv concat unary",
+     "m (float[1,3,5,4] x) => (float[1,5,4,6] y) <float[6,3,1,1] w = {@f18}> { c = Conv(x, w) t = Transpose <perm=[0,2,3,1]> (c) y = Tanh(t) }"},
+    {"products", "dense dense matmul softmax",
+     "m (float[2,5,12] x, float[10,12] z) => (float[2,5,10] y) <float[12,9] w = {@f108}, float[9] b = {@f9}, float[9,12] v = {@f108}> "
+     "{ p = MatMul(x, w) a = Add(p, b) r = Relu(a) q = MatMul(r, v) t = Transpose <perm=[1,0]> (z) s = MatMul(q, t) y = Softmax <axis=-1> (s) }"},
+    {"gemm", "dense", "m (float[5,12] x) => (float[5,9] y) <float[9,12] w = {@f108}, float[9] b = {@f9}> { y = Gemm <transB=1> (x, w, b) }"},
+    {"weights beyond the cache", "dense", "m (float[3,1400] x) => (float[3,200] y) <float[1400,200] w = {@f280000}, float[200] b = {@f200}> { y = Gemm(x, w, b) }"},
+    {"gelu", "unary", "m (float[3,40] x) => (float[3,40] y) <float r = {1.4142135}, float one = {1}, float h = {0.5}> "
+     "{ d = Div(x, r) e = Erf(d) a = Add(e, one) p = Mul(x, a) y = Mul(p, h) }"},
+    {"elementwise", "unary unary unary binary binary binary",
+     "m (float[2,3,8] x, float[3,1] z) => (float[2,3,8] y) { a = Abs(x) b = Sqrt(a) c = HardSwish(x) d = Sub(b, z) e = Max(c, d) f = Add(b, z) y = Mul(e, f) }"},
+    {"int8 convolution", "shift transpose quantize conv_s8 transpose",
+     "m (float[1,8,7,7] x) => (uint8[1,70,7,7] y) <int8[70,8,3,3] w = {@i5040}, float[70] s = {@p70}, int8[70] z = {@z70}, int32[70] b = {@i70}, " SCALES "> "
+     "{ q = QuantizeLinear(x, sx, zx) d = DequantizeLinear(q, sx, zx) v = DequantizeLinear <axis=0> (w, s, z) bs = Mul(s, sx) "
+     "  c = Conv <pads=[1,1,1,1]> (d, v) r = Relu(c) y = QuantizeLinear(r, sy, zy) }"},
+    {"int8 depthwise", "transpose quantize conv_s8 transpose",
+     "m (float[2,37,9,8] x) => (int8[2,37,5,4] y) <int8[37,1,3,3] w = {@i333}, float[37] s = {@p37}, int8[37] z = {@z37}, float sx = {0.02}, int8 zx = {-7}, float sy = {0.1}, int8 zy = {5}> "
+     "{ q = QuantizeLinear(x, sx, zx) d = DequantizeLinear(q, sx, zx) v = DequantizeLinear <axis=0> (w, s, z) "
+     "  c = Conv <group=37, pads=[1,1,1,1], strides=[2,2]> (d, v) y = QuantizeLinear(c, sy, zy) }"},
+    {"int8 depthwise with dilation", "shift transpose quantize conv_s8 transpose",
+     "m (float[1,16,12,11] x) => (uint8[1,16,8,7] y) <int8[16,1,5,5] w = {@i400}, float[16] s = {@p16}, int8[16] z = {@z16}, " SCALES "> "
+     "{ q = QuantizeLinear(x, sx, zx) d = DequantizeLinear(q, sx, zx) v = DequantizeLinear <axis=0> (w, s, z) "
+     "  c = Conv <group=16, dilations=[2,2], pads=[2,2,2,2]> (d, v) y = QuantizeLinear(c, sy, zy) }"},
+    {"int8 product", "shift dense_s8 shift",
+     "m (uint8[5,40] x) => (uint8[5,9] y) <int8[9,40] w = {@i360}, float[9] s = {@p9}, int8[9] z = {@z9}, float[9] b = {@f9}, " SCALES "> "
+     "{ d = DequantizeLinear(x, sx, zx) v = DequantizeLinear <axis=0> (w, s, z) c = Gemm <transB=1> (d, v, b) y = QuantizeLinear(c, sy, zy) }"},
+    {"int8 block", "shift transpose quantize conv_s8 table binary_s8 mean transpose",
+     "m (float[1,8,6,6] x) => (uint8[1,8,1,1] y) <int8[8,8,1,1] w = {@i64}, float[8] s = {@p8}, int8[8] z = {@z8}, " SCALES "> "
+     "{ q = QuantizeLinear(x, sx, zx) d = DequantizeLinear(q, sx, zx) v = DequantizeLinear <axis=0> (w, s, z) c = Conv(d, v) cq = QuantizeLinear(c, sy, zy) "
+     "  e = DequantizeLinear(cq, sy, zy) h = Sigmoid(e) hq = QuantizeLinear(h, sx, zx) hd = DequantizeLinear(hq, sx, zx) "
+     "  a = Mul(e, hd) aq = QuantizeLinear(a, sy, zy) ad = DequantizeLinear(aq, sy, zy) g = GlobalAveragePool(ad) y = QuantizeLinear(g, sy, zy) }"},
+    {"int8 joins and pools", "shift transpose quantize conv_s8 conv_s8 pool table concat transpose",
+     "m (float[1,8,6,6] x) => (uint8[1,16,3,3] y) <int8[8,8,1,1] w = {@i64}, float[8] s = {@p8}, int8[8] z = {@z8}, float sj = {0.07}, " SCALES "> "
+     "{ q = QuantizeLinear(x, sx, zx) d = DequantizeLinear(q, sx, zx) v = DequantizeLinear <axis=0> (w, s, z) c = Conv(d, v) cq = QuantizeLinear(c, sy, zy) "
+     "  e = DequantizeLinear(cq, sy, zy) p = MaxPool <kernel_shape=[2,2], strides=[2,2]> (e) pq = QuantizeLinear(p, sy, zy) pd = DequantizeLinear(pq, sy, zy) "
+     "  f = Conv <strides=[2,2]> (d, v) fq = QuantizeLinear(f, sj, zy) fd = DequantizeLinear(fq, sj, zy) j = Concat <axis=1> (pd, fd) y = QuantizeLinear(j, sj, zy) }"},
+};
+
+/* ---- texts ------------------------------------------------------------------------------------- */
+
+static char *expand(const char *text)
+{
+    size_t cap = strlen(text) + 64, n = 0;
+    uint64_t seed = 12345;
+    for (const char *c = text; *c; c++)
+        if (*c == '@') cap += 12 * strtoul(c + 2, NULL, 10);
+    char *out = malloc(cap);
+    ck_assert_ptr_nonnull(out);
+    while (*text) {
+        if (*text != '@') {
+            out[n++] = *text++;
+            continue;
+        }
+        const char kind = text[1];
+        char *end;
+        unsigned long count = strtoul(text + 2, &end, 10);
+        for (unsigned long i = 0; i < count; i++) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            int v = (int)(seed >> 33) % 128 * (seed >> 62 & 1 ? 1 : -1);
+            const char *comma = i + 1 < count ? "," : "";
+            if (kind == 'f')
+                n += (size_t)sprintf(out + n, "%.3f%s", v / 128.0, comma);
+            else if (kind == 'p')
+                n += (size_t)sprintf(out + n, "%.4f%s", 0.01 + abs(v) / 12800.0, comma);
+            else
+                n += (size_t)sprintf(out + n, "%d%s", kind == 'z' ? 0 : v, comma);
+        }
+        text = end;
+    }
+    out[n] = 0;
+    return out;
+}
+
+/* Every kind in `kinds` is there, and none that is not. */
+static void check_kinds(const oxr_program *program, const char *kinds, const char *name)
+{
+    struct oxr_step_info info;
+    char want[256], have[256] = " ";
+    snprintf(want, sizeof want, " %s ", kinds);
+    for (size_t i = 0; oxr_step_info(&info, program, i); i++) {
+        char key[40];
+        snprintf(key, sizeof key, " %s ", info.kernel);
+        ck_assert_msg(strstr(want, key) || strcmp(info.op, "Identity") == 0, "%s: %s is a step %s (%s)", name, info.op, info.kernel, info.why);
+        if (strlen(have) + strlen(key) < sizeof have) strcat(have, key + 1);
+    }
+    for (const char *k = kinds; *k;) {
+        char key[40];
+        int n;
+        ck_assert_int_eq(sscanf(k, "%30s%n", key + 1, &n), 1);
+        key[0] = ' ';
+        strcat(key, " ");
+        ck_assert_msg(strstr(have, key) != NULL, "%s: no step %s in '%s'", name, key, have);
+        k += n;
+        while (*k == ' ') k++;
+    }
+}
+
+static double difference(const ox_tensor *a, const ox_tensor *b)
+{
+    double worst = 0, most = 1e-30;
+    ck_assert_int_eq(a->dtype, b->dtype);
+    ck_assert_uint_eq(a->count, b->count);
+    ck_assert_int_eq(a->rank, b->rank);
+    for (int i = 0; i < a->rank; i++) ck_assert_int_eq(a->dims[i], b->dims[i]);
+    for (size_t i = 0; i < a->count; i++) {
+        double x, y;
+        if (a->dtype == OX_FLOAT) {
+            x = (double)((const float *)a->data)[i];
+            y = (double)((const float *)b->data)[i];
+            if (fabs(x) > most) most = fabs(x);
+        } else {
+            x = a->dtype == OX_INT8 ? ((const int8_t *)a->data)[i] : ((const uint8_t *)a->data)[i];
+            y = a->dtype == OX_INT8 ? ((const int8_t *)b->data)[i] : ((const uint8_t *)b->data)[i];
+            most = 1;
+        }
+        if (!(fabs(x - y) <= worst)) worst = fabs(x - y);
+    }
+    return worst / most;
+}
+
+static void run_native(ox_tensor *const *want, ox_ctx *ctx, const oxr_program *program, ox_tensor *const *in, const char *name, int threads)
+{
+    struct oxr_session_options o = {.size = sizeof o, .threads = threads};
+    oxr_session *session;
+    ck_assert_int_eq(oxr_session_new(&session, ctx, program, &o), OX_OK);
+    for (size_t i = 0; i < oxr_inputs(program); i++) ck_assert_int_eq(oxr_bind(session, i, in[i]), OX_OK);
+    for (int round = 0; round < 2; round++) {
+        ck_assert_int_eq(oxr_run(session), OX_OK);
+        for (size_t i = 0; i < oxr_outputs(program); i++) {
+            const ox_tensor *got = oxr_result(session, i);
+            ck_assert_ptr_nonnull(got);
+            double off = difference(want[i], got);
+            ck_assert_msg(off <= (got->dtype == OX_FLOAT ? 1e-5 : 1), "%s: off by %g with %d threads", name, off, threads);
+        }
+    }
+    oxr_session_free(session);
+}
+
+START_TEST(steps_compute_what_the_reference_does)
+{
+    struct ox_ctx_options o = {.size = sizeof o, .threads = 1};
+    ox_ctx *ctx;
+    ox_tensor *in[4] = {0}, *out[4] = {0};
+    unsigned char *data;
+    size_t size;
+    oxr_program *program;
+    ox_session *reference;
+    char *text = expand(cases[_i].text), *whole;
+    ck_assert_int_eq(ox_ctx_new(&ctx, &o), OX_OK);
+    whole = malloc(strlen(text) + sizeof HEAD);
+    ck_assert_ptr_nonnull(whole);
+    strcat(strcpy(whole, HEAD), text);
+    struct ox_model *m = blob_model(ctx, whole);
+    ck_assert_int_eq(ox_model_infer(m, NULL), OX_OK);
+    for (size_t i = 0; i < ox_model_inputs(m); i++) {
+        struct ox_port port;
+        ck_assert_int_eq(ox_model_input(&port, m, i), OX_OK);
+        in[i] = blob_input(ctx, &port, 7 + i);
+        ck_assert_ptr_nonnull(in[i]);
+    }
+    ck_assert_int_eq(ox_session_new(&reference, m), OX_OK);
+    ck_assert_int_eq(ox_session_run(reference, (const ox_tensor *const *)in, out), OX_OK);
+    ox_session_free(reference);
+    blob_build(&data, &size, m);
+    ck_assert_int_eq(oxr_program_open_memory(&program, ctx, data, size, NULL), OX_OK);
+    check_kinds(program, cases[_i].kinds, cases[_i].name);
+    for (int threads = 1; threads <= 2; threads++) run_native(out, ctx, program, in, cases[_i].name, threads);
+    oxr_program_free(program);
+    ox_native_free(ctx, data);
+    for (size_t i = 0; i < 4; i++) {
+        ox_tensor_unref(in[i]);
+        ox_tensor_unref(out[i]);
+    }
+    ox_model_free(m);
+    ck_assert_uint_eq(ox_ctx_memory(ctx), 0);
+    ox_ctx_free(ctx);
+    free(text);
+    free(whole);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("native_steps");
+    TCase *c = tcase_create("cases");
+    tcase_add_loop_test(c, steps_compute_what_the_reference_does, 0, (int)(sizeof cases / sizeof *cases));
+    suite_add_tcase(s, c);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? 1 : 0;
+}
