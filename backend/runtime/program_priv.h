@@ -5,6 +5,7 @@
 #include "backend/blob/blob.h"
 #include "backend/runtime/pool.h"
 #include "backend/runtime/step.h"
+#include "backend/runtime/workers.h"
 #include "ir/base/name.h"
 #include "ir/ops/op.h"
 
@@ -75,6 +76,7 @@ struct oxr_session {
     const void **in_data;
     void **out_data;
     struct oxr_shape *shapes;
+    struct oxr_workers workers;
     struct oxr_env env;
     oxr_profile_fn profile;
     void *profile_user;

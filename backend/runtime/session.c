@@ -36,7 +36,8 @@ static ox_status make(struct oxr_session *s, int threads)
     OX_TRY(ox_alloc(s->ctx, &s->in_data, p->widest, sizeof(void *)));
     OX_TRY(ox_alloc(s->ctx, &s->out_data, p->widest, sizeof(void *)));
     OX_TRY(ox_alloc(s->ctx, &s->shapes, 2 * p->widest, sizeof *s->shapes));
-    s->env = (struct oxr_env){.ctx = s->ctx, .shared = p->shared};
+    oxr_workers_start(&s->workers, s->ctx);
+    s->env = (struct oxr_env){.ctx = s->ctx, .pool = s->workers.pool, .shared = p->shared};
     return oxr_native_init(s);
 }
 
@@ -89,6 +90,7 @@ void oxr_session_free(oxr_session *s)
         ox_free(ctx, s->in_data);
         ox_free(ctx, s->out_data);
         ox_free(ctx, s->shapes);
+        oxr_workers_end(&s->workers);
         ox_ctx_free(ctx);
     }
     oxr_pool_fini(&s->pool);

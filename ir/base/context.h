@@ -103,5 +103,8 @@ bool ox_shape_size(size_t *count, size_t *bytes, ox_dtype dtype, int64_t rank, c
  * fn must not call ox_fail or allocate through the context. Calls from inside fn run serially. */
 typedef void (*ox_range_fn)(void *arg, size_t begin, size_t end);
 void ox_parallel(ox_ctx *ctx, size_t n, size_t grain, ox_range_fn fn, void *arg);
+/* Lets somebody else share the work out, who keeps the contract above. For whoever has threads of their own. */
+typedef void (*ox_share_fn)(void *user, size_t n, size_t grain, ox_range_fn fn, void *arg);
+void ox_ctx_share_work(ox_ctx *ctx, ox_share_fn share, void *user);
 
 #endif

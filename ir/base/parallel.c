@@ -95,10 +95,20 @@ static size_t chunk_size(int threads, size_t n, size_t grain)
     return chunk < grain ? grain : chunk;
 }
 
+void ox_ctx_share_work(ox_ctx *ctx, ox_share_fn share, void *user)
+{
+    ctx->share = share;
+    ctx->share_user = user;
+}
+
 void ox_parallel(ox_ctx *ctx, size_t n, size_t grain, ox_range_fn fn, void *arg)
 {
     if (n == 0) return;
     if (grain == 0) grain = 1;
+    if (ctx->share) {
+        ctx->share(ctx->share_user, n, grain, fn, arg);
+        return;
+    }
     if (ctx->threads > 1 && n > grain && !ctx->pool) pool_start(ctx);
     struct ox_pool *pool = ctx->pool;
     if (ctx->threads <= 1 || n <= grain || !pool || pool->n_workers == 0 || pool->fn) {

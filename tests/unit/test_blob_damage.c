@@ -10,18 +10,25 @@
 #include <time.h>
 
 static ox_ctx *ctx;
-static double until; /* the processor time at which long work is told to stop */
+static double until; /* when long work is told to stop */
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
 
 static bool on_progress(void *user, const char *what, size_t done, size_t total)
 {
     (void)user, (void)what, (void)done, (void)total;
-    return (double)clock() / CLOCKS_PER_SEC < until;
+    return now() < until;
 }
 
 static void setup(void)
 {
     struct ox_ctx_options o = {.size = sizeof o, .threads = 1, .on_progress = on_progress, .limits.max_memory = 64 << 20};
-    until = 1e9;
+    until = 1e12;
     ck_assert_int_eq(ox_ctx_new(&ctx, &o), OX_OK);
 }
 
@@ -29,11 +36,6 @@ static void teardown(void)
 {
     ck_assert_uint_eq(ox_ctx_memory(ctx), 0);
     ox_ctx_free(ctx);
-}
-
-static double now(void)
-{
-    return (double)clock() / CLOCKS_PER_SEC;
 }
 
 /* The model that comes along, which makes a blob of nearly 64 kB. */
@@ -68,7 +70,7 @@ START_TEST(every_flipped_bit_is_noticed)
 {
     size_t size, tried = 0;
     unsigned char *data = digits(&size);
-    double end = now() + 25;
+    double end = now() + 20;
     /* In an order that covers all regions, should time run out in an instrumented build: steps of a prime, coprime to the number of bits. */
     for (size_t i = 0, bit = 0; i < 8 * size && now() < end; i++, tried++) {
         data[bit / 8] ^= (unsigned char)(1u << bit % 8);
@@ -109,7 +111,7 @@ static void edit_everywhere(unsigned char *good, size_t size, double seconds)
             blob_seal(data, size);
             until = now() + 0.2;
             accepted += blob_try(ctx, data, size) == OX_OK;
-            until = 1e9;
+            until = 1e12;
             tried++;
         }
     }
@@ -124,7 +126,7 @@ START_TEST(edited_fields_do_no_harm)
     unsigned char *data;
     size_t size;
     blob_build(&data, &size, m);
-    edit_everywhere(data, size, 8);
+    edit_everywhere(data, size, 6);
     ox_native_free(ctx, data);
     ox_model_free(m);
 }
