@@ -1,11 +1,13 @@
 #!/bin/sh
 # lint_install.sh BUILD CMAKE CC GENERATOR MODEL: what "cmake --install" puts down is enough to use
 # the project: the tool and its manual page are there, and install_user.c, outside the tree, is
-# built through the CMake package and through pkg-config and makes MODEL smaller.
+# built through the CMake package and through pkg-config and makes MODEL smaller. The program that
+# README.md shows for the runtime is built the same two ways, is small, and runs MODEL compiled.
 set -eu
 usage="usage: lint_install.sh BUILD CMAKE CC GENERATOR MODEL"
 build=${1:?$usage} cmake=$2 cc=$3 generator=$4 model=${5:?$usage}
-source=$(dirname "$0")/install_user.c
+source=$(cd "$(dirname "$0")" && pwd)/install_user.c
+root=$(dirname "$source")/../..
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -54,6 +56,45 @@ flags=$(pkg-config --static --cflags --libs onnxopt)
     exit 1
 }
 ./user_pc "$model" by_pc.onnx
+
+# The program of the page, on its own.
+awk '/^```c$/ { text = ""; on = 1; next } /^```$/ { if (on && text ~ /runtime\.h/) printf "%s", text; on = 0; next } on { text = text $0 "\n" }' \
+    "$root/README.md" >runtime.c
+[ -s runtime.c ] || { echo "README.md shows no program that uses runtime.h"; exit 1; }
+"$tool" "$model" -o model.oxb --quiet
+mkdir rt
+cat >rt/CMakeLists.txt <<'END'
+cmake_minimum_required(VERSION 3.22)
+project(rt C)
+find_package(onnxopt 0.1 REQUIRED)
+add_executable(rt ../runtime.c)
+target_link_libraries(rt PRIVATE onnxopt::onnxopt_rt)
+END
+{ "$cmake" -S rt -B rt/b -G "$generator" -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER="$cc" \
+    -DCMAKE_PREFIX_PATH="$work/prefix" && "$cmake" --build rt/b; } >log 2>&1 || {
+    cat log
+    echo "the CMake package of the runtime does not work"
+    exit 1
+}
+flags=$(pkg-config --cflags --libs onnxopt_rt)
+# shellcheck disable=SC2086
+"$cc" -std=c11 -Wall -Wextra -Werror runtime.c -o rt_pc $flags
+./rt/b/rt model.oxb >by_cmake.txt
+./rt_pc model.oxb >by_pc.txt
+cmp by_cmake.txt by_pc.txt
+[ "$(grep -c '^[0-9]: -*[0-9.e+-]*$' by_pc.txt)" = 10 ] || {
+    cat by_pc.txt
+    echo "the program of README.md does not print ten scores"
+    exit 1
+}
+! ./rt_pc by_pc.onnx 2>/dev/null || { echo "the program of README.md runs what is no program"; exit 1; }
+[ "$(wc -c <rt_pc)" -le 6000000 ] || {
+    ls -l rt_pc
+    echo "a program with the runtime is larger than 6 MB"
+    exit 1
+}
+# What operators need may come along (pictures, regular expressions), but no protobuf.
+! ldd rt_pc | grep protobuf || { echo "the runtime brings along protobuf"; exit 1; }
 
 # The tool does what the library does, and its page is about it.
 "$tool" "$model" -o by_tool.onnx >log 2>&1 || {

@@ -1,5 +1,6 @@
 # cmake --install: library, tool, public headers (installed by ox_add_public_include), a CMake
-# package (find_package(onnxopt) gives onnxopt::onnxopt) and a pkg-config file.
+# package (find_package(onnxopt) gives onnxopt::onnxopt and the runtime onnxopt::onnxopt_rt) and
+# pkg-config files.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS onnxopt onnxopt_rt EXPORT onnxoptTargets INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
@@ -21,7 +22,10 @@ else()
   set(ox_pc_prefix "\${pcfiledir}/${ox_pc_up}")
 endif()
 configure_file(${CMAKE_CURRENT_LIST_DIR}/onnxopt.pc.in ${OX_GENERATED_DIR}/onnxopt.pc @ONLY)
-install(FILES ${OX_GENERATED_DIR}/onnxopt.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+list(JOIN OX_XNNPACK_PC " " ox_pc_xnnpack)
+configure_file(${CMAKE_CURRENT_LIST_DIR}/onnxopt_rt.pc.in ${OX_GENERATED_DIR}/onnxopt_rt.pc @ONLY)
+install(FILES ${OX_GENERATED_DIR}/onnxopt.pc ${OX_GENERATED_DIR}/onnxopt_rt.pc
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 install(FILES ${OX_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # The manual page is printed by the tool itself, from its flag table.
