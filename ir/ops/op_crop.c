@@ -34,7 +34,7 @@ ox_status ox_infer_center_crop(const struct ox_call *call, const void *params,
     const struct ox_center_crop_params *p = params;
     size_t n = shape ? shape->count : p->axes.given ? (size_t)p->axes.n : (size_t)rank;
     OX_TRY(named_axes(&axes, call, p, rank, n));
-    memcpy(dims, io->in[0]->dims, (size_t)rank * sizeof *dims);
+    if (rank > 0) memcpy(dims, io->in[0]->dims, (size_t)rank * sizeof *dims);
     for (int i = 0; i < axes.n; i++) {
         ox_dim *d = &dims[axes.at[i]];
         if (shape && ox_dim_is_const(shape->elems[i]) && shape->elems[i].k < 0)
@@ -60,7 +60,7 @@ ox_status ox_eval_center_crop(const struct ox_call *call, const void *params,
     OX_TRY(ox_expect_index(call, 1, shape->dtype));
     OX_TRY(ox_expect_rank(call, 1, shape->rank, 1, 1));
     OX_TRY(named_axes(&axes, call, params, x->rank, shape->count));
-    memcpy(dims, x->dims, (size_t)x->rank * sizeof *dims);
+    if (x->rank > 0) memcpy(dims, x->dims, (size_t)x->rank * sizeof *dims);
     for (int i = 0; i < axes.n; i++) {
         dims[axes.at[i]] = ox_tensor_int(shape, (size_t)i);
         if (dims[axes.at[i]] < 0)
