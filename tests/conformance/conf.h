@@ -113,6 +113,8 @@ void conf_check_write(struct conf_case *c, struct ox_model *model);
 /* Outputs are counted for the caller, also on failure those that are there. */
 ox_status conf_native_run(struct conf_tensors *out, struct ox_model *model, const struct conf_tensors *in);
 
+/* Why a case cannot pass, by its name; NULL: it can. conf_errata.c. */
+const char *conf_erratum(const char *name);
 /* ---- conf_case.c ---- */
 void conf_run(struct conf_case *c, int threads);
 

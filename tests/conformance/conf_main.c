@@ -132,7 +132,7 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < cases.n; i++) {
         snprintf(now, sizeof now, "%s", cases.at[i].name);
-        alarm(120);
+        alarm(300);
         conf_run(&cases.at[i], a.threads);
         if (!a.list || a.verbose) print_case(&cases.at[i]);
     }
