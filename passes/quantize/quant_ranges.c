@@ -23,8 +23,6 @@ struct chooser {
     struct ox_range *ranges; /* by group, CANDIDATES each */
     uint32_t *groups;        /* that are quantized, in order of values */
     size_t n_groups;
-    bool again;   /* in place of the first candidate: what is set */
-    bool useless; /* the outputs are, with the first candidate */
     ox_tensor **inputs;
     double *noise, *signal, *all_signal; /* by leaf */
     double *sums;                        /* by trial and leaf */
@@ -46,7 +44,7 @@ static ox_status find_ranges(struct chooser *c) {
             used = used || plan->values[k].made || plan->values[k].read;
         for (size_t t = 0; t < CANDIDATES; t++)
             OX_TRY(ox_qstats_range(&c->ranges[i * CANDIDATES + t], plan, i, candidates[t]));
-        if (!c->again) ox_qstats_set(plan, i, c->ranges[i * CANDIDATES], candidates[0]);
+        ox_qstats_set(plan, i, c->ranges[i * CANDIDATES], candidates[0]);
         if (used) c->groups[c->n_groups++] = i;
     }
     return OX_OK;
@@ -129,51 +127,22 @@ static ox_status reset(struct chooser *c, size_t trials) {
     return ox_alloc(c->plan->ctx, &c->sums, trials * c->plan->n_leaves, sizeof *c->sums);
 }
 
-/* What is set, kept to be set again. */
-struct kept {
-    struct ox_range range;
-    ox_calibrator calibrator;
-};
-
-static ox_status keep(struct kept **out, const struct chooser *c) {
-    OX_TRY(ox_alloc(c->plan->ctx, out, c->n_groups, sizeof **out));
-    for (size_t i = 0; i < c->n_groups; i++) {
-        const struct ox_qvalue *v = &c->plan->values[c->groups[i]];
-        (*out)[i] = (struct kept){v->range, v->calibrator};
-    }
-    return OX_OK;
-}
-
-static void set_all(struct chooser *c, const struct kept *kept, size_t candidate) {
+static void set_all(struct chooser *c, size_t candidate) {
     for (size_t i = 0; i < c->n_groups; i++)
-        if (c->again && candidate == 0)
-            ox_qstats_set(c->plan, c->groups[i], kept[i].range, kept[i].calibrator);
-        else
-            set(c, c->groups[i], candidate);
+        set(c, c->groups[i], candidate);
 }
 
-static ox_status try_all(struct chooser *c, const struct kept *kept) {
+static ox_status choose_one(struct chooser *c) {
     OX_TRY(reset(c, CANDIDATES));
     for (size_t k = 0; k < c->use; k++) {
         OX_TRY(load(c, k));
         for (size_t t = 0; t < CANDIDATES; t++) {
-            set_all(c, kept, t);
+            set_all(c, t);
             OX_TRY(add_trial(c, t, &(struct ox_qmask){.weights = c->weights}));
         }
     }
+    set_all(c, ratio(c, 0) > USELESS ? 0 : best_of(c, 0));
     return OX_OK;
-}
-
-static ox_status choose_one(struct chooser *c) {
-    struct kept *kept;
-    OX_TRY(keep(&kept, c));
-    ox_status s = try_all(c, kept);
-    if (s == OX_OK) {
-        c->useless = ratio(c, 0) > USELESS;
-        set_all(c, kept, c->useless ? 0 : best_of(c, 0));
-    }
-    ox_free(c->plan->ctx, kept);
-    return s;
 }
 
 static void mask_group(struct chooser *c, uint32_t group, bool on) {
@@ -231,7 +200,6 @@ static ox_status choose(struct chooser *c, double work) {
     OX_TRY(ox_alloc(plan->ctx, &c->weights, plan->n_nodes, sizeof *c->weights));
     c->use = c->samples < SAMPLES_MAX ? c->samples : SAMPLES_MAX;
     OX_TRY(choose_one(c));
-    if (c->again) return OX_OK;
     double fits = floor((work / c->sim->work - (double)c->use * (CANDIDATES + 1)) * c->sim->work /
                         cost_of_each(c));
     if (!(fits >= 1)) return OX_OK;
@@ -239,32 +207,19 @@ static ox_status choose(struct chooser *c, double work) {
     return choose_each(c);
 }
 
-static void chooser_fini(struct chooser *c) {
-    ox_ctx *ctx = c->plan->ctx;
-    ox_free(ctx, c->ranges);
-    ox_free(ctx, c->groups);
-    ox_free(ctx, c->inputs);
-    ox_free(ctx, c->noise);
-    ox_free(ctx, c->signal);
-    ox_free(ctx, c->all_signal);
-    ox_free(ctx, c->sums);
-    ox_free(ctx, c->values);
-    ox_free(ctx, c->weights);
-}
-
 ox_status ox_qranges_choose(struct ox_qsim *sim, const struct ox_dataset *data, size_t samples,
-                            double work, bool *unsure) {
+                            double work) {
     struct chooser c = {.sim = sim, .plan = sim->plan, .data = data, .samples = samples};
     ox_status s = choose(&c, work);
-    *unsure = c.useless;
-    chooser_fini(&c);
-    return s;
-}
-
-ox_status ox_qranges_again(struct ox_qsim *sim, const struct ox_dataset *data, size_t samples) {
-    struct chooser c = {
-        .sim = sim, .plan = sim->plan, .data = data, .samples = samples, .again = true};
-    ox_status s = choose(&c, 0);
-    chooser_fini(&c);
+    ox_ctx *ctx = sim->plan->ctx;
+    ox_free(ctx, c.ranges);
+    ox_free(ctx, c.groups);
+    ox_free(ctx, c.inputs);
+    ox_free(ctx, c.noise);
+    ox_free(ctx, c.signal);
+    ox_free(ctx, c.all_signal);
+    ox_free(ctx, c.sums);
+    ox_free(ctx, c.values);
+    ox_free(ctx, c.weights);
     return s;
 }

@@ -12,12 +12,9 @@
 #include <onnxopt/dataset.h>
 
 /* Sets range, parameters and calibrator of every group of activations. `work`: multiply-accumulates
- * that may be spent. *unsure: the outputs are so bad that they say little about any one range; then
- * ox_qranges_again is worth calling when what is worst has been left in float. */
+ * that may be spent. Where the outputs are of no use with any of them, they say little about a
+ * range; then least square error it is, but for what stands out alone. */
 OX_MUST_USE ox_status ox_qranges_choose(struct ox_qsim *sim, const struct ox_dataset *data,
-                                        size_t samples, double work, bool *unsure);
-/* Tries once more whether one calibrator for all activations is better than what is set. */
-OX_MUST_USE ox_status ox_qranges_again(struct ox_qsim *sim, const struct ox_dataset *data,
-                                       size_t samples);
+                                        size_t samples, double work);
 
 #endif

@@ -33,7 +33,6 @@ struct quantizer {
     struct ox_qoptions options;
     struct ox_qsearch_options search;
     bool synthetic, bias_correction, no_samples;
-    bool unsure;      /* of the ranges that `auto` chose */
     int weights_only; /* AUTO, NO, YES */
     struct ox_dataset data;
     struct ox_qplan *plan;
@@ -340,10 +339,6 @@ static ox_status choose(struct quantizer *z) {
         OX_TRY(ox_qsearch(&found, &z->sim, &z->data, z->samples, &z->search));
         found.before_db = before_db;
     }
-    if (z->unsure) {
-        OX_TRY(ox_qranges_again(&z->sim, &z->data, z->samples));
-        OX_TRY(ox_qplan_fit_biases(z->plan));
-    }
     if (z->run->options->explain)
         ox_report(z->run->ctx, OX_NOTE, "quantize-search", NULL,
                   "outputs keep %.1f dB, %.1f dB with %zu nodes in float, %.1f %% of the cost",
@@ -357,8 +352,7 @@ static ox_status set_ranges(struct quantizer *z) {
     int asked = z->options.calibrator;
     if (asked != OX_CALIB_AUTO) return ox_qstats_params(z->plan, (ox_calibrator)asked);
     if (z->synthetic) return ox_qstats_params(z->plan, OX_CALIB_MINMAX);
-    return ox_qranges_choose(&z->sim, &z->data, z->samples, RANGES_SHARE * z->search.work,
-                             &z->unsure);
+    return ox_qranges_choose(&z->sim, &z->data, z->samples, RANGES_SHARE * z->search.work);
 }
 
 /* *why a model without a single operator to quantize has none; NULL: it has one. */
