@@ -5,12 +5,15 @@
  *  - text:  parse(print(g)) prints as g does
  *  - file:  read(write(g)) prints as g does
  *  - passes: for each pass of the table, and the preset "default", the optimized model is valid and gives the same outputs
+ *  - native: compiled and run by the runtime, the graph and the optimized graph give the same outputs as on the reference executor, and (every 16th) the same bits with
+ *    1, 2 and 4 threads
  *  - a limit of rewrites is kept, and what comes of it is valid, too */
 #include "tests/property/random_graph.h"
 
 #include "tests/golden/golden.h"
 
 #include <onnxopt/load.h>
+#include <onnxopt/runtime.h>
 #include <onnxopt/save.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,6 +82,48 @@ static bool same_answers(uint64_t seed, const char *pass, struct ox_model *befor
     return ok;
 }
 
+static ox_status run_native(ox_tensor ***out, const oxr_program *program, ox_tensor **in, int threads)
+{
+    const struct oxr_session_options options = {.size = sizeof options, .threads = threads};
+    oxr_session *session = NULL;
+    *out = NULL;
+    OX_TRY(oxr_session_new(&session, ctx, program, &options));
+    ox_status s = ox_alloc(ctx, out, oxr_outputs(program), sizeof **out);
+    if (s == OX_OK) s = oxr_call(session, (const ox_tensor *const *)in, *out);
+    oxr_session_free(session);
+    return s;
+}
+
+static bool native_agrees(uint64_t seed, const char *what, struct ox_model *m)
+{
+    ox_tensor **in, **reference = NULL, **one = NULL, **more = NULL;
+    oxr_program *program = NULL;
+    void *blob = NULL;
+    size_t size, n = m->graph->ret->n_in;
+    char why[300] = "fails";
+    if (golden_inputs(&in, m, seed) != OX_OK) abort();
+    bool ok = golden_execute(&reference, m, in) == OX_OK && ox_native_build(&blob, &size, m) == OX_OK &&
+              oxr_program_open_memory(&program, ctx, blob, size, NULL) == OX_OK && run_native(&one, program, in, 1) == OX_OK &&
+              golden_same(why, sizeof why, reference, one, n, 1e-4);
+    for (int threads = 2; ok && threads <= 4 && seed % 16 == 0; threads += 2) { /* idle threads spin: few of these */
+        ok = run_native(&more, program, in, threads) == OX_OK;
+        for (size_t i = 0; ok && i < n; i++)
+            if (!ox_tensor_equal(one[i], more[i])) {
+                ok = false;
+                snprintf(why, sizeof why, "output %zu depends on the number of threads", i);
+            }
+        golden_unref_all(ctx, more, more ? n : 0);
+        more = NULL;
+    }
+    if (!ok) fail(seed, "native", what, why, m);
+    golden_unref_all(ctx, in, m->graph->n_inputs);
+    golden_unref_all(ctx, reference, n);
+    golden_unref_all(ctx, one, one ? n : 0);
+    oxr_program_free(program);
+    ox_native_free(ctx, blob);
+    return ok;
+}
+
 static bool pass_keeps(uint64_t seed, struct ox_model *before, int64_t opset, size_t nodes, const char *pass, uint64_t limit)
 {
     struct ox_model *after;
@@ -92,6 +137,7 @@ static bool pass_keeps(uint64_t seed, struct ox_model *before, int64_t opset, si
     for (size_t i = 0; ok && ox_outcome_pass(&r, outcome, i); i++) made += r.rewrites;
     if (ok && limit && made > limit) ok = fail(seed, "optimizing with", pass, "more rewrites than allowed", before);
     ok = ok && same_answers(seed, pass, before, after);
+    if (ok && !limit && strcmp(pass, "default") == 0) ok = native_agrees(seed, "optimized", after);
     ox_outcome_free(outcome);
     ox_model_free(after);
     return ok;
@@ -106,6 +152,7 @@ static bool check(uint64_t seed)
     if (random_graph(&m, ctx, seed, nodes, opset) != OX_OK) abort();
     bool ok = (ox_model_verify(m) == OX_OK && ox_model_infer(m, NULL) == OX_OK) || fail(seed, "the graph", "", "is not valid", m);
     ok = ok && round_trips(seed, m);
+    ok = ok && native_agrees(seed, "as it is", m);
     for (size_t i = 0; ok && ox_pass_info(&info, i); i++)
         if (strcmp(info.name, "quantize") != 0) ok = pass_keeps(seed, m, opset, nodes, info.name, 0);
     ok = ok && pass_keeps(seed, m, opset, nodes, "default", 0);
