@@ -16,6 +16,7 @@ struct job {
     char text[160]; /* the first error */
 };
 
+OX_PRINTF(4, 0)
 static int on_error(TIFF *tiff, void *user, const char *module, const char *format, va_list args)
 {
     struct job *j = user;
