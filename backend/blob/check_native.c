@@ -127,6 +127,19 @@ ox_status ox_step_check_dense_s8(ox_ctx *ctx, const struct ox_step *step)
     return check_clamp_s8(ctx, p->low, p->high);
 }
 
+ox_status ox_step_check_dense_s8f(ox_ctx *ctx, const struct ox_step *step)
+{
+    const struct ox_step_dense_s8f_params *p = step->params;
+    OX_TRY(check_quant(ctx, p->in));
+    OX_TRY(check_const(ctx, step, 1, OX_INT8, 2));
+    const int64_t outputs = step->consts[1]->dims[0];
+    OX_TRY(check_vector(ctx, step, 2, OX_FLOAT, outputs));
+    for (int64_t i = 0; i < outputs; i++)
+        if (!is_scale(((const float *)step->consts[2]->data)[i])) return ox_bad_step(ctx, "scale of output %lld", (long long)i);
+    OX_TRY(check_vector(ctx, step, 3, OX_FLOAT, outputs));
+    return check_clamp(ctx, p->low, p->high);
+}
+
 ox_status ox_step_check_matmul(ox_ctx *ctx, const struct ox_step *step)
 {
     const struct ox_step_matmul_params *p = step->params;

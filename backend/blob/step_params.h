@@ -77,6 +77,12 @@ struct ox_step_dense_s8_params {
     int32_t low, high;
 };
 
+/* As dense_s8, but the result is float, and the bias too. */
+struct ox_step_dense_s8f_params {
+    struct ox_step_quant in;
+    float low, high;
+};
+
 /* Product of the last two dims, the others broadcast; rank >= 2 both. */
 struct ox_step_matmul_params {
     uint32_t transposed_b; /* operand 1 is [...,N,K] */
@@ -137,6 +143,7 @@ _Static_assert(sizeof(struct ox_step_conv_params) == 56, "part of the format");
 _Static_assert(sizeof(struct ox_step_conv_s8_params) == 72, "part of the format");
 _Static_assert(sizeof(struct ox_step_dense_params) == 8, "part of the format");
 _Static_assert(sizeof(struct ox_step_dense_s8_params) == 24, "part of the format");
+_Static_assert(sizeof(struct ox_step_dense_s8f_params) == 16, "part of the format");
 _Static_assert(sizeof(struct ox_step_matmul_params) == 8, "part of the format");
 _Static_assert(sizeof(struct ox_step_pool_params) == 48, "part of the format");
 _Static_assert(sizeof(struct ox_step_binary_params) == 8, "part of the format");

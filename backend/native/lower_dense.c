@@ -65,11 +65,46 @@ static ox_status float_bias(ox_tensor **out, struct ox_lower *lo, const struct o
     return status;
 }
 
+/* Data and weights are quantized and the result is not: products of integers all the same. */
+static ox_status mixed_dense(struct ox_lower *lo, const struct dense *d, const struct ox_lower_tail *tail, bool *claimed)
+{
+    struct ox_step_dense_s8f_params p;
+    struct ox_lower_quant x;
+    ox_tensor *w, *scales, *bias = NULL;
+    ox_operand in[4] = {OX_OPERAND_NONE, OX_OPERAND_NONE, OX_OPERAND_NONE, OX_OPERAND_NONE}, out;
+    if (!ox_lower_dequantized(&x, lo, d->x) || ox_lower_value_const(lo, x.value) || !ox_lower_bounds(&p.low, &p.high, lo, tail->act)) return OX_OK;
+    p.in = x.q;
+    OX_TRY(ox_lower_weights(&w, &scales, lo, d->w, d->by_rows ? 0 : 1));
+    if (!w) return OX_OK;
+    ox_status status = d->bias ? float_bias(&bias, lo, d->bias, outputs(d)) : OX_OK;
+    if (status != OX_OK || (d->bias && !bias)) {
+        ox_tensor_unref(w);
+        ox_tensor_unref(scales);
+        return status;
+    }
+    status = weights(&in[1], lo, w, d->by_rows);
+    if (status == OX_OK)
+        status = ox_lower_const(&in[2], lo, scales);
+    else
+        ox_tensor_unref(scales);
+    if (status == OX_OK && bias)
+        status = ox_lower_const(&in[3], lo, bias);
+    else
+        ox_tensor_unref(bias);
+    OX_TRY(status);
+    OX_TRY(ox_lower_in(&in[0], lo, x.value, x.form));
+    OX_TRY(ox_lower_out(&out, lo, tail->last->out[0], OX_FORM_PLAIN));
+    *claimed = true;
+    return ox_lower_step(lo, tail->last, OX_STEP_DENSE_S8F, &p, 4, in, 1, &out);
+}
+
 static ox_status float_dense(struct ox_lower *lo, const struct dense *d, const struct ox_lower_tail *tail, bool *claimed)
 {
     struct ox_step_dense_params p;
     ox_tensor *w, *bias = NULL;
     ox_operand in[3] = {OX_OPERAND_NONE, OX_OPERAND_NONE, OX_OPERAND_NONE}, out;
+    OX_TRY(mixed_dense(lo, d, tail, claimed));
+    if (*claimed) return OX_OK;
     if (!ox_lower_bounds(&p.low, &p.high, lo, tail->act)) return ox_lower_decline(lo, tail->last, "bounds are not constant");
     OX_TRY(ox_lower_float_const(&w, lo, d->w));
     if (!w) return ox_lower_decline(lo, tail->last, "weights are not constant");

@@ -102,6 +102,68 @@ static ox_status dense_run(void *state, const struct oxr_env *env, const void *c
 const struct oxr_kernel oxr_kernel_dense = {dense_create, dense_reshape, dense_run, dense_destroy, 0};
 const struct oxr_kernel oxr_kernel_dense_s8 = {dense_create, dense_reshape, dense_run, dense_destroy, 0};
 
+/* ---- int8 products with float results ---------------------------------------------------------- */
+
+/* XNNPACK has these for data that is quantized row by row as it comes; here all rows have the same scale and zero point. */
+struct to_float {
+    const struct ox_step_dense_s8f_params *p;
+    int64_t k, n;
+    size_t rows;
+    xnn_operator_t op;
+};
+
+static void to_float_destroy(void *state, const struct oxr_env *env)
+{
+    struct to_float *d = state;
+    if (!d) return;
+    if (d->op) xnn_delete_operator(d->op);
+    ox_free(env->ctx, d);
+}
+
+static ox_status to_float_create(void **state, const struct oxr_env *env, const struct ox_step *step)
+{
+    struct to_float *d;
+    OX_TRY(oxr_xnn_start(env->ctx));
+    OX_TRY(ox_alloc(env->ctx, &d, 1, sizeof *d));
+    *state = d;
+    d->p = step->params;
+    d->n = step->consts[1]->dims[0];
+    d->k = step->consts[1]->dims[1];
+    const size_t k = (size_t)d->k, n = (size_t)d->n;
+    const float *bias = step->n_in > 3 && step->consts[3] ? step->consts[3]->data : NULL;
+    return oxr_xnn_try(env->ctx,
+                       xnn_create_fully_connected_nc_qd8_f32_qc8w(k, n, k, n, step->consts[2]->data, step->consts[1]->data, bias, d->p->low, d->p->high, 0, NULL, NULL, &d->op),
+                       "product");
+}
+
+static ox_status to_float_reshape(void *state, const struct oxr_env *env, const struct oxr_shape *in, struct oxr_shape *out, size_t *workspace)
+{
+    struct to_float *d = state;
+    const int last = in->rank - 1;
+    size_t total;
+    if (in->dtype != OX_INT8) return oxr_bad_type(env, in, "product");
+    if (in->rank < 1 || in->dims[last] != d->k) return oxr_bad_shape(env, "product of rank %d, weights for %lld", in->rank, (long long)d->k);
+    *out = *in;
+    out->dtype = OX_FLOAT;
+    out->dims[last] = d->n;
+    if (!oxr_count(&d->rows, in, 0, last) || ox_mul_size(&total, d->rows, (size_t)d->n) || d->rows > SIZE_MAX / 64) return oxr_bad_shape(env, "too many elements");
+    if (d->rows == 0) return OX_OK;
+    *workspace = (d->rows + XNN_EXTRA_QUANTIZATION_PARAMS) * sizeof(struct xnn_quantization_params);
+    return oxr_xnn_try(env->ctx, xnn_reshape_fully_connected_nc_qd8_f32_qc8w(d->op, d->rows, env->pool), "shape of a product");
+}
+
+static ox_status to_float_run(void *state, const struct oxr_env *env, const void *const *in, void *const *out, void *workspace)
+{
+    struct to_float *d = state;
+    struct xnn_quantization_params *rows = workspace;
+    if (d->rows == 0) return OX_OK;
+    for (size_t i = 0; i < d->rows + XNN_EXTRA_QUANTIZATION_PARAMS; i++) rows[i] = (struct xnn_quantization_params){.zero_point = d->p->in.zero, .scale = d->p->in.scale};
+    OX_TRY(oxr_xnn_try(env->ctx, xnn_setup_fully_connected_nc_qd8_f32_qc8w(d->op, in[0], out[0], rows), "operands of a product"));
+    return oxr_xnn_try(env->ctx, xnn_run_operator(d->op, env->pool), "product");
+}
+
+const struct oxr_kernel oxr_kernel_dense_s8f = {to_float_create, to_float_reshape, to_float_run, to_float_destroy, 0};
+
 /* ---- products of two activations --------------------------------------------------------------- */
 
 struct matmul {

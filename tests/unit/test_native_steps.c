@@ -68,6 +68,9 @@ static const struct {
     {"int8 product", "shift dense_s8 shift",
      "m (uint8[5,40] x) => (uint8[5,9] y) <int8[9,40] w = {@i360}, float[9] s = {@p9}, int8[9] z = {@z9}, float[9] b = {@f9}, " SCALES "> "
      "{ d = DequantizeLinear(x, sx, zx) v = DequantizeLinear <axis=0> (w, s, z) c = Gemm <transB=1> (d, v, b) y = QuantizeLinear(c, sy, zy) }"},
+    {"int8 product with a float result", "quantize dense_s8f unary",
+     "m (float[2,5,40] x) => (float[2,5,9] y) <int8[40,9] w = {@i360}, float[9] s = {@p9}, int8[9] z = {@z9}, float[9] b = {@f9}, " SCALES "> "
+     "{ q = QuantizeLinear(x, sx, zx) d = DequantizeLinear(q, sx, zx) v = DequantizeLinear <axis=1> (w, s, z) c = MatMul(d, v) a = Add(c, b) y = Tanh(a) }"},
     {"int8 block", "shift transpose quantize conv_s8 table binary_s8 mean transpose",
      "m (float[1,8,6,6] x) => (uint8[1,8,1,1] y) <int8[8,8,1,1] w = {@i64}, float[8] s = {@p8}, int8[8] z = {@z8}, " SCALES "> "
      "{ q = QuantizeLinear(x, sx, zx) d = DequantizeLinear(q, sx, zx) v = DequantizeLinear <axis=0> (w, s, z) c = Conv(d, v) cq = QuantizeLinear(c, sy, zy) "
