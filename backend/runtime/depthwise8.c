@@ -121,15 +121,32 @@ static void find_taps(const int8_t **taps, const struct oxr_depthwise8_job *j, c
     for (; t < j->d->groups * GROUP; t++) taps[t] = j->d->zeros;
 }
 
+/* Output columns [*first, *last) whose windows lie inside from left to right. */
+static void inside(size_t *first, size_t *last, const struct oxr_depthwise8_job *j)
+{
+    const struct ox_step_window *w = &j->p->window;
+    const int64_t reach = (int64_t)(w->kernel[1] - 1) * w->dilation[1], room = (int64_t)j->width - 1 + w->left - reach;
+    const int64_t from = ((int64_t)w->left + w->stride[1] - 1) / w->stride[1], to = room < 0 ? 0 : room / w->stride[1] + 1;
+    *first = (size_t)from;
+    *last = to > (int64_t)j->out_width ? j->out_width : (size_t)to;
+}
+
 void oxr_depthwise8_rows(const struct oxr_depthwise8_job *j, size_t begin, size_t end)
 {
     const int8_t *taps[OXR_DEPTHWISE8_TAPS + GROUP];
-    const size_t c = j->d->channels;
+    size_t steps[OXR_DEPTHWISE8_TAPS + GROUP], first, last;
+    const size_t c = j->d->channels, n = j->d->groups * GROUP;
+    inside(&first, &last, j);
     for (size_t row = begin; row < end; row++) {
         const int8_t *image = j->in + row / j->out_height * j->height * j->width * c;
         int8_t *out = j->out + row * j->out_width * c;
         for (size_t x = 0; x < j->out_width; x++, out += c) {
-            find_taps(taps, j, image, row % j->out_height, x);
+            if (x > first && x < last) { /* all windows of the run move by the same */
+                for (size_t t = 0; t < n; t++) taps[t] += steps[t];
+            } else {
+                find_taps(taps, j, image, row % j->out_height, x);
+                for (size_t t = 0; x == first && t < n; t++) steps[t] = taps[t] == j->d->zeros ? 0 : j->p->window.stride[1] * c;
+            }
             pixel(j->d, j->p, taps, out);
         }
     }

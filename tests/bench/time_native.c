@@ -4,7 +4,7 @@
  * MODEL is an .onnx file, compiled here, or an .oxb file. Prints one JSON line: {"compile_ms":…,"open_ms":…,"first_ms":…,"best_ms":…,
  * "blob":bytes,"weights":bytes,"held":bytes,"peak_kb":…,"native":steps,"steps":steps,"worst":…}. open_ms is up to a session that is ready, first_ms the first
  * run; "check" compares with the reference executor ("worst": largest difference of an output by its largest magnitude); "each" says so output by output; "profile" lists the
- * least times of steps by kind and operator on stderr. */
+ * least times of steps on stderr: the slowest ones, then sums by kind and operator. */
 #include <onnxopt/load.h>
 #include <onnxopt/passes.h>
 #include <onnxopt/runtime.h>
@@ -78,7 +78,7 @@ static void on_step(void *user, const struct oxr_event *event)
     if (event->step < t->n && (t->step[event->step] == 0 || ms < t->step[event->step])) t->step[event->step] = ms;
 }
 
-static void print_times(const struct times *t, const oxr_program *program)
+static void print_times(struct times *t, const oxr_program *program)
 {
     static char keys[512][96];
     static double sums[512];
@@ -98,6 +98,15 @@ static void print_times(const struct times *t, const oxr_program *program)
         total += t->step[i];
     }
     fprintf(stderr, "%9.3f ms\n", total);
+    for (int most = 0; most < 8; most++) {
+        struct oxr_step_info info;
+        size_t at = t->n;
+        for (size_t i = 0; i < t->n; i++)
+            if (t->step[i] > 0 && (at == t->n || t->step[i] > t->step[at])) at = i;
+        if (at == t->n || !oxr_step_info(&info, program, at)) break;
+        fprintf(stderr, "%9.3f ms         step %3zu  %-12s %-16s %s\n", t->step[at], at, info.kernel, info.op, info.name);
+        t->step[at] = 0;
+    }
     for (;;) {
         size_t best = 512;
         for (size_t k = 0; k < n; k++)
