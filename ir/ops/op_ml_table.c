@@ -93,7 +93,8 @@ static bool turned(const struct ox_encode_params *p, ox_dtype dtype) { return p-
 
 static ox_status check_key_type(const struct ox_encode_params *p, const struct ox_call *call, ox_dtype dtype)
 {
-    return ox_expect_dtype(call, 0, dtype, OX_BIT(p->keys.dtype) | (p->both_ways ? OX_BIT(p->values.dtype) : 0));
+    if (dtype == OX_UNDEFINED || dtype == p->keys.dtype || turned(p, dtype)) return OX_OK;
+    return ox_bad_attr(call, "the keys are of type %s, the input is of type %s", ox_dtype_name(p->keys.dtype), ox_dtype_name(dtype));
 }
 
 ox_status ox_infer_encode(const struct ox_call *call, const void *params, struct ox_infer *io)

@@ -43,7 +43,7 @@ BEGIN {
     foreign["zlib.h"] = "zlib"
     foreign["jansson.h"] = "json"
     foreign["getopt.h"] = "libc"
-    foreign["xnnpack.h"] = foreign["pthreadpool.h"] = "xnnpack"
+    foreign["xnnpack.h"] = foreign["pthreadpool.h"] = foreign["cpuinfo.h"] = "xnnpack"
 }
 function layer(path,    p, n) {
     if (path ~ /(^|\/)include\/onnxopt\//) return "api"

@@ -76,7 +76,7 @@ START_TEST(tables_refuse_nonsense)
     OH_FLOATS(&h, "keys_floats", 1);
     OH_INTS(&h, "values_int64s", 7);
     oh_input(&h, OX_INT64, OH_DIMS(1));
-    fails(&h, 1, "wrong-type");
+    fails(&h, 1, "wrong-attribute");
     start(&h, "OneHotEncoder", 1);
     OH_INTS(&h, "cats_int64s", 1, 2);
     oh_int(&h, "zeros", 0);
