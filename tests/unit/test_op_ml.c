@@ -334,6 +334,92 @@ START_TEST(broken_trees_are_refused)
 }
 END_TEST
 
+/* Values as the comparison with ONNX Runtime gave them: labels 3 and 7, all weights of one class. */
+START_TEST(classifier_of_two_classes)
+{
+    static const struct ox_str modes[] = {{"BRANCH_LEQ", 10}, {"LEAF", 4}, {"LEAF", 4}};
+    static const int64_t zeros[3], ids[] = {0, 1, 2}, to_one[] = {1, 0, 0}, to_two[] = {2, 0, 0}, labels[] = {3, 7};
+    static const float values[3], weights[2][2] = {{.2f, .7f}, {-.2f, .7f}};
+    static const double want[2][4] = {{.3, .7, .8, .2}, {.33181226, .66818774, .54983395, .45016605}};
+    for (int mixed = 0; mixed < 2; mixed++) {
+        struct oh h;
+        start(&h, "TreeEnsembleClassifier", 3);
+        oh_ints(&h, "nodes_treeids", 3, zeros);
+        oh_ints(&h, "nodes_nodeids", 3, ids);
+        oh_ints(&h, "nodes_featureids", 3, zeros);
+        oh_ints(&h, "nodes_truenodeids", 3, to_one);
+        oh_ints(&h, "nodes_falsenodeids", 3, to_two);
+        oh_floats(&h, "nodes_values", 3, values);
+        strings_attr(&h, "nodes_modes", 3, modes);
+        oh_ints(&h, "class_treeids", 2, zeros);
+        oh_ints(&h, "class_nodeids", 2, ids + 1);
+        oh_ints(&h, "class_ids", 2, zeros);
+        oh_floats(&h, "class_weights", 2, weights[mixed]);
+        oh_ints(&h, "classlabels_int64s", 2, labels);
+        oh_string(&h, "post_transform", "LOGISTIC");
+        oh_input_of(&h, OX_FLOAT, OH_DIMS(2, 1), (float[]){1, -1});
+        ck_assert_int_eq(oh_eval(&h, 2), OX_OK);
+        expect_ints(&h, 2, (int64_t[]){7, 3});
+        oh_expect_floats(&h, 1, 4, want[mixed], 1e-6);
+        oh_fini(&h);
+    }
+}
+END_TEST
+
+static ox_tensor *tensor_attr(struct oh *h, const char *name, ox_dtype dtype, int64_t n, const void *data, size_t size)
+{
+    ox_tensor *t;
+    ck_assert_int_eq(ox_tensor_copy(&t, h->ctx, dtype, 1, &n, data, size), OX_OK);
+    oh_string(h, name, "");
+    h->attrs[h->n_attrs - 1].type = OX_ATTR_TENSOR;
+    h->attrs[h->n_attrs - 1].v.t = t;
+    return t;
+}
+
+/* x in {1, 4} ? leaf 0 : (x > 2 ? leaf 1 : leaf 0); `to`: where node 1 goes if its question is true, a leaf or a node. */
+static ox_status by_position(int64_t to, int64_t leaf)
+{
+    static const int64_t column[2], no[] = {1, 0}, no_leaf[] = {0, 1}, targets[] = {0, 1}, roots[1];
+    int64_t to_yes[] = {0, to}, yes_leaf[] = {1, leaf};
+    struct oh h;
+    ox_tensor *t[4];
+    start(&h, "TreeEnsemble", 5);
+    oh_ints(&h, "nodes_featureids", 2, column);
+    oh_ints(&h, "nodes_truenodeids", 2, to_yes);
+    oh_ints(&h, "nodes_falsenodeids", 2, no);
+    oh_ints(&h, "nodes_trueleafs", 2, yes_leaf);
+    oh_ints(&h, "nodes_falseleafs", 2, no_leaf);
+    oh_ints(&h, "leaf_targetids", 2, targets);
+    oh_ints(&h, "tree_roots", 1, roots);
+    oh_int(&h, "n_targets", 2);
+    t[0] = tensor_attr(&h, "nodes_modes", OX_UINT8, 2, (uint8_t[]){6, 3}, 2);
+    t[1] = tensor_attr(&h, "nodes_splits", OX_DOUBLE, 2, (double[]){0, 2}, 16);
+    t[2] = tensor_attr(&h, "leaf_weights", OX_DOUBLE, 2, (double[]){5, 6}, 16);
+    t[3] = tensor_attr(&h, "membership_values", OX_DOUBLE, 3, (double[]){4, 1, NAN}, 24);
+    oh_input_of(&h, OX_DOUBLE, OH_DIMS(4, 1), (double[]){1, 4, 3, 2});
+    ox_status s = oh_eval(&h, 1);
+    if (s == OX_OK) {
+        static const double want[] = {5, 0, 5, 0, 0, 6, 5, 0};
+        oh_expect_dims(&h, 0, 2, (int64_t[]){4, 2});
+        for (int i = 0; i < 8; i++) ck_assert_double_eq(((const double *)h.out[0]->data)[i], want[i]);
+    } else {
+        ck_assert_str_eq(h.id, "wrong-attribute");
+    }
+    for (int i = 0; i < 4; i++) ox_tensor_unref(t[i]);
+    oh_fini(&h);
+    return s;
+}
+
+START_TEST(trees_by_position)
+{
+    ck_assert_int_eq(by_position(1, 1), OX_OK);
+    ck_assert_int_eq(by_position(0, 0), OX_INVALID); /* back to the root */
+    ck_assert_int_eq(by_position(1, 0), OX_INVALID); /* to itself */
+    ck_assert_int_eq(by_position(2, 1), OX_INVALID); /* no such leaf */
+    ck_assert_int_eq(by_position(-1, 0), OX_INVALID);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("op_ml");
@@ -346,6 +432,8 @@ int main(void)
     tcase_add_test(t, support_vectors);
     tcase_add_test(t, trees_are_walked);
     tcase_add_test(t, broken_trees_are_refused);
+    tcase_add_test(t, classifier_of_two_classes);
+    tcase_add_test(t, trees_by_position);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);
