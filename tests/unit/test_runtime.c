@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 static char last_id[64];
-static size_t allocations;
+static size_t allocations, fail_in = SIZE_MAX; /* how many allocations succeed from now on */
 
 static void on_diag(void *user, const struct ox_diag *d)
 {
@@ -20,6 +20,8 @@ static void *counted_alloc(void *user, size_t size)
 {
     (void)user;
     allocations++;
+    if (fail_in == 0) return NULL;
+    if (fail_in != SIZE_MAX) fail_in--;
     return malloc(size);
 }
 
@@ -263,6 +265,47 @@ START_TEST(profiles_tell_every_step)
 }
 END_TEST
 
+/* Compiles, opens and runs; what was made is ended. */
+static ox_status whole_way(struct ox_model *model)
+{
+    void *blob = NULL;
+    size_t size = 0;
+    oxr_program *program = NULL;
+    oxr_session *session = NULL;
+    struct ox_port port;
+    ox_status s = ox_native_build(&blob, &size, model);
+    if (s == OX_OK) s = oxr_program_open_memory(&program, ctx, blob, size, NULL);
+    if (s == OX_OK) s = oxr_session_new(&session, ctx, program, NULL);
+    for (size_t i = 0; s == OX_OK && oxr_input(&port, program, i); i++) {
+        ox_tensor *t = blob_input(ctx, &port, i + 1);
+        s = t ? oxr_bind(session, i, t) : OX_NOMEM;
+        ox_tensor_unref(t);
+    }
+    if (s == OX_OK) s = oxr_run(session);
+    if (s == OX_OK) s = oxr_run(session);
+    oxr_session_free(session);
+    oxr_program_free(program);
+    ox_native_free(ctx, blob);
+    return s;
+}
+
+START_TEST(no_memory_at_any_point_is_an_error_and_leaves_nothing)
+{
+    struct ox_model *model = blob_model(ctx, blob_texts[_i]);
+    ck_assert_int_eq(whole_way(model), OX_OK); /* names are interned by now */
+    size_t before = ox_ctx_memory(ctx), n = 0;
+    for (ox_status s = OX_NOMEM; s != OX_OK; n++) {
+        fail_in = n;
+        s = whole_way(model);
+        fail_in = SIZE_MAX;
+        ck_assert_msg(s == OX_OK || s == OX_NOMEM, "allocation %zu fails: status %d", n, (int)s);
+        ck_assert_uint_eq(ox_ctx_memory(ctx), before);
+    }
+    ck_assert_uint_gt(n, 50);
+    ox_model_free(model);
+}
+END_TEST
+
 /* ---- threads --------------------------------------------------------------------------------- */
 
 /* A small network, its weights made by operators that the optimizer folds. */
@@ -379,6 +422,7 @@ int main(void)
     tcase_add_test(t, defaults_hold_until_something_is_bound);
     tcase_add_test(t, what_the_caller_and_the_program_own_is_never_written_to);
     tcase_add_test(t, profiles_tell_every_step);
+    tcase_add_loop_test(t, no_memory_at_any_point_is_an_error_and_leaves_nothing, 0, 4);
     tcase_add_test(t, results_do_not_depend_on_threads);
     tcase_add_test(t, sessions_of_several_threads_share_a_program);
     suite_add_tcase(s, t);
