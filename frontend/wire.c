@@ -451,7 +451,7 @@ static ox_status walk_and_unpack(struct ox_wire *wire, struct walk *w,
     w->wire = wire;
     w->depth_max = limits->max_message_depth < DEPTH_CAP ? limits->max_message_depth : DEPTH_CAP;
     w->heap_max = limits->max_heap_per_file;
-    if (!w->heap_max && (ox_mul_size(&w->heap_max, wire->size, 16) ||
+    if (!w->heap_max && (ox_mul_size(&w->heap_max, wire->size, 48) ||
                          ox_add_size(&w->heap_max, w->heap_max, 64 << 20)))
         w->heap_max = SIZE_MAX;
     if (wire->size > limits->max_file_bytes)

@@ -86,7 +86,7 @@ typedef bool (*ox_progress_fn)(void *user, const char *what, size_t done, size_t
 /* Limits on what a file may make us do; 0 in any field means the default in parentheses. */
 struct ox_limits {
     size_t max_file_bytes;     /* protobuf part of a model (2^40) */
-    size_t max_heap_per_file;  /* parsed heap: 64 MiB + 16 x file size when 0 */
+    size_t max_heap_per_file;  /* parsed heap: 64 MiB + 48 x file size when 0 (numbers that are not packed take as much) */
     int max_message_depth;     /* nested protobuf messages (100) */
     int max_subgraph_depth;    /* (32) */
     size_t max_nodes;          /* (1,000,000) */
