@@ -13,7 +13,7 @@ static ox_status parse_opsets(struct opsets *list, struct ox_parser *p) {
     bool more;
     OX_TRY(ox_tok_take(p, '['));
     for (more = !ox_tok_is(p, ']'); more;) {
-        struct ox_opset o;
+        struct ox_opset o = {0};
         OX_TRY(ox_parse_string_name(&o.domain, p));
         o.domain = ox_domain_norm(o.domain);
         OX_TRY(ox_tok_take(p, ':'));
