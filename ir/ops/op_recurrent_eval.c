@@ -1,12 +1,14 @@
 /* ir/ops/op_recurrent_eval.c - the kernel of RNN, GRU and LSTM.
  *
- * Each (direction, batch entry) is computed by itself, step by step. The weights of a direction are transposed once, so
- * that a step is a sum of rows scaled by elements of the input and of the former state: long loops over all gates. Gates
- * stand in the standard's order: RNN i; GRU z r h; LSTM i o f c. */
+ * Each (direction, batch entry) is computed by itself, step by step, in 64-bit floats; the weights, which are most of the bytes, are
+ * read where they lie, as they are (those of 16 bits are widened once). A step is a dot product a gate. Gates stand in the standard's
+ * order: RNN i; GRU z r h; LSTM i o f c. */
+#include "ir/ops/convert.h"
 #include "ir/ops/op_args.h"
 #include "ir/ops/op_doubles.h"
 #include "ir/ops/op_priv.h"
 #include "ir/ops/op_recurrent.h"
+#include "ir/ops/simd.h"
 #include <math.h>
 
 struct recurrent {
@@ -14,8 +16,9 @@ struct recurrent {
     const ox_tensor *lengths;
     const double *x, *peep, *h0, *c0; /* peep, h0, c0 may be NULL */
     size_t steps, batch, width, hidden, gates;
-    double *w, *r, *bias; /* per direction: [width][gates * hidden], [hidden][gates * hidden], 2 * gates * hidden */
-    double *scratch;      /* per (direction, batch): state, cell, two rows of gates */
+    const ox_tensor *w, *r; /* [directions][gates * hidden][width or hidden], OX_FLOAT or OX_DOUBLE */
+    double *bias;           /* [directions][2 * gates * hidden] */
+    double *scratch;        /* per (direction, batch): state, cell, two rows of gates */
     double *y, *yh, *yc;  /* wanted outputs or NULL */
 };
 
@@ -47,19 +50,37 @@ static double gate(const struct recurrent *r, const struct ox_activate *a, doubl
     return activate(a, clipped(r, x));
 }
 
-/* row += sum over i of v[i] * m[i][...], for `n` columns of rows that are `stride` apart. */
-static void add_product(double *restrict row, const double *restrict m, const double *v, size_t count, size_t stride, size_t n)
-{
-    for (size_t i = 0; i < count; i++) {
-        double s = v[i];
-        const double *restrict from = m + i * stride;
-        for (size_t k = 0; k < n; k++) row[k] += s * from[k];
+/* row[i] += m[i] . v for `n` rows of `count` elements. The order of a sum is fixed by its length. */
+#define DOTS_FN(T)                                                                                                                 \
+    OX_CLONES static void gate_dots_##T(double *restrict row, const T *restrict m, const double *restrict v, size_t count, size_t n) \
+    {                                                                                                                              \
+        for (size_t i = 0; i < n; i++, m += count) {                                                                               \
+            double part[16] = {0}, sum = 0;                                                                                        \
+            size_t k = 0;                                                                                                          \
+            for (; k + 16 <= count; k += 16)                                                                                       \
+                for (size_t l = 0; l < 16; l++) part[l] += (double)m[k + l] * v[k + l];                                            \
+            for (size_t l = 0; k + l < count; l++) part[l] += (double)m[k + l] * v[k + l];                                         \
+            for (size_t l = 0; l < 16; l++) sum += part[l];                                                                        \
+            row[i] += sum;                                                                                                         \
+        }                                                                                                                          \
     }
+DOTS_FN(float)
+DOTS_FN(double)
+#undef DOTS_FN
+
+/* Rows [first, first + n) of direction d of a weight. */
+static void add_product(double *row, const ox_tensor *weight, size_t d, size_t first, size_t n, const double *v)
+{
+    size_t count = (size_t)weight->dims[2], at = (d * (size_t)weight->dims[1] + first) * count;
+    if (weight->dtype == OX_FLOAT)
+        gate_dots_float(row, (const float *)weight->data + at, v, count, n);
+    else
+        gate_dots_double(row, (const double *)weight->data + at, v, count, n);
 }
 
 static void step_rnn(const struct recurrent *r, int d, double *h, double *row)
 {
-    add_product(row, r->r + (size_t)d * r->hidden * r->hidden, h, r->hidden, r->hidden, r->hidden);
+    add_product(row, r->r, (size_t)d, 0, r->hidden, h);
     for (size_t k = 0; k < r->hidden; k++) h[k] = gate(r, &r->p->act[d][0], row[k]);
 }
 
@@ -68,16 +89,16 @@ static void step_gru(const struct recurrent *r, int d, double *h, double *row, d
 {
     size_t n = r->hidden, all = 3 * n;
     const struct ox_activate *f = &r->p->act[d][0], *g = &r->p->act[d][1];
-    const double *m = r->r + (size_t)d * n * all, *rb = r->bias + ((size_t)d * 2 + 1) * all;
+    const double *rb = r->bias + ((size_t)d * 2 + 1) * all;
     memcpy(other, rb, all * sizeof *other);
-    add_product(other, m, h, n, all, r->p->linear_reset ? all : 2 * n);
+    add_product(other, r->r, (size_t)d, 0, r->p->linear_reset ? all : 2 * n, h);
     for (size_t k = 0; k < n; k++) {
         row[k] = gate(r, f, row[k] + other[k]);             /* z */
         row[n + k] = gate(r, f, row[n + k] + other[n + k]); /* r */
     }
     if (!r->p->linear_reset) {
         for (size_t k = 0; k < n; k++) other[k] = row[n + k] * h[k];
-        add_product(other + 2 * n, m + 2 * n, other, n, all, n);
+        add_product(other + 2 * n, r->r, (size_t)d, 2 * n, n, other);
     }
     for (size_t k = 0; k < n; k++) {
         double reset = r->p->linear_reset ? row[n + k] : 1;
@@ -88,10 +109,10 @@ static void step_gru(const struct recurrent *r, int d, double *h, double *row, d
 
 static void step_lstm(const struct recurrent *r, int d, double *h, double *c, double *row)
 {
-    size_t n = r->hidden, all = 4 * n;
+    size_t n = r->hidden;
     const struct ox_activate *f = &r->p->act[d][0], *g = &r->p->act[d][1], *last = &r->p->act[d][2];
     const double *peep = r->peep ? r->peep + (size_t)d * 3 * n : NULL; /* i o f */
-    add_product(row, r->r + (size_t)d * n * all, h, n, all, all);
+    add_product(row, r->r, (size_t)d, 0, 4 * n, h);
     for (size_t k = 0; k < n; k++) {
         double in = gate(r, f, row[k] + (peep ? peep[k] * c[k] : 0));
         double forget = r->p->input_forget ? 1 - in : gate(r, f, row[2 * n + k] + (peep ? peep[2 * n + k] * c[k] : 0));
@@ -123,7 +144,7 @@ static void run_entry(const struct recurrent *r, size_t d, size_t b)
         const double *x = r->x + (r->p->batch_first ? b * r->steps + t : t * r->batch + b) * r->width;
         const double *bias = r->bias + d * 2 * all;
         for (size_t k = 0; k < all; k++) row[k] = bias[k] + (r->p->cell == OX_CELL_GRU ? 0 : bias[all + k]);
-        add_product(row, r->w + d * r->width * all, x, r->width, all, all);
+        add_product(row, r->w, d, 0, all, x);
         switch (r->p->cell) {
         case OX_CELL_GRU: step_gru(r, (int)d, h, row, other); break;
         case OX_CELL_LSTM: step_lstm(r, (int)d, h, c, row); break;
@@ -146,7 +167,7 @@ static void run_entries(void *arg, size_t begin, size_t end)
 
 static ox_status expect_shape(const struct ox_call *call, size_t i, const ox_tensor *t, int rank, const int64_t *dims)
 {
-    bool same = t->rank == rank && t->dtype == OX_DOUBLE;
+    bool same = t->rank == rank && (t->dtype == OX_DOUBLE || (t->dtype == OX_FLOAT && i < 3)); /* as `widen` left them */
     for (int d = 0; same && d < rank; d++) same = t->dims[d] == dims[d];
     if (same) return OX_OK;
     return ox_bad_shape(call, "input %zu is %s %s, expected %s", i, ox_dtype_name(t->dtype), ox_dims_text(t->rank, t->dims).text,
@@ -203,14 +224,6 @@ static ox_status check_inputs(struct recurrent *r, const struct ox_call *call, c
     return check_lengths(r, call);
 }
 
-/* to[d][c][r] = from[d][r][c] */
-static void transpose(double *to, const double *from, size_t n, size_t rows, size_t cols)
-{
-    for (size_t d = 0; d < n; d++)
-        for (size_t i = 0; i < rows; i++)
-            for (size_t k = 0; k < cols; k++) to[(d * cols + k) * rows + i] = from[(d * rows + i) * cols + k];
-}
-
 static ox_status make_outputs(struct recurrent *r, const struct ox_call *call, ox_tensor **out)
 {
     int64_t steps = (int64_t)r->steps, dirs = r->p->directions, batch = (int64_t)r->batch, hidden = (int64_t)r->hidden;
@@ -223,33 +236,58 @@ static ox_status make_outputs(struct recurrent *r, const struct ox_call *call, o
     return OX_OK;
 }
 
+struct weights {
+    const struct ox_recurrent_params *p;
+    const ox_tensor *w, *r;
+};
+
+/* in[1] and in[2] are absent here: the weights come with `params`. */
 static ox_status recurrent(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out)
 {
-    struct recurrent r = {.p = params};
-    OX_TRY(check_inputs(&r, call, in));
+    const struct weights *weights = params;
+    const ox_tensor *all_in[OX_DOUBLES_MAX_IN] = {NULL};
+    struct recurrent r = {.p = weights->p, .w = weights->w, .r = weights->r};
+    for (size_t i = 0; i < call->n_in && i < OX_DOUBLES_MAX_IN; i++) all_in[i] = in[i];
+    all_in[1] = r.w;
+    all_in[2] = r.r;
+    OX_TRY(check_inputs(&r, call, all_in));
     OX_TRY(make_outputs(&r, call, out));
-    size_t dirs = (size_t)r.p->directions, entries, all = r.gates * r.hidden, room, total;
+    size_t dirs = (size_t)r.p->directions, entries, all = r.gates * r.hidden, total;
     const ox_tensor *bias = input(call, in, 3);
     bool huge = ox_mul_size(&entries, dirs, r.batch);
-    huge |= ox_mul_size(&room, entries, 2 * r.hidden + 2 * all);
-    huge |= ox_add_size(&total, room, in[1]->count);
-    huge |= ox_add_size(&total, total, in[2]->count);
+    huge |= ox_mul_size(&total, entries, 2 * r.hidden + 2 * all);
     huge |= ox_add_size(&total, total, dirs * 2 * all);
     if (huge) return ox_bad_shape(call, "the state is too large");
-    OX_TRY(ox_alloc(call->ctx, &r.w, total, sizeof *r.w));
-    r.r = r.w + in[1]->count;
-    r.bias = r.r + in[2]->count;
+    OX_TRY(ox_alloc(call->ctx, &r.bias, total, sizeof *r.bias));
     r.scratch = r.bias + dirs * 2 * all;
-    transpose(r.w, in[1]->data, dirs, all, r.width);
-    transpose(r.r, in[2]->data, dirs, all, r.hidden);
     if (bias && bias->size) memcpy(r.bias, bias->data, bias->size);
     ox_parallel(call->ctx, entries, 1, run_entries, &r);
-    ox_free(call->ctx, r.w);
+    ox_free(call->ctx, r.bias);
+    return OX_OK;
+}
+
+/* A weight as it is, or one of 16 bits as 32 bits, in *own. */
+static ox_status widen(const ox_tensor **out, ox_tensor **own, const struct ox_call *call, size_t i, const ox_tensor *t)
+{
+    *out = t;
+    OX_TRY(ox_expect_dtype(call, i, t->dtype, OX_FLOATS));
+    if (t->dtype == OX_FLOAT || t->dtype == OX_DOUBLE) return OX_OK;
+    OX_TRY(ox_tensor_cast(own, call->ctx, t, OX_FLOAT, true));
+    *out = *own;
     return OX_OK;
 }
 
 ox_status ox_eval_recurrent(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out)
 {
+    struct weights weights = {.p = params};
+    ox_tensor *own[2] = {NULL};
+    const ox_tensor *rest[OX_DOUBLES_MAX_IN] = {NULL};
     OX_TRY(ox_expect_dtype(call, 0, in[0]->dtype, OX_FLOATS));
-    return ox_eval_doubles(recurrent, call, params, in, out, 7, in[0]->dtype);
+    for (size_t i = 0; i < call->n_in && i < OX_DOUBLES_MAX_IN; i++) rest[i] = i == 1 || i == 2 ? NULL : in[i];
+    ox_status s = widen(&weights.w, &own[0], call, 1, in[1]);
+    if (s == OX_OK) s = widen(&weights.r, &own[1], call, 2, in[2]);
+    if (s == OX_OK) s = ox_eval_doubles(recurrent, call, &weights, rest, out, 7, in[0]->dtype);
+    ox_tensor_unref(own[0]);
+    ox_tensor_unref(own[1]);
+    return s;
 }
