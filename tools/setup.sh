@@ -10,11 +10,11 @@ OX_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 OX_PACKAGES=(gcc g++ libc6-dev cmake ninja-build pkg-config
     protobuf-c-compiler libprotobuf-c-dev check libpng-dev libjpeg-dev zlib1g-dev libjansson-dev
     libtiff-dev libwebp-dev libopenjp2-7-dev libpcre2-dev
-    python3 debian-archive-keyring ca-certificates)
+    python3 xz-utils debian-archive-keyring ca-certificates)
 OX_CHECK_PACKAGES=(clang)
 
 # What the same things are called where there is no apt: programs, then pkg-config modules.
-OX_PROGRAMS=(gcc g++ python3 cmake ninja pkg-config protoc-c)
+OX_PROGRAMS=(gcc g++ python3 xz cmake ninja pkg-config protoc-c)
 OX_CHECK_PROGRAMS=(clang)
 OX_MODULES=(libprotobuf-c check libpng libjpeg libtiff-4 libwebp libopenjp2 libpcre2-8 zlib jansson)
 

@@ -1,6 +1,8 @@
 /* backend/native/lower.c - the walk: from the results of a graph backwards, asking lower.def about each node that somebody wants; see lower.h. */
 #include "backend/native/lower_priv.h"
 
+#include <onnxopt/save.h>
+
 /* ---- who lowers what ------------------------------------------------------------------------- */
 
 #define LOWER(domain, op, function) ox_status ox_lower_##function(struct ox_lower *lo, const struct ox_node *node, bool *claimed);
@@ -18,6 +20,13 @@ static const struct {
 #undef LOWER
     {NULL, NULL, NULL},
 };
+
+bool ox_native_lowers(const char *domain, const char *op)
+{
+    for (size_t i = 0; rows[i].op; i++)
+        if (strcmp(rows[i].op, op) == 0 && strcmp(rows[i].domain, domain) == 0) return true;
+    return false;
+}
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 

@@ -1,6 +1,8 @@
 /* tools/onnxopt/cmd_ops.c - `ops`: the operator table, as text, JSON or the Markdown page of what is supported. */
 #include "cli.h"
 
+#include <onnxopt/save.h>
+
 #include <string.h>
 
 static const char *yes(bool b)
@@ -49,9 +51,9 @@ static int ops_json(struct cli *cli)
         json_t *types = json_array();
         for (int d = 1; d < OX_DTYPE_COUNT; d++)
             if (op.types >> d & 1) json_array_append_new(types, json_string(ox_dtype_name((ox_dtype)d)));
-        json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:i, s:o, s:b, s:b, s:b}", "domain", op.domain, "operator", op.name, "since", op.since,
+        json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:i, s:o, s:b, s:b, s:b, s:b}", "domain", op.domain, "operator", op.name, "since", op.since,
                                               "newest", op.newest, "types", types, "executable", op.executable, "foldable", op.foldable, "quantizable",
-                                              op.quantizable));
+                                              op.quantizable, "native", ox_native_lowers(op.domain, op.name)));
     }
     return cli_print_json(cli, list);
 }
@@ -62,13 +64,13 @@ int cmd_ops(struct cli *cli)
     char opsets[32], types[200];
     const bool page = cli->flag.markdown;
     if (cli->flag.json) return ops_json(cli);
-    fprintf(cli->out, page ? "| domain | operator | opsets | run | fold | quantize | types of the first input |\n|---|---|---|---|---|---|---|\n"
-                           : "%-24s %-28s %-8s %-5s %-5s %-9s %s\n", "domain", "operator", "opsets", "run", "fold", "quantize", "types of the first input");
+    fprintf(cli->out, page ? "| domain | operator | opsets | run | fold | quantize | native | types of the first input |\n|---|---|---|---|---|---|---|---|\n"
+                           : "%-24s %-28s %-8s %-5s %-5s %-9s %-7s %s\n", "domain", "operator", "opsets", "run", "fold", "quantize", "native", "types of the first input");
     for (size_t i = 0; ox_op_info(&op, i); i++) {
         snprintf(opsets, sizeof opsets, "%d-%d", op.since, op.newest);
         types_text(types, sizeof types, op.types);
-        fprintf(cli->out, page ? "| %s | %s | %s | %s | %s | %s | %s |\n" : "%-24s %-28s %-8s %-5s %-5s %-9s %s\n", op.domain[0] ? op.domain : "ai.onnx",
-                op.name, opsets, yes(op.executable), yes(op.foldable), yes(op.quantizable), types);
+        fprintf(cli->out, page ? "| %s | %s | %s | %s | %s | %s | %s | %s |\n" : "%-24s %-28s %-8s %-5s %-5s %-9s %-7s %s\n", op.domain[0] ? op.domain : "ai.onnx",
+                op.name, opsets, yes(op.executable), yes(op.foldable), yes(op.quantizable), yes(ox_native_lowers(op.domain, op.name)), types);
     }
     return 0;
 }

@@ -41,6 +41,8 @@ OX_MUST_USE ox_status ox_native_save(ox_model *model, const char *path, uint64_t
 /* The same into memory, aligned to 64 bytes; the caller frees it with ox_native_free. */
 OX_MUST_USE ox_status ox_native_build(void **data, size_t *size, ox_model *model);
 void ox_native_free(ox_ctx *ctx, void *data);
+/* Has the native path steps of its own for this operator (where types and shapes suit)? All others run there, too, by their reference kernel. */
+bool ox_native_lowers(const char *domain, const char *op);
 
 /* Writes named tensors as an .npz file (stored), with the same promise. */
 OX_MUST_USE ox_status ox_npz_save(ox_ctx *ctx, const char *path, size_t count,
