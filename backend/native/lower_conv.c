@@ -97,15 +97,7 @@ static ox_status int8_conv(struct ox_lower *lo, const struct conv *c, const stru
         return status;
     }
     status = filter(&in[1], lo, w, c->depthwise);
-    if (status == OX_OK)
-        status = ox_lower_const(&in[2], lo, scales);
-    else
-        ox_tensor_unref(scales);
-    if (status == OX_OK && bias)
-        status = ox_lower_const(&in[3], lo, bias);
-    else
-        ox_tensor_unref(bias);
-    OX_TRY(status);
+    OX_TRY(ox_lower_scales_and_bias(&in[2], &in[3], lo, status, scales, bias));
     OX_TRY(ox_lower_in(&in[0], lo, x.value, x.form | OX_FORM_LAST));
     OX_TRY(ox_lower_out(&out, lo, tail->last->out[0], tail->q->form | OX_FORM_LAST));
     *claimed = true;

@@ -83,15 +83,7 @@ static ox_status mixed_dense(struct ox_lower *lo, const struct dense *d, const s
         return status;
     }
     status = weights(&in[1], lo, w, d->by_rows);
-    if (status == OX_OK)
-        status = ox_lower_const(&in[2], lo, scales);
-    else
-        ox_tensor_unref(scales);
-    if (status == OX_OK && bias)
-        status = ox_lower_const(&in[3], lo, bias);
-    else
-        ox_tensor_unref(bias);
-    OX_TRY(status);
+    OX_TRY(ox_lower_scales_and_bias(&in[2], &in[3], lo, status, scales, bias));
     OX_TRY(ox_lower_in(&in[0], lo, x.value, x.form));
     OX_TRY(ox_lower_out(&out, lo, tail->last->out[0], OX_FORM_PLAIN));
     *claimed = true;
@@ -145,15 +137,7 @@ static ox_status int8_dense(struct ox_lower *lo, const struct dense *d, const st
         return status;
     }
     status = weights(&in[1], lo, w, d->by_rows);
-    if (status == OX_OK)
-        status = ox_lower_const(&in[2], lo, scales);
-    else
-        ox_tensor_unref(scales);
-    if (status == OX_OK && bias)
-        status = ox_lower_const(&in[3], lo, bias);
-    else
-        ox_tensor_unref(bias);
-    OX_TRY(status);
+    OX_TRY(ox_lower_scales_and_bias(&in[2], &in[3], lo, status, scales, bias));
     OX_TRY(ox_lower_in(&in[0], lo, x.value, x.form));
     OX_TRY(ox_lower_out(&out, lo, tail->last->out[0], tail->q->form));
     *claimed = true;

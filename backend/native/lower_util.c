@@ -281,3 +281,14 @@ bool ox_lower_window(struct ox_step_window *out, struct ox_lower *lo, const stru
     out->right = (uint32_t)end[n - 1];
     return true;
 }
+
+ox_status ox_lower_scales_and_bias(ox_operand *scales_in, ox_operand *bias_in, struct ox_lower *lo, ox_status status, ox_tensor *scales, ox_tensor *bias)
+{
+    if (status == OX_OK)
+        status = ox_lower_const(scales_in, lo, scales);
+    else
+        ox_tensor_unref(scales);
+    if (status == OX_OK && bias) return ox_lower_const(bias_in, lo, bias);
+    ox_tensor_unref(bias);
+    return status;
+}

@@ -86,4 +86,9 @@ bool ox_lower_is_mean(struct ox_lower *lo, const struct ox_node *node);
 /* Where axis `axis` (maybe negative) of `rank` stands in a form. */
 uint32_t ox_lower_axis_in(int64_t axis, int rank, unsigned form);
 
+/* Makes operands of a weight's scales and bias (NULL: absent). Both counts are taken over whatever `status`, that of the step before,
+ * is; it is returned where it is a failure. */
+OX_MUST_USE ox_status ox_lower_scales_and_bias(ox_operand *scales_in, ox_operand *bias_in, struct ox_lower *lo, ox_status status, ox_tensor *scales,
+                                               ox_tensor *bias);
+
 #endif

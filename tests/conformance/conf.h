@@ -106,6 +106,8 @@ struct conf_watch {
     bool agrees;
 };
 ox_status conf_watch_value(void *user, const struct ox_value *value, const ox_tensor *tensor);
+/* conf_data.c: runs the model on its recorded inputs with the reference executor, watched. *out is the caller's to free, also on failure. */
+ox_status conf_execute(struct conf_tensors *out, struct ox_model *model, const struct conf_tensors *in, struct conf_watch *watch);
 void conf_check_text(struct conf_case *c, struct ox_model *model);
 void conf_check_write(struct conf_case *c, struct ox_model *model);
 

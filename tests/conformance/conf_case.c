@@ -104,24 +104,6 @@ static bool lacks(struct conf_case *c, const struct ox_model *model)
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-static ox_status run_model(struct conf_tensors *out, struct ox_model *model, const struct conf_tensors *in, struct conf_watch *watch)
-{
-    struct ox_graph *g = model->graph;
-    struct ox_runner runner;
-    OX_TRY(ox_exec_new(&runner, model));
-    const ox_tensor **given = conf_realloc(NULL, g->n_inputs * sizeof *given);
-    size_t port = 0;
-    for (size_t i = 0; i < g->n_inputs; i++)
-        given[i] = ox_value_const(g->inputs[i]) ? NULL : port < in->n ? in->at[port++] : NULL;
-    out->n = out->cap = ox_model_outputs(model);
-    out->at = conf_realloc(NULL, out->n * sizeof(ox_tensor *));
-    memset(out->at, 0, out->n * sizeof(ox_tensor *));
-    ox_status s = runner.run(runner.self, given, out->at, conf_watch_value, watch);
-    runner.free(runner.self);
-    free(given);
-    return s;
-}
-
 /* False: why says which output differs. Outputs that were not recorded are not compared. slack: what is allowed besides, as a share
  * of the largest number expected. values: else types and shapes only. */
 static bool same_outputs(char *why, size_t size, const struct conf_case *c, const struct conf_tensors *actual, const struct conf_tensors *expected, double slack,
@@ -189,7 +171,7 @@ static void run_set(struct conf_case *c, struct ox_model *model, struct ox_model
         verdict(c, CONF_FAIL, "data set %zu: %s", set, errors->text);
     if (s == OX_OK) {
         bool made_up = !c->data && !c->light;
-        s = run_model(&out, model, &in, watch);
+        s = conf_execute(&out, model, &in, watch);
         if (s == OX_INVALID && made_up)
             verdict(c, CONF_SKIP, "made-up inputs do not fit: %s", errors->text);
         else if (s != OX_OK)
@@ -198,7 +180,7 @@ static void run_set(struct conf_case *c, struct ox_model *model, struct ox_model
             verdict(c, CONF_FAIL, "%s", why);
     }
     if (s == OX_OK && optimized) {
-        s = run_model(&out_optimized, optimized, &in, watch_optimized);
+        s = conf_execute(&out_optimized, optimized, &in, watch_optimized);
         if (s == OX_OK && same_outputs(why, sizeof why, c, &out_optimized, &out, ROUNDING, true)) {
             c->checks |= CONF_DEFAULT;
         } else {

@@ -251,3 +251,23 @@ ox_status conf_data_load(struct conf_tensors *in, struct conf_tensors *out, cons
     free(path);
     return s;
 }
+
+/* ---- running --------------------------------------------------------------------------------- */
+
+ox_status conf_execute(struct conf_tensors *out, struct ox_model *model, const struct conf_tensors *in, struct conf_watch *watch)
+{
+    struct ox_graph *g = model->graph;
+    struct ox_runner runner;
+    OX_TRY(ox_exec_new(&runner, model));
+    const ox_tensor **given = conf_realloc(NULL, g->n_inputs * sizeof *given);
+    size_t port = 0;
+    for (size_t i = 0; i < g->n_inputs; i++)
+        given[i] = ox_value_const(g->inputs[i]) ? NULL : port < in->n ? in->at[port++] : NULL;
+    out->n = out->cap = ox_model_outputs(model);
+    out->at = conf_realloc(NULL, out->n * sizeof(ox_tensor *));
+    memset(out->at, 0, out->n * sizeof(ox_tensor *));
+    ox_status s = runner.run(runner.self, given, out->at, conf_watch_value, watch);
+    runner.free(runner.self);
+    free(given);
+    return s;
+}

@@ -58,24 +58,6 @@ static void count_errors(void *user, const struct ox_diag *d)
 
 /* ---- one round ------------------------------------------------------------------------------- */
 
-static ox_status run_once(struct conf_tensors *out, struct ox_model *model, const struct conf_tensors *in, struct conf_watch *watch)
-{
-    struct ox_graph *g = model->graph;
-    struct ox_runner runner;
-    OX_TRY(ox_exec_new(&runner, model));
-    size_t port = 0;
-    const ox_tensor **given = conf_realloc(NULL, g->n_inputs * sizeof *given);
-    out->n = out->cap = ox_model_outputs(model);
-    out->at = conf_realloc(NULL, out->n * sizeof(ox_tensor *));
-    memset(out->at, 0, out->n * sizeof(ox_tensor *));
-    for (size_t i = 0; i < g->n_inputs; i++)
-        given[i] = ox_value_const(g->inputs[i]) ? NULL : port < in->n ? in->at[port++] : NULL;
-    ox_status s = runner.run(runner.self, given, out->at, conf_watch_value, watch);
-    runner.free(runner.self);
-    free(given);
-    return s;
-}
-
 static void wrong(struct conf_case *c, struct tally *t, const char *what, const char *text)
 {
     t->wrong++;
@@ -99,7 +81,7 @@ static void check_default(struct conf_case *c, struct ox_model *model, const str
     struct conf_watch watch = {.c = c, .agrees = true};
     (void)!ox_model_each_graph(model, find_random, &random);
     ox_status s = ox_optimize(model, NULL, NULL);
-    if (s == OX_OK) s = run_once(&out, model, in, &watch);
+    if (s == OX_OK) s = conf_execute(&out, model, in, &watch);
     if (s != OX_OK) wrong(c, t, "does not run after the pipeline default", e->text);
     for (size_t i = 0; i < expected->n && s == OX_OK; i++) {
         double slack = 1e-6 * conf_range(expected->at[i]);
@@ -118,7 +100,7 @@ static ox_status go(struct conf_case *c, struct ox_model *model, const struct co
     OX_TRY(ox_model_verify(model));
     OX_TRY(ox_model_infer(model, &shapes));
     struct conf_watch watch = {.c = c, .shapes = shapes, .agrees = true};
-    ox_status s = run_once(&out, model, in, &watch);
+    ox_status s = conf_execute(&out, model, in, &watch);
     ox_shapes_free(shapes);
     if (!watch.agrees) wrong(c, t, "inference", c->broken);
     if (s == OX_OK) check_default(c, model, in, &out, t, e);
