@@ -1,4 +1,4 @@
-/* backend/runtime/xnn_dense.c - products with constant weights, float and int8, and products of two activations. */
+/* backend/runtime/xnn_dense.c - products with constant weights, float and int8. */
 #include "backend/runtime/xnn_common.h"
 
 /* A float product streams its packed weights once for every few rows. Cut into parts whose weights stay in the second-level cache it is up to
@@ -163,74 +163,3 @@ static ox_status to_float_run(void *state, const struct oxr_env *env, const void
 }
 
 const struct oxr_kernel oxr_kernel_dense_s8f = {to_float_create, to_float_reshape, to_float_run, to_float_destroy, 0};
-
-/* ---- products of two activations --------------------------------------------------------------- */
-
-struct matmul {
-    bool transposed, empty;
-    xnn_operator_t op;
-    size_t zeros; /* elements of a result whose inner extent is 0 */
-};
-
-static void matmul_destroy(void *state, const struct oxr_env *env)
-{
-    struct matmul *m = state;
-    if (!m) return;
-    if (m->op) xnn_delete_operator(m->op);
-    ox_free(env->ctx, m);
-}
-
-static ox_status matmul_create(void **state, const struct oxr_env *env, const struct ox_step *step)
-{
-    const struct ox_step_matmul_params *p = step->params;
-    struct matmul *m;
-    OX_TRY(oxr_xnn_start(env->ctx));
-    OX_TRY(ox_alloc(env->ctx, &m, 1, sizeof *m));
-    *state = m;
-    m->transposed = p->transposed_b;
-    return oxr_xnn_try(env->ctx, xnn_create_batch_matrix_multiply_nc_f32(m->transposed ? XNN_FLAG_TRANSPOSE_B : 0, &m->op), "product");
-}
-
-static ox_status matmul_reshape(void *state, const struct oxr_env *env, const struct oxr_shape *in, struct oxr_shape *out, size_t *workspace)
-{
-    struct matmul *m = state;
-    const struct oxr_shape *a = &in[0], *b = &in[1];
-    size_t da[XNN_MAX_TENSOR_DIMS], db[XNN_MAX_TENSOR_DIMS], size = 0, align = 0, total;
-    if (a->dtype != OX_FLOAT) return oxr_bad_type(env, a, "product");
-    if (b->dtype != OX_FLOAT) return oxr_bad_type(env, b, "product");
-    int rank = a->rank > b->rank ? a->rank : b->rank, batch = rank - 2;
-    if (a->rank < 2 || b->rank < 2 || rank > XNN_MAX_TENSOR_DIMS) return oxr_bad_shape(env, "product of ranks %d and %d", a->rank, b->rank);
-    *out = (struct oxr_shape){.dtype = OX_FLOAT, .rank = rank};
-    for (int i = 0; i < batch; i++) {
-        int64_t x = i - (rank - a->rank) < 0 ? 1 : a->dims[i - (rank - a->rank)], y = i - (rank - b->rank) < 0 ? 1 : b->dims[i - (rank - b->rank)];
-        if (x != y && x != 1 && y != 1) return oxr_bad_shape(env, "product of batches %lld and %lld", (long long)x, (long long)y);
-        out->dims[i] = x == 1 ? y : x;
-        da[i] = (size_t)x;
-        db[i] = (size_t)y;
-    }
-    int64_t rows = a->dims[a->rank - 2], k = a->dims[a->rank - 1];
-    int64_t inner = b->dims[b->rank - (m->transposed ? 1 : 2)], columns = b->dims[b->rank - (m->transposed ? 2 : 1)];
-    if (k != inner) return oxr_bad_shape(env, "product over %lld and %lld", (long long)k, (long long)inner);
-    out->dims[batch] = rows;
-    out->dims[batch + 1] = columns;
-    if (!oxr_count(&total, out, 0, rank)) return oxr_bad_shape(env, "too many elements");
-    m->empty = total == 0 || k == 0;
-    m->zeros = k == 0 ? total : 0;
-    if (m->empty) return OX_OK;
-    OX_TRY(oxr_xnn_try(env->ctx,
-                       xnn_reshape_batch_matrix_multiply_nc_f32(m->op, (size_t)batch, da, db, (size_t)rows, (size_t)k, (size_t)columns, &size, &align, env->pool),
-                       "shape of a product"));
-    *workspace = size;
-    return OX_OK;
-}
-
-static ox_status matmul_run(void *state, const struct oxr_env *env, const void *const *in, void *const *out, void *workspace)
-{
-    struct matmul *m = state;
-    for (size_t i = 0; i < m->zeros; i++) ((float *)out[0])[i] = 0;
-    if (m->empty) return OX_OK;
-    OX_TRY(oxr_xnn_try(env->ctx, xnn_setup_batch_matrix_multiply_nc_f32(m->op, workspace, in[0], in[1], out[0]), "operands of a product"));
-    return oxr_xnn_try(env->ctx, xnn_run_operator(m->op, env->pool), "product");
-}
-
-const struct oxr_kernel oxr_kernel_matmul = {matmul_create, matmul_reshape, matmul_run, matmul_destroy, 0};

@@ -47,6 +47,10 @@ static const struct {
     {"products", "dense dense matmul softmax",
      "m (float[2,5,12] x, float[10,12] z) => (float[2,5,10] y) <float[12,9] w = {@f108}, float[9] b = {@f9}, float[9,12] v = {@f108}> "
      "{ p = MatMul(x, w) a = Add(p, b) r = Relu(a) q = MatMul(r, v) t = Transpose <perm=[1,0]> (z) s = MatMul(q, t) y = Softmax <axis=-1> (s) }"},
+    {"batches", "matmul binary", "m (float[2,1,5,40] x, float[3,40,7] z, float[7,40] w) => (float[2,3,5,5] y) "
+     "{ a = MatMul(x, z) t = Transpose <perm=[1,0]> (w) b = MatMul(x, t) c = Mul(a, b) u = Transpose <perm=[0,1,3,2]> (c) y = MatMul(c, u) }"},
+    {"shared table", "matmul dense generic binary", "m (float[3,40] x, int64[3] i) => (float[3,40] y) <float[11,40] w = {@f440}> "
+     "{ t = Transpose <perm=[1,0]> (w) p = MatMul(x, t) q = MatMul(p, w) g = Gather(w, i) y = Add(q, g) }"},
     {"gemm", "dense", "m (float[5,12] x) => (float[5,9] y) <float[9,12] w = {@f108}, float[9] b = {@f9}> { y = Gemm <transB=1> (x, w, b) }"},
     {"weights beyond the cache", "dense", "m (float[3,1400] x) => (float[3,200] y) <float[1400,200] w = {@f280000}, float[200] b = {@f200}> { y = Gemm(x, w, b) }"},
     {"gelu", "unary", "m (float[3,40] x) => (float[3,40] y) <float r = {1.4142135}, float one = {1}, float h = {0.5}> "
