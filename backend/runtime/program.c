@@ -124,7 +124,8 @@ static ox_status plan_generic(struct oxr_program *p, size_t i)
         .present = plan->present,
         .wanted = plan->wanted,
     };
-    return ox_op_check(&call);
+    OX_TRY(ox_op_check(&call));
+    return ox_op_prepare(&plan->prepared, &call);
 }
 
 static ox_status plan_native(struct oxr_program *p, size_t i)
@@ -277,6 +278,7 @@ void oxr_program_free(oxr_program *p)
 {
     if (!p) return;
     oxr_shared_close(p->shared, p->ctx);
+    for (size_t i = 0; p->plans && i < p->b.n_steps; i++) ox_op_forget(p->plans[i].op, p->plans[i].prepared, p->ctx);
     for (size_t i = 0; p->consts && i < p->b.n_consts; i++) ox_tensor_unref(p->consts[i]);
     ox_free(p->ctx, p->consts);
     ox_free(p->ctx, p->plans);

@@ -16,6 +16,7 @@ struct oxr_plan {
     const struct ox_op *op;           /* generic steps */
     const struct oxr_kernel *kernel;  /* native steps */
     const bool *present, *wanted;     /* n_in, n_out */
+    void *prepared;                   /* generic steps: struct ox_call's, shared by all sessions */
     const ox_tensor *const *consts;   /* native steps: n_in */
     const char *text;                 /* operator, with its domain where it is not the standard's */
 };

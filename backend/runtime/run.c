@@ -68,6 +68,7 @@ static struct ox_call call_of(struct oxr_session *s, size_t i)
         .n_out = step->n_out,
         .present = plan->present,
         .wanted = plan->wanted,
+        .prepared = plan->prepared,
         .stream = stream_of(s, i),
     };
 }

@@ -13,7 +13,6 @@ struct ox_pattern {
     ox_ctx *ctx;
     pcre2_general_context *general;
     pcre2_code *code;
-    pcre2_match_data *match;
     pcre2_match_context *limits;
 };
 
@@ -56,9 +55,8 @@ static ox_status prepare(struct ox_pattern *p, struct ox_str text)
     ox_status s = p->general ? compile(p, translated, len) : OX_NOMEM;
     ox_free(p->ctx, translated);
     OX_TRY(s);
-    p->match = pcre2_match_data_create(1, p->general);
     p->limits = pcre2_match_context_create(p->general);
-    if (!p->match || !p->limits) return OX_NOMEM;
+    if (!p->limits) return OX_NOMEM;
     pcre2_set_match_limit(p->limits, STEPS_MAX);
     pcre2_set_heap_limit(p->limits, HEAP_MAX);
     return OX_OK;
@@ -81,22 +79,33 @@ void ox_pattern_free(struct ox_pattern *p)
 {
     if (!p) return;
     pcre2_match_context_free(p->limits);
-    pcre2_match_data_free(p->match);
     pcre2_code_free(p->code);
     pcre2_general_context_free(p->general);
     ox_free(p->ctx, p);
 }
 
-ox_status ox_pattern_full_match(bool *out, struct ox_pattern *p, struct ox_str s)
+static ox_status match_one(bool *out, const struct ox_pattern *p, ox_ctx *ctx, pcre2_match_data *match, struct ox_str s)
 {
     const char *text = s.len ? s.ptr : "";
-    int rc = pcre2_match(p->code, (PCRE2_SPTR)text, s.len, 0, 0, p->match, p->limits);
-    const PCRE2_SIZE *ends = pcre2_get_ovector_pointer(p->match);
+    int rc = pcre2_match(p->code, (PCRE2_SPTR)text, s.len, 0, 0, match, p->limits);
+    const PCRE2_SIZE *ends = pcre2_get_ovector_pointer(match);
     /* Bytes that are not UTF-8 split the string for PCRE2: a part that matches is not all of it. */
     *out = rc >= 0 && ends[0] == 0 && ends[1] == s.len;
     if (rc >= 0 || rc == PCRE2_ERROR_NOMATCH) return OX_OK;
     if (rc == PCRE2_ERROR_NOMEMORY) return OX_NOMEM; /* reported where it was refused */
-    return ox_fail(p->ctx, OX_UNSUPPORTED, "pattern-limit", NULL,
+    return ox_fail(ctx, OX_UNSUPPORTED, "pattern-limit", NULL,
                    "to match '%.*s%s' takes more than the %d steps or %d MiB that a pattern may take",
                    s.len > 40 ? 40 : (int)s.len, text, s.len > 40 ? "..." : "", STEPS_MAX, HEAP_MAX / 1024);
+}
+
+/* What a match writes to is made here, in memory of `ctx`: the pattern stays as it is and can be shared. */
+ox_status ox_pattern_full_matches(bool *out, const struct ox_pattern *p, ox_ctx *ctx, size_t n, const struct ox_str *strings)
+{
+    pcre2_general_context *general = pcre2_general_context_create(take, give, ctx);
+    pcre2_match_data *match = general ? pcre2_match_data_create(1, general) : NULL;
+    ox_status s = match ? OX_OK : OX_NOMEM;
+    for (size_t i = 0; s == OX_OK && i < n; i++) s = match_one(&out[i], p, ctx, match, strings[i]);
+    pcre2_match_data_free(match);
+    pcre2_general_context_free(general);
+    return s;
 }

@@ -13,8 +13,8 @@ struct ox_pattern;
 /* text must be valid UTF-8. Diagnostics: "bad-pattern" (OX_INVALID). */
 OX_MUST_USE ox_status ox_pattern_new(struct ox_pattern **out, ox_ctx *ctx, struct ox_str text);
 void ox_pattern_free(struct ox_pattern *pattern); /* NULL is fine */
-/* Does all of the string match? Bytes that are not UTF-8 match nothing. Beyond the limit: "pattern-limit"
- * (OX_UNSUPPORTED). */
-OX_MUST_USE ox_status ox_pattern_full_match(bool *out, struct ox_pattern *pattern, struct ox_str string);
+/* For each of n strings: does all of it match? Bytes that are not UTF-8 match nothing. Beyond the limit: "pattern-limit"
+ * (OX_UNSUPPORTED). The pattern is only read, memory and diagnostics are those of `ctx`. */
+OX_MUST_USE ox_status ox_pattern_full_matches(bool *out, const struct ox_pattern *pattern, ox_ctx *ctx, size_t n, const struct ox_str *strings);
 
 #endif

@@ -22,6 +22,8 @@ struct ox_exec {
     ox_tensor **env;             /* by value id: tensors computed and still needed */
     uint32_t *uses;              /* by value id: operands in its own graph, and captures */
     uint32_t *left;              /* by value id: of these, still to come */
+    void **prepared;             /* by node id: what the row has made of it once and for all, mostly NULL */
+    uint32_t n_nodes;
     struct ox_capture *captures; /* sorted by node, then value */
     size_t n_captures, cap_captures;
     struct ox_call_scratch scratch;
@@ -41,7 +43,10 @@ static void exec_free(void *self)
         if (e->aligned) ox_tensor_unref(e->aligned[i]);
         if (e->env) ox_tensor_unref(e->env[i]);
     }
+    for (uint32_t i = 0; e->prepared && i < e->n_nodes; i++)
+        if (e->prepared[i]) ox_op_forget(e->model->nodes[i]->op, e->prepared[i], e->ctx);
     ox_call_scratch_fini(&e->scratch);
+    ox_free(e->ctx, e->prepared);
     ox_free(e->ctx, e->aligned);
     ox_free(e->ctx, e->env);
     ox_free(e->ctx, e->uses);
@@ -69,6 +74,19 @@ static ox_status align_constant(struct ox_exec *e, const struct ox_value *v)
     if (v && v->sparse && !e->aligned[v->id]) return ox_sparse_expand(&e->aligned[v->id], e->ctx, v->sparse);
     if (!t || e->aligned[v->id]) return OX_OK;
     return ox_tensor_aligned(&e->aligned[v->id], e->ctx, t);
+}
+
+static ox_status prepare_node(struct ox_exec *e, const struct ox_node *n)
+{
+    struct ox_call call;
+    struct ox_place place;
+    if (!n->op || !n->op->prepare) return OX_OK;
+    ox_node_place(&place, n);
+    const struct ox_place *former = ox_place_set(e->ctx, &place);
+    ox_status s = ox_node_call(&call, &e->scratch, n);
+    if (s == OX_OK) s = ox_op_prepare(&e->prepared[n->id], &call);
+    ox_place_set(e->ctx, former);
+    return s;
 }
 
 static ox_status plan_use(struct ox_exec *e, const struct ox_use *use)
@@ -99,6 +117,7 @@ static ox_status plan_graph(void *arg, struct ox_graph *graph)
             OX_TRY(align_constant(e, n->in[i].value));
             OX_TRY(plan_use(e, &n->in[i]));
         }
+        OX_TRY(prepare_node(e, n));
         OX_TRY(ox_node_each_graph(n, plan_graph, e)); /* as deep as limits.max_subgraph_depth */
         if (n == graph->ret) break;
     }
@@ -180,18 +199,19 @@ static void release_operands(struct ox_exec *e, const struct ox_node *n)
 }
 
 /* pass: which time a body runs; random numbers are others each time. */
-static ox_status eval_at(const struct ox_node *node, struct ox_call_scratch *scratch, uint64_t pass, const ox_tensor *const *in, ox_tensor **out)
+static ox_status eval_at(const struct ox_node *node, struct ox_call_scratch *scratch, const void *prepared, uint64_t pass, const ox_tensor *const *in, ox_tensor **out)
 {
     struct ox_call call;
     OX_TRY(ox_node_call(&call, scratch, node));
     call.stream += pass;
+    call.prepared = prepared;
     return ox_op_eval(&call, in, out);
 }
 
 static ox_status run_plain(struct ox_exec *e, const struct ox_node *n, ox_tensor **out)
 {
     for (size_t i = 0; i < n->n_in; i++) e->in[i] = lookup(e, n->in[i].value);
-    return eval_at(n, &e->scratch, n->graph == e->model->graph ? 0 : e->bodies, e->in, out);
+    return eval_at(n, &e->scratch, e->prepared[n->id], n->graph == e->model->graph ? 0 : e->bodies, e->in, out);
 }
 
 /* Takes over the counts in out. */
@@ -381,7 +401,9 @@ ox_status ox_exec_new(struct ox_runner *out, struct ox_model *model)
     e->ctx = e->scratch.ctx = ctx;
     e->model = model;
     e->n_values = model->n_values;
+    e->n_nodes = model->n_nodes;
     ox_status s = ox_alloc(ctx, &e->aligned, e->n_values, sizeof(ox_tensor *));
+    if (s == OX_OK) s = ox_alloc(ctx, &e->prepared, e->n_nodes, sizeof(void *));
     if (s == OX_OK) s = ox_alloc(ctx, &e->env, e->n_values, sizeof(ox_tensor *));
     if (s == OX_OK) s = ox_alloc(ctx, &e->uses, e->n_values, sizeof *e->uses);
     if (s == OX_OK) s = ox_alloc(ctx, &e->left, e->n_values, sizeof *e->left);
@@ -401,7 +423,7 @@ ox_status ox_exec_node(const struct ox_node *node, const ox_tensor *const *in, o
     if (!node->op || !node->op->eval) return OX_UNSUPPORTED;
     ox_node_place(&place, node);
     const struct ox_place *former = ox_place_set(scratch.ctx, &place);
-    ox_status s = eval_at(node, &scratch, 0, in, out);
+    ox_status s = eval_at(node, &scratch, NULL, 0, in, out);
     ox_place_set(scratch.ctx, former);
     ox_call_scratch_fini(&scratch);
     return s;

@@ -5,6 +5,9 @@
  *   infer   parameters + input types (+ values known in part)  ->  output types (+ values).
  *   eval    parameters + input tensors  ->  output tensors. The reference kernel.
  *
+ * A row may have a fourth, prepare: what eval needs and the attributes alone decide (trees, tables, compiled patterns), made once
+ * for a node and used by every eval of it.
+ *
  * This layer knows tensors, types and attributes, not graphs, so that the runtime can link it.
  * To add an operator: its row in ops.def, its functions in the family's file, its tests.
  */
@@ -101,6 +104,7 @@ struct ox_call {
     const struct ox_tensor *const *consts; /* n_in entries, NULL where not constant or absent; NULL as a whole: none known */
     const bool *present;               /* n_in entries: the optional input is there */
     const bool *wanted;                /* n_out entries: the output has a name */
+    const void *prepared;              /* eval: what the row's prepare has made of this node; NULL: none is kept, one is made for the call */
     uint64_t stream;                   /* where the numbers of a random operator without a seed start: the node's own */
 };
 
@@ -122,6 +126,12 @@ typedef ox_status (*ox_infer_fn)(const struct ox_call *call, const void *params,
  * violations are OX_INVALID. On failure the kernel need not free what it stored in out: the caller does. */
 typedef ox_status (*ox_eval_fn)(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out);
 
+/* Makes a state of the parameters, never of inputs (call->consts is not looked at), in memory of call->ctx. It may borrow what attributes
+ * own: they outlive it. Never NULL on success; nothing is left on failure. eval sees it in call->prepared and must not change it:
+ * several threads may be reading it. eval may rely on there being one. */
+typedef ox_status (*ox_prepare_fn)(const struct ox_call *call, const void *params, void **state);
+typedef void (*ox_forget_fn)(void *state, ox_ctx *ctx);
+
 struct ox_op {
     const char *domain; /* "" for the default domain */
     const char *name;
@@ -135,6 +145,8 @@ struct ox_op {
     ox_decode_fn decode; /* never NULL */
     ox_infer_fn infer;   /* never NULL */
     ox_eval_fn eval;     /* NULL: cannot be executed */
+    ox_prepare_fn prepare; /* NULL: there is nothing to prepare */
+    ox_forget_fn forget;   /* NULL as prepare is */
     const void *family;  /* what a family's shared functions need to tell its rows apart, or NULL */
 };
 
@@ -187,5 +199,9 @@ static inline int ox_in_rank(const struct ox_infer *io, size_t i) { return ox_ty
 OX_MUST_USE ox_status ox_op_check(const struct ox_call *call); /* arity and decode only */
 OX_MUST_USE ox_status ox_op_infer(const struct ox_call *call, struct ox_infer *io);
 OX_MUST_USE ox_status ox_op_eval(const struct ox_call *call, const ox_tensor *const *in, ox_tensor **out);
+/* For who evaluates a node more than once: *state goes into call.prepared each time. NULL where the row prepares nothing. The context of
+ * the evaluations may be another one; the attributes must be the same and must live. */
+OX_MUST_USE ox_status ox_op_prepare(void **state, const struct ox_call *call);
+void ox_op_forget(const struct ox_op *op, void *state, ox_ctx *ctx); /* state may be NULL; ctx: that of ox_op_prepare */
 
 #endif

@@ -10,11 +10,38 @@
 #define STRINGS OX_BIT(OX_STRING)
 #define KEY_TYPES (OX_ML_NUMBERS | STRINGS | OX_BIT(OX_INT16))
 
+/* What is prepared: from keys to positions, and for tables that are read both ways from values. */
+struct tables {
+    struct ox_key_map keys, values;
+};
+
 static ox_status build_map(struct ox_key_map *map, const struct ox_call *call, const struct ox_ml_list *keys)
 {
     OX_TRY(ox_key_map_init(map, call->ctx, keys->n));
     for (size_t i = 0; i < keys->n; i++) ox_key_map_put(map, ox_ml_key(keys, i), i);
     return OX_OK;
+}
+
+static void forget(void *state, ox_ctx *ctx)
+{
+    struct tables *t = state;
+    ox_key_map_fini(&t->keys, ctx);
+    ox_key_map_fini(&t->values, ctx);
+    ox_free(ctx, t);
+}
+
+/* values may be NULL */
+static ox_status prepare(const struct ox_call *call, const struct ox_ml_list *keys, const struct ox_ml_list *values, void **state)
+{
+    struct tables *t;
+    OX_TRY(ox_alloc(call->ctx, &t, 1, sizeof *t));
+    ox_status s = build_map(&t->keys, call, keys);
+    if (s == OX_OK && values) s = build_map(&t->values, call, values);
+    if (s == OX_OK)
+        *state = t;
+    else
+        forget(t, call->ctx);
+    return s;
 }
 
 static struct ox_ml_list list_of(const ox_tensor *t) { return (struct ox_ml_list){t->dtype, t->data ? t->data : "", t->count}; }
@@ -127,18 +154,24 @@ static void store_default(void *to, const struct ox_encode_params *p, ox_dtype d
                size);
 }
 
-static ox_status encode(ox_tensor **out, const struct ox_call *call, const struct ox_encode_params *p, const struct ox_ml_list *keys,
+ox_status ox_prepare_encode(const struct ox_call *call, const void *params, void **state)
+{
+    const struct ox_encode_params *p = params;
+    return prepare(call, &p->keys, p->both_ways ? &p->values : NULL, state);
+}
+
+void ox_forget_encode(void *state, ox_ctx *ctx) { forget(state, ctx); }
+
+static ox_status encode(ox_tensor **out, const struct ox_call *call, const struct ox_encode_params *p, const struct ox_key_map *map,
                         const struct ox_ml_list *values, const ox_tensor *x)
 {
-    struct ox_key_map map;
     unsigned char fallback[sizeof(struct ox_str)], *to = NULL;
     size_t size = (size_t)ox_dtype_bits(values->dtype) / 8;
     const struct ox_ml_list from = list_of(x);
     store_default(fallback, p, values->dtype);
-    OX_TRY(build_map(&map, call, keys));
     ox_status s = ox_alloc(call->ctx, &to, x->count, size);
     for (size_t i = 0; s == OX_OK && i < x->count; i++) {
-        size_t at = ox_key_map_get(&map, ox_ml_key(&from, i));
+        size_t at = ox_key_map_get(map, ox_ml_key(&from, i));
         int64_t iota = (int64_t)at;
         const void *value = at == SIZE_MAX ? fallback : values->data ? (const unsigned char *)values->data + at * size : (const void *)&iota;
         memcpy(to + i * size, value, size);
@@ -147,7 +180,6 @@ static ox_status encode(ox_tensor **out, const struct ox_call *call, const struc
         s = values->dtype == OX_STRING ? ox_tensor_strings(out, call->ctx, x->rank, x->dims, (const struct ox_str *)(const void *)to)
                                        : ox_tensor_copy(out, call->ctx, values->dtype, x->rank, x->dims, to, x->count * size);
     ox_free(call->ctx, to);
-    ox_key_map_fini(&map, call->ctx);
     return s;
 }
 
@@ -155,8 +187,9 @@ ox_status ox_eval_encode(const struct ox_call *call, const void *params, const o
 {
     const struct ox_encode_params *p = params;
     OX_TRY(check_key_type(p, call, in[0]->dtype));
+    const struct tables *t = call->prepared;
     bool back = turned(p, in[0]->dtype);
-    return encode(&out[0], call, p, back ? &p->values : &p->keys, back ? &p->keys : &p->values, in[0]);
+    return encode(&out[0], call, p, back ? &t->values : &t->keys, back ? &p->keys : &p->values, in[0]);
 }
 
 /* ---- OneHotEncoder --------------------------------------------------------------------------- */
@@ -189,6 +222,13 @@ ox_status ox_infer_one_hot_encoder(const struct ox_call *call, const void *param
     return ox_infer_tensor(io, 0, OX_FLOAT, rank + 1, dims);
 }
 
+ox_status ox_prepare_one_hot_encoder(const struct ox_call *call, const void *params, void **state)
+{
+    return prepare(call, &((const struct ox_one_hot_encoder_params *)params)->cats, NULL, state);
+}
+
+void ox_forget_one_hot_encoder(void *state, ox_ctx *ctx) { forget(state, ctx); }
+
 /* Floats are cut to integers first. */
 static ox_status one_hot(ox_tensor **out, const struct ox_call *call, const struct ox_one_hot_encoder_params *p, const ox_tensor *x, const struct ox_key_map *map)
 {
@@ -212,13 +252,10 @@ static ox_status one_hot(ox_tensor **out, const struct ox_call *call, const stru
 ox_status ox_eval_one_hot_encoder(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out)
 {
     const struct ox_one_hot_encoder_params *p = params;
-    struct ox_key_map map = {0};
     ox_tensor *ints = NULL;
     OX_TRY(check_cats(p, call, in[0]->dtype));
     if (in[0]->dtype != OX_STRING) OX_TRY(ox_tensor_cast(&ints, call->ctx, in[0], OX_INT64, true));
-    ox_status s = build_map(&map, call, &p->cats);
-    if (s == OX_OK) s = one_hot(&out[0], call, p, ints ? ints : in[0], &map);
-    ox_key_map_fini(&map, call->ctx);
+    ox_status s = one_hot(&out[0], call, p, ints ? ints : in[0], &((const struct tables *)call->prepared)->keys);
     ox_tensor_unref(ints);
     return s;
 }
@@ -348,15 +385,19 @@ static ox_status vectorize(ox_tensor **out, const struct ox_call *call, const st
     return s;
 }
 
+ox_status ox_prepare_dict(const struct ox_call *call, const void *params, void **state)
+{
+    return prepare(call, &((const struct ox_dict_params *)params)->words, NULL, state);
+}
+
+void ox_forget_dict(void *state, ox_ctx *ctx) { forget(state, ctx); }
+
 ox_status ox_eval_dict(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out)
 {
     const struct ox_dict_params *p = params;
-    struct ox_key_map words;
+    const struct ox_key_map *words = &((const struct tables *)call->prepared)->keys;
     bool many = in[0]->dtype == OX_SEQUENCE;
-    OX_TRY(build_map(&words, call, &p->words));
-    ox_status s = vectorize(&out[0], call, p, many ? (const ox_tensor *const *)in[0]->data : &in[0], many ? in[0]->count : 1, &words);
-    ox_key_map_fini(&words, call->ctx);
-    return s;
+    return vectorize(&out[0], call, p, many ? (const ox_tensor *const *)in[0]->data : &in[0], many ? in[0]->count : 1, words);
 }
 
 /* ---- CastMap --------------------------------------------------------------------------------- */

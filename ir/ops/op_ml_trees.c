@@ -1,6 +1,6 @@
 /* ir/ops/op_ml_trees.c - TreeEnsemble, TreeEnsembleRegressor, TreeEnsembleClassifier: one engine (ml_trees.h), three ways to
  * write the attributes. Rows are walked a block at a time, tree by tree, so that a tree stays in the cache; sums are held in
- * doubles and always in the order of the trees. */
+ * doubles and always in the order of the trees. Nodes are made of the attributes once (ox_prepare_trees). */
 #include "ir/ops/convert.h"
 #include "ir/ops/key_map.h"
 #include "ir/ops/ml_scores.h"
@@ -171,12 +171,58 @@ ox_status ox_infer_tree_ensemble(const struct ox_call *call, const void *params,
     return ox_ml_infer_rows(call, io, 0, ox_in_dtype(io, 0), (int64_t)((const struct ox_tree_params *)params)->targets);
 }
 
+/* ---- what is prepared ------------------------------------------------------------------------ */
+
+/* How a classifier of at most two classes reads its scores. */
+struct verdict {
+    bool binary; /* all weights are for one class: a score below the mark stands for the other */
+    size_t id;   /* that class */
+    bool mixed;  /* some weight is negative: the mark is 0 and not 1/2 */
+};
+
+static struct verdict verdict_of(const struct ox_trees *trees, const struct ox_tree_params *p)
+{
+    struct verdict v = {p->targets <= 2, 0, false};
+    for (size_t i = 0; i < p->weights.n; i++) {
+        if (i && p->leaf_targets[i] != p->leaf_targets[0]) v.binary = false;
+        if (trees->weights[i] < 0) v.mixed = true;
+    }
+    if (p->weights.n) v.id = (size_t)p->leaf_targets[0];
+    return v;
+}
+
+struct prepared {
+    struct ox_trees trees;
+    struct verdict verdict; /* classifiers */
+};
+
+void ox_forget_trees(void *state, ox_ctx *ctx)
+{
+    struct prepared *made = state;
+    ox_trees_free(&made->trees, ctx);
+    ox_free(ctx, made);
+}
+
+ox_status ox_prepare_trees(const struct ox_call *call, const void *params, void **state)
+{
+    struct prepared *made;
+    OX_TRY(ox_alloc(call->ctx, &made, 1, sizeof *made));
+    ox_status s = ox_trees_build(&made->trees, call, params);
+    if (s != OX_OK) {
+        ox_free(call->ctx, made);
+        return s;
+    }
+    made->verdict = verdict_of(&made->trees, params);
+    *state = made;
+    return OX_OK;
+}
+
 /* ---- scores of all trees --------------------------------------------------------------------- */
 
 enum { BLOCK = 32 }; /* rows that a tree sees in a row */
 
 struct forest {
-    struct ox_trees trees;
+    const struct ox_trees *trees;
     const struct ox_tree_params *p;
     struct ox_ml_rows rows;
     double *scores; /* [rows, targets] */
@@ -185,7 +231,7 @@ struct forest {
 
 static void add(struct forest *f, size_t row, size_t leaf)
 {
-    const struct ox_trees *t = &f->trees;
+    const struct ox_trees *t = f->trees;
     double *s = f->scores + row * f->p->targets;
     bool *has = f->has + row * f->p->targets;
     for (size_t k = t->leaf_begin[leaf]; k < t->leaf_begin[leaf + 1]; k++) {
@@ -206,9 +252,9 @@ static void walk_rows(void *arg, size_t begin, size_t end)
     struct forest *f = arg;
     for (size_t first = begin; first < end; first += BLOCK) {
         size_t last = end - first < BLOCK ? end : first + BLOCK;
-        for (size_t k = 0; k < f->trees.n_roots; k++)
+        for (size_t k = 0; k < f->trees->n_roots; k++)
             for (size_t row = first; row < last; row++)
-                add(f, row, ox_tree_walk(&f->trees, f->trees.roots[k], f->rows.data + row * f->rows.width));
+                add(f, row, ox_tree_walk(f->trees, f->trees->roots[k], f->rows.data + row * f->rows.width));
     }
 }
 
@@ -216,21 +262,20 @@ static ox_status open_forest(struct forest *f, const struct ox_call *call, const
 {
     size_t n;
     f->p = p;
+    f->trees = &((const struct prepared *)call->prepared)->trees;
     OX_TRY(ox_ml_rows_open(&f->rows, call, x));
-    OX_TRY(ox_trees_build(&f->trees, call, p));
-    if (f->trees.features > f->rows.width)
-        return ox_bad_shape(call, "the trees ask for feature %zu, rows have %zu", f->trees.features - 1, f->rows.width);
+    if (f->trees->features > f->rows.width)
+        return ox_bad_shape(call, "the trees ask for feature %zu, rows have %zu", f->trees->features - 1, f->rows.width);
     if (ox_mul_size(&n, f->rows.n, p->targets)) return ox_bad_shape(call, "the result is too large");
     OX_TRY(ox_alloc(call->ctx, &f->scores, n, sizeof *f->scores));
     OX_TRY(ox_alloc(call->ctx, &f->has, n, sizeof *f->has));
-    ox_parallel(call->ctx, f->rows.n, 4096 / (f->trees.n_roots + 1) + 1, walk_rows, f);
+    ox_parallel(call->ctx, f->rows.n, 4096 / (f->trees->n_roots + 1) + 1, walk_rows, f);
     return OX_OK;
 }
 
 static void close_forest(struct forest *f, ox_ctx *ctx)
 {
     ox_ml_rows_close(&f->rows);
-    ox_trees_free(&f->trees, ctx);
     ox_free(ctx, f->scores);
     ox_free(ctx, f->has);
 }
@@ -252,7 +297,7 @@ static void finish_regression(struct forest *f)
     for (size_t row = 0; row < f->rows.n; row++) {
         double *s = f->scores + row * p->targets;
         for (size_t k = 0; k < p->targets; k++) {
-            if (p->aggregate == OX_TREE_AVERAGE && f->trees.n_roots) s[k] /= (double)f->trees.n_roots;
+            if (p->aggregate == OX_TREE_AVERAGE && f->trees->n_roots) s[k] /= (double)f->trees->n_roots;
             if (p->base.n == p->targets) s[k] += base_at(p, k);
         }
         ox_post_transform(s, p->targets, p->post);
@@ -287,25 +332,6 @@ ox_status ox_eval_tree_ensemble(const struct ox_call *call, const void *params, 
 }
 
 /* ---- classification -------------------------------------------------------------------------- */
-
-/* How a classifier of at most two classes reads its scores. */
-struct verdict {
-    bool binary; /* all weights are for one class: a score below the mark stands for the other */
-    size_t id;   /* that class */
-    bool mixed;  /* some weight is negative: the mark is 0 and not 1/2 */
-};
-
-static struct verdict verdict_of(const struct forest *f)
-{
-    const struct ox_tree_params *p = f->p;
-    struct verdict v = {p->targets <= 2, 0, false};
-    for (size_t i = 0; i < p->weights.n; i++) {
-        if (i && p->leaf_targets[i] != p->leaf_targets[0]) v.binary = false;
-        if (f->trees.weights[i] < 0) v.mixed = true;
-    }
-    if (p->weights.n) v.id = (size_t)p->leaf_targets[0];
-    return v;
-}
 
 /* One score for two classes (or for one, whose label is then 0 or 1). */
 static size_t judge_one(double *s, const struct ox_tree_params *p, const struct verdict *v)
@@ -344,10 +370,10 @@ static size_t judge_many(double *s, const bool *has, const struct ox_tree_params
 static ox_status classify(ox_tensor **out, const struct ox_call *call, struct forest *f, size_t *ids)
 {
     const struct ox_tree_params *p = f->p;
-    struct verdict v = verdict_of(f);
+    const struct verdict *v = &((const struct prepared *)call->prepared)->verdict;
     for (size_t row = 0; row < f->rows.n; row++) {
         double *s = f->scores + row * p->targets;
-        ids[row] = v.binary ? judge_one(s, p, &v) : judge_many(s, f->has + row * p->targets, p);
+        ids[row] = v->binary ? judge_one(s, p, v) : judge_many(s, f->has + row * p->targets, p);
     }
     OX_TRY(ox_ml_labels(&out[0], call, &p->labels, ids, f->rows.n));
     return call->n_out > 1 ? ox_ml_matrix(&out[1], call, OX_FLOAT, f->scores, f->rows.n, p->targets) : OX_OK;

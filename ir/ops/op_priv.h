@@ -17,6 +17,14 @@
 #include "ir/ops/ops.def"
 #undef OP
 
+/* States that are made once a node: op.h, ox_prepare_fn. */
+#define OP(domain, name, since, newest, types, min_in, max_in, min_out, max_out, traits, decode, infer, eval, quant, family)
+#define OP_PREPARED(domain, name, since, newest, types, min_in, max_in, min_out, max_out, traits, decode, infer, eval, quant, family, prepare) \
+    ox_status ox_prepare_##prepare(const struct ox_call *call, const void *params, void **state);  \
+    void ox_forget_##prepare(void *state, ox_ctx *ctx);
+#include "ir/ops/ops.def"
+#undef OP
+
 /* For operators without parameters, and those of whose outputs nothing is known. */
 ox_status ox_decode_none(const struct ox_call *call, void *params);
 ox_status ox_infer_none(const struct ox_call *call, const void *params, struct ox_infer *io);

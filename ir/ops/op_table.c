@@ -59,8 +59,12 @@ enum {
 #define ox_eval_none NULL         /* in the row: cannot be executed */
 
 static const struct ox_op table[] = {
-#define OP(domain, name, since, newest, types, min_in, max_in, min_out, max_out, traits, decode, infer,   \
-           eval, quant, family)                                                                    \
+#define OP_PREPARED(domain, name, since, newest, types, min_in, max_in, min_out, max_out, traits, decode, infer, eval, quant, family, prepare) \
+    OP_FULL(domain, name, since, newest, types, min_in, max_in, min_out, max_out, traits, decode, infer, eval, quant, family, ox_prepare_##prepare, ox_forget_##prepare)
+#define OP(domain, name, since, newest, types, min_in, max_in, min_out, max_out, traits, decode, infer, eval, quant, family) \
+    OP_FULL(domain, name, since, newest, types, min_in, max_in, min_out, max_out, traits, decode, infer, eval, quant, family, NULL, NULL)
+#define OP_FULL(domain, name, since, newest, types, min_in, max_in, min_out, max_out, traits, decode, infer,   \
+                eval, quant, family, prepare, forget)                                              \
     {OX_DOMAIN_##domain,                                                                           \
      #name,                                                                                        \
      since,                                                                                        \
@@ -76,8 +80,11 @@ static const struct ox_op table[] = {
      ox_decode_##decode,                                                                           \
      ox_infer_##infer,                                                                             \
      ox_eval_##eval,                                                                               \
+     prepare,                                                                                      \
+     forget,                                                                                       \
      &ox_##family},
 #include "ir/ops/ops.def"
+#undef OP_FULL
 #undef OP
 };
 
@@ -189,6 +196,33 @@ ox_status ox_op_infer(const struct ox_call *call, struct ox_infer *io)
     return call->op->infer(call, params.bytes, io);
 }
 
+ox_status ox_op_prepare(void **state, const struct ox_call *call)
+{
+    OX_UNINITIALIZED union param_buffer params; /* decode clears what it uses */
+    *state = NULL;
+    if (!call->op->prepare) return OX_OK;
+    OX_TRY(decode(call, &params));
+    return call->op->prepare(call, params.bytes, state);
+}
+
+void ox_op_forget(const struct ox_op *op, void *state, ox_ctx *ctx)
+{
+    if (state) op->forget(state, ctx);
+}
+
+/* The kernel with the state it needs: the one the caller keeps, or one for this call only. */
+static ox_status eval_prepared(struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out)
+{
+    void *state = NULL;
+    if (!call->op->prepare || call->prepared) return call->op->eval(call, params, in, out);
+    OX_TRY(call->op->prepare(call, params, &state));
+    call->prepared = state;
+    ox_status status = call->op->eval(call, params, in, out);
+    ox_op_forget(call->op, state, call->ctx);
+    call->prepared = NULL;
+    return status;
+}
+
 /* Does the evaluation itself, with inputs that are aligned. All inputs being at hand, they are the
  * constants that decode may look at. */
 static ox_status evaluate(const struct ox_call *call, const ox_tensor *const *in, ox_tensor **out)
@@ -201,7 +235,7 @@ static ox_status evaluate(const struct ox_call *call, const ox_tensor *const *in
     for (size_t i = 0; !(call->op->traits & OX_LISTS) && i < call->n_in; i++)
         if (in[i] && in[i]->dtype > OX_DTYPE_COUNT)
             return ox_bad_type(call, "input %zu is a %s, expected a tensor", i, ox_dtype_name(in[i]->dtype));
-    OX_TRY(call->op->eval(&with_inputs, params.bytes, in, out));
+    OX_TRY(eval_prepared(&with_inputs, params.bytes, in, out));
     for (size_t i = 0; i < call->n_out; i++)
         if (!out[i] && (!call->wanted || call->wanted[i]))
             return ox_fail(call->ctx, OX_INTERNAL, "no-output", NULL, "%s did not make output %zu",

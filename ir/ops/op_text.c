@@ -187,13 +187,15 @@ ox_status ox_eval_string_split(const struct ox_call *call, const void *params, c
 
 /* ---- RegexFullMatch -------------------------------------------------------------------------- */
 
-/* Compiles the pattern to see whether it is one, so that a bad pattern is found before the model runs. */
+/* Compiles the pattern to see whether it is one, so that a bad pattern is found before the model runs; once it has been prepared, it
+ * is known to be. */
 ox_status ox_decode_regex(const struct ox_call *call, void *params)
 {
     struct ox_regex_params *p = params;
     struct ox_pattern *pattern;
     if (!ox_attr_find(call, "pattern")) return ox_bad_attr(call, "attribute 'pattern' is missing");
     OX_TRY(ox_attr_string(&p->pattern, call, "pattern", ""));
+    if (call->prepared) return OX_OK;
     OX_TRY(ox_pattern_new(&pattern, call->ctx, p->pattern));
     ox_pattern_free(pattern);
     return OX_OK;
@@ -207,17 +209,25 @@ ox_status ox_infer_regex(const struct ox_call *call, const void *params, struct 
     return ox_infer_tensor(io, 0, OX_BOOL, ox_in_rank(io, 0), ox_type_is_tensor(t) ? t->dims : NULL);
 }
 
+ox_status ox_prepare_regex(const struct ox_call *call, const void *params, void **state)
+{
+    struct ox_pattern *pattern;
+    OX_TRY(ox_pattern_new(&pattern, call->ctx, ((const struct ox_regex_params *)params)->pattern));
+    *state = pattern;
+    return OX_OK;
+}
+
+void ox_forget_regex(void *state, ox_ctx *ctx)
+{
+    (void)ctx; /* a pattern knows its own */
+    ox_pattern_free(state);
+}
+
 ox_status ox_eval_regex(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out)
 {
-    const struct ox_regex_params *p = params;
-    const struct ox_str *strings = in[0]->data;
-    struct ox_pattern *pattern;
     void *data;
+    (void)params;
     OX_TRY(ox_expect_dtype(call, 0, in[0]->dtype, STRINGS));
     OX_TRY(ox_tensor_new(&out[0], &data, call->ctx, OX_BOOL, in[0]->rank, in[0]->dims));
-    OX_TRY(ox_pattern_new(&pattern, call->ctx, p->pattern));
-    ox_status s = OX_OK;
-    for (size_t i = 0; s == OX_OK && i < in[0]->count; i++) s = ox_pattern_full_match((bool *)data + i, pattern, strings[i]);
-    ox_pattern_free(pattern);
-    return s;
+    return ox_pattern_full_matches(data, call->prepared, call->ctx, in[0]->count, in[0]->data);
 }

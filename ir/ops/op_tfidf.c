@@ -114,6 +114,15 @@ static struct ox_key edge(const struct grams *g, size_t node, size_t item)
     return (struct ox_key){NULL, (uint64_t)node * g->n_items + item};
 }
 
+void ox_forget_tfidf(void *state, ox_ctx *ctx)
+{
+    struct grams *g = state;
+    ox_key_map_fini(&g->items, ctx);
+    ox_key_map_fini(&g->edges, ctx);
+    ox_free(ctx, g->ngram);
+    ox_free(ctx, g);
+}
+
 static ox_status build(struct grams *g, const struct ox_call *call, const struct ox_tfidf_params *p)
 {
     size_t ngram = 0;
@@ -140,6 +149,18 @@ static ox_status build(struct grams *g, const struct ox_call *call, const struct
     return OX_OK;
 }
 
+ox_status ox_prepare_tfidf(const struct ox_call *call, const void *params, void **state)
+{
+    struct grams *g;
+    OX_TRY(ox_alloc(call->ctx, &g, 1, sizeof *g));
+    ox_status s = build(g, call, params);
+    if (s == OX_OK)
+        *state = g;
+    else
+        ox_forget_tfidf(g, call->ctx);
+    return s;
+}
+
 /* All n-grams that begin at items[start], with `distance` between their items. */
 static void count_from(float *row, const struct grams *g, const struct ox_tfidf_params *p, const size_t *items, size_t n, size_t start,
                        size_t distance, int64_t shortest)
@@ -163,7 +184,7 @@ static void count_row(float *row, const struct grams *g, const struct ox_tfidf_p
     }
 }
 
-static ox_status count_all(ox_tensor **out, const struct ox_call *call, const struct ox_tfidf_params *p, const ox_tensor *x, struct grams *g)
+static ox_status count_all(ox_tensor **out, const struct ox_call *call, const struct ox_tfidf_params *p, const ox_tensor *x, const struct grams *g)
 {
     int64_t dims[2] = {p->columns, p->columns};
     size_t rows = 1, n = x->count;
@@ -174,7 +195,6 @@ static ox_status count_all(ox_tensor **out, const struct ox_call *call, const st
         rows = (size_t)x->dims[0];
         n = (size_t)x->dims[1];
     }
-    OX_TRY(build(g, call, p));
     OX_TRY(ox_tensor_new(out, &data, call->ctx, OX_FLOAT, x->rank == 2 ? 2 : 1, dims));
     OX_TRY(ox_alloc(call->ctx, &items, n, sizeof *items));
     float *y = data;
@@ -196,13 +216,8 @@ static ox_status count_all(ox_tensor **out, const struct ox_call *call, const st
 ox_status ox_eval_tfidf(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out)
 {
     const struct ox_tfidf_params *p = params;
-    struct grams g = {0};
     ox_dtypes types = p->strings ? OX_BIT(OX_STRING) : OX_BIT(OX_INT32) | OX_BIT(OX_INT64);
     OX_TRY(expect_pool(call, in[0]->dtype, types));
     if (in[0]->rank > 2) return ox_bad_shape(call, "the input has rank %d, expected [C] or [N,C]", in[0]->rank);
-    ox_status s = count_all(&out[0], call, p, in[0], &g);
-    ox_key_map_fini(&g.items, call->ctx);
-    ox_key_map_fini(&g.edges, call->ctx);
-    ox_free(call->ctx, g.ngram);
-    return s;
+    return count_all(&out[0], call, p, in[0], call->prepared);
 }

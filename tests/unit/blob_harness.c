@@ -37,6 +37,18 @@ const char *const blob_texts[] = {
          "<float[2] one = {1, 1}>\n"
          "{ last, all = Scan <num_scan_inputs = 1, body = b (float[2] c, float[2] v) => (float[2] d, float[2] o) { d = Add(c, v)  o = Identity(d) }> (s, x)\n"
          "  same = Identity(s) }",
+    /* steps that prepare something once: tables, trees, a pattern, n-grams; one of them in a body */
+    "<ir_version: 8, opset_import: [\"\" : 20, \"ai.onnx.ml\" : 3]> kept (float[N,2] x) => (float[N,1] y, bool[N,2] match, float[N,3] grams, string[N,2] words)\n"
+    "{ y = ai.onnx.ml.TreeEnsembleRegressor <nodes_treeids = [0,0,0,1], nodes_nodeids = [0,1,2,0], nodes_featureids = [1,0,0,0], nodes_truenodeids = [1,0,0,0],\n"
+    "        nodes_falsenodeids = [2,0,0,0], nodes_values = [0.5,0.0,0.0,0.0], nodes_modes = [\"BRANCH_LT\",\"LEAF\",\"LEAF\",\"LEAF\"], target_nodeids = [1,2,0],\n"
+    "        target_treeids = [0,0,1], target_ids = [0,0,0], target_weights = [1.0,10.0,100.0]> (x)\n"
+    "  r = Round(x)  k = Cast <to = 7> (r)\n"
+    "  words = ai.onnx.ml.LabelEncoder <keys_int64s = [-2,-1,0,1], values_strings = [\"minus\",\"one\",\"nil\",\"one\"], default_string = \"two\"> (k)\n"
+    "  any = ReduceSum <keepdims = 0> (x)  zero = Constant <value = float {0}> ()  go = Less(any, zero)\n"
+    "  match = If (go) <then_branch = t () => (bool[N,2] a) { a = RegexFullMatch <pattern = \"[mn].*\"> (words) },\n"
+    "                   else_branch = e () => (bool[N,2] b) { b = RegexFullMatch <pattern = \"one|two\"> (words) }>\n"
+    "  grams = TfIdfVectorizer <mode = \"TF\", min_gram_length = 1, max_gram_length = 2, max_skip_count = 1, ngram_counts = [0,1], ngram_indexes = [0,2],\n"
+    "        pool_int64s = [1, -1, 0]> (k) }",
     NULL,
 };
 

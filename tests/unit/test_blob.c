@@ -243,7 +243,7 @@ int main(void)
     Suite *s = suite_create("blob");
     TCase *t = tcase_create("blob");
     tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_loop_test(t, blobs_give_what_models_give, 0, 4);
+    tcase_add_loop_test(t, blobs_give_what_models_give, 0, 5);
     tcase_add_test(t, same_model_same_bytes);
     tcase_add_test(t, equal_constants_are_stored_once_and_aligned);
     tcase_add_test(t, nothing_unwanted_is_emitted);

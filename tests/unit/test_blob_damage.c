@@ -168,7 +168,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, every_truncation_is_refused);
     tcase_add_test(t, every_flipped_bit_is_noticed);
-    tcase_add_loop_test(t, edited_fields_do_no_harm, 0, 4);
+    tcase_add_loop_test(t, edited_fields_do_no_harm, 0, 5);
     tcase_add_test(t, sections_cut_and_swapped_do_no_harm);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

@@ -360,6 +360,9 @@ END_TEST
 struct worker {
     const oxr_program *program;
     const float *input;
+    size_t n_bytes, output;
+    int rank;
+    const int64_t *dims;
     float result[16 * 20];
     bool ok;
 };
@@ -374,28 +377,29 @@ static void *work(void *arg)
     ox_tensor *x = NULL;
     if (ox_ctx_new(&own, &o) != OX_OK) return NULL;
     w->ok = oxr_session_new(&session, own, w->program, NULL) == OX_OK &&
-            ox_tensor_copy(&x, own, OX_FLOAT, 4, (int64_t[]){1, 8, 40, 40}, w->input, 8 * 40 * 40 * 4) == OX_OK && oxr_bind(session, 0, x) == OX_OK;
+            ox_tensor_copy(&x, own, OX_FLOAT, w->rank, w->dims, w->input, w->n_bytes) == OX_OK && oxr_bind(session, 0, x) == OX_OK;
     for (int i = 0; i < 20 && w->ok; i++) w->ok = oxr_run(session) == OX_OK;
-    if (w->ok) memcpy(w->result, oxr_result(session, 1)->data, sizeof w->result);
+    const ox_tensor *y = w->ok ? oxr_result(session, w->output) : NULL;
+    if (y) memcpy(w->result, y->data, y->size < sizeof w->result ? y->size : sizeof w->result);
     ox_tensor_unref(x);
     oxr_session_free(session);
     ox_ctx_free(own);
     return NULL;
 }
 
-START_TEST(sessions_of_several_threads_share_a_program)
+/* Four sessions at once give the same output; the model is freed. */
+static void share(struct ox_model *model, int rank, const int64_t *dims, size_t output)
 {
-    struct ox_model *model = network();
     unsigned char *blob;
     size_t size;
     oxr_program *program;
-    ox_tensor *x = floats(4, (int64_t[]){1, 8, 40, 40});
+    ox_tensor *x = floats(rank, dims);
     struct worker w[4];
     pthread_t threads[4];
     blob_build(&blob, &size, model);
     ck_assert_int_eq(oxr_program_open_memory(&program, ctx, blob, size, NULL), OX_OK);
     for (int i = 0; i < 4; i++) {
-        w[i] = (struct worker){.program = program, .input = x->data};
+        w[i] = (struct worker){.program = program, .input = x->data, .n_bytes = x->size, .rank = rank, .dims = dims, .output = output};
         ck_assert_int_eq(pthread_create(&threads[i], NULL, work, &w[i]), 0);
     }
     for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
@@ -408,6 +412,18 @@ START_TEST(sessions_of_several_threads_share_a_program)
     ox_native_free(ctx, blob);
     ox_model_free(model);
 }
+
+START_TEST(sessions_of_several_threads_share_a_program)
+{
+    share(network(), 4, (int64_t[]){1, 8, 40, 40}, 1);
+}
+END_TEST
+
+/* Trees, patterns and n-grams are made when the program is opened, and read by all at once. */
+START_TEST(sessions_of_several_threads_share_what_is_prepared)
+{
+    for (size_t output = 0; output < 3; output++) share(blob_model(ctx, blob_texts[4]), 2, (int64_t[]){60, 2}, output);
+}
 END_TEST
 
 int main(void)
@@ -415,16 +431,17 @@ int main(void)
     Suite *s = suite_create("runtime");
     TCase *t = tcase_create("runtime");
     tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_loop_test(t, the_second_run_allocates_nothing, 0, 4);
+    tcase_add_loop_test(t, the_second_run_allocates_nothing, 0, 5);
     tcase_add_test(t, shapes_may_change_and_come_back);
     tcase_add_test(t, wrong_and_missing_inputs_are_named);
     tcase_add_test(t, a_session_survives_a_failing_run);
     tcase_add_test(t, defaults_hold_until_something_is_bound);
     tcase_add_test(t, what_the_caller_and_the_program_own_is_never_written_to);
     tcase_add_test(t, profiles_tell_every_step);
-    tcase_add_loop_test(t, no_memory_at_any_point_is_an_error_and_leaves_nothing, 0, 4);
+    tcase_add_loop_test(t, no_memory_at_any_point_is_an_error_and_leaves_nothing, 0, 5);
     tcase_add_test(t, results_do_not_depend_on_threads);
     tcase_add_test(t, sessions_of_several_threads_share_a_program);
+    tcase_add_test(t, sessions_of_several_threads_share_what_is_prepared);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
