@@ -103,25 +103,30 @@ static int chain(const struct ox_node **at, struct ox_lower *lo, const struct ox
     return n;
 }
 
-/* One node on 256 values, by the operator's own kernel: the step's results are exactly those of the nodes. */
+/* One node on 256 values, by the operator's own kernel: the step's results are exactly those of the nodes. Constants of one number come as
+ * scalars, whatever their rank: the values are a vector here. */
 static ox_status apply(ox_tensor **out, struct ox_lower *lo, const struct ox_node *node, const ox_tensor *values)
 {
     ox_ctx *ctx = ox_lower_model(lo)->ctx;
     struct ox_call_scratch scratch = {.ctx = ctx};
     struct ox_call call;
     const ox_tensor *in[3] = {NULL, NULL, NULL};
+    ox_tensor *scalars[3] = {NULL, NULL, NULL};
     bool placed = false;
     *out = NULL;
     ox_status status = ox_node_call(&call, &scratch, node);
-    for (size_t i = 0; i < node->n_in && i < 3; i++) {
+    for (size_t i = 0; i < node->n_in && i < 3 && status == OX_OK; i++) {
         const struct ox_value *v = ox_node_in(node, i);
-        in[i] = v ? ox_lower_value_const(lo, v) : NULL;
-        if (v && !in[i] && !placed) {
+        const ox_tensor *t = v ? ox_lower_value_const(lo, v) : NULL;
+        if (t && t->count == 1) status = ox_tensor_reshape(&scalars[i], ctx, t, 0, NULL);
+        in[i] = scalars[i] ? scalars[i] : t;
+        if (v && !t && !placed) {
             in[i] = values;
             placed = true;
         }
     }
     if (status == OX_OK) status = ox_op_eval(&call, in, out);
+    for (int i = 0; i < 3; i++) ox_tensor_unref(scalars[i]);
     ox_call_scratch_fini(&scratch);
     return status;
 }

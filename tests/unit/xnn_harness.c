@@ -1,5 +1,6 @@
 /* tests/unit/xnn_harness.c - see xnn_harness.h */
 #include "xnn_harness.h"
+#include "isa_levels.h"
 #include <cpuinfo.h>
 #include <math.h>
 #include <stdarg.h>
@@ -64,93 +65,12 @@ void xt_broken(struct xt *t, const char *call, int status) {
     _exit(3);
 }
 
-/* ------------------------------------------------------------------------------------- levels */
-#if CPUINFO_ARCH_X86_64
-static void no_amx(void) {
-    cpuinfo_isa.amx_int8 = cpuinfo_isa.amx_tile = false;
-}
-static void no_vnni(void) {
-    cpuinfo_isa.avx512vnni = cpuinfo_isa.gfni = cpuinfo_isa.avx512vbmi = false;
-    cpuinfo_isa.avx512fp16 = false;
-}
-static void no_avx512(void) {
-    cpuinfo_isa.avx512f = cpuinfo_isa.avx512bw = cpuinfo_isa.avx512dq = false;
-    cpuinfo_isa.avx512vl = cpuinfo_isa.avx512cd = false;
-}
-static void no_avxvnni(void) {
-    cpuinfo_isa.avxvnni = false;
-}
-static void no_avx2(void) {
-    cpuinfo_isa.avx2 = cpuinfo_isa.fma3 = cpuinfo_isa.f16c = false;
-}
-static void no_avx(void) {
-    cpuinfo_isa.avx = false;
-}
-static void no_sse4(void) {
-    cpuinfo_isa.sse4_1 = cpuinfo_isa.sse4_2 = cpuinfo_isa.ssse3 = false;
-}
-static bool has_amx(void) {
-    return cpuinfo_isa.amx_int8;
-}
-static bool has_vnni(void) {
-    return cpuinfo_isa.avx512vnni;
-}
-static bool has_avx512(void) {
-    return cpuinfo_isa.avx512f && cpuinfo_isa.avx512bw;
-}
-static bool has_avxvnni(void) {
-    return cpuinfo_isa.avxvnni;
-}
-static bool has_avx2(void) {
-    return cpuinfo_isa.avx2;
-}
-static bool has_avx(void) {
-    return cpuinfo_isa.avx;
-}
-static bool has_sse4(void) {
-    return cpuinfo_isa.sse4_1;
-}
-
-/* Each level is the one before without what tells it apart. */
-static const struct {
-    const char *name;
-    bool (*has)(void);
-    void (*forget)(void);
-} levels[] = {
-    {"amx", has_amx, no_amx},          {"avx512vnni", has_vnni, no_vnni},
-    {"avx512", has_avx512, no_avx512}, {"avxvnni", has_avxvnni, no_avxvnni},
-    {"avx2", has_avx2, no_avx2},       {"avx", has_avx, no_avx},
-    {"sse4", has_sse4, no_sse4},       {"sse2", NULL, NULL},
-};
-static const int level_count = sizeof levels / sizeof levels[0];
-
-static const char *level_name(int i) {
-    return levels[i].name;
-}
-static bool level_set(int level) {
-    if (levels[level].has && !levels[level].has()) return false;
-    for (int i = 0; i < level; i++)
-        levels[i].forget();
-    return true;
-}
-#else
-static const int level_count = 1;
-static const char *level_name(int i) {
-    (void)i;
-    return "native";
-}
-static bool level_set(int level) {
-    (void)level;
-    return true;
-}
-#endif
-
 enum { ABSENT = 77 };
 
 _Noreturn static void child(int level, void (*body)(struct xt *t)) {
     struct xt t = {.random = 88172645463325252u};
     if (!cpuinfo_initialize()) _exit(3);
-    if (!level_set(level)) _exit(ABSENT);
+    if (!isa_level_set(level)) _exit(ABSENT);
     if (xnn_initialize(NULL) != xnn_status_success) _exit(3);
     t.pool = pthreadpool_create(2);
     if (!t.pool) _exit(3);
@@ -165,17 +85,17 @@ _Noreturn static void child(int level, void (*body)(struct xt *t)) {
 int xt_at_levels(void (*body)(struct xt *t), int *ran) {
     int failed = 0;
     *ran = 0;
-    for (int level = 0; level < level_count; level++) {
+    for (int level = 0; level < isa_levels(); level++) {
         fflush(NULL);
         pid_t pid = fork();
-        if (pid < 0) return level_count;
+        if (pid < 0) return isa_levels();
         if (pid == 0) child(level, body);
         int status;
-        if (waitpid(pid, &status, 0) != pid) return level_count;
+        if (waitpid(pid, &status, 0) != pid) return isa_levels();
         if (WIFEXITED(status) && WEXITSTATUS(status) == ABSENT) continue;
         ++*ran;
         if (WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
-        fprintf(stderr, "  bad at level %s\n", level_name(level));
+        fprintf(stderr, "  bad at level %s\n", isa_level_name(level));
         failed++;
     }
     return failed;
