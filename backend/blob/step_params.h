@@ -51,7 +51,8 @@ struct ox_step_window {
     uint32_t top, right, bottom, left;          /* padding */
 };
 
-/* Operands: data; filter [O,kh,kw,C/groups], or [1,kh,kw,O] where depthwise is 1 (then groups == C); bias [O]. */
+/* Operands: data; filter [O,kh,kw,C/groups], or [1,kh,kw,O] where depthwise is 1 (then groups == C); bias [O]; a tensor like the result, which is
+ * added to it before the clamp. */
 struct ox_step_conv_params {
     struct ox_step_window window;
     uint32_t groups, depthwise;
@@ -66,7 +67,7 @@ struct ox_step_conv_s8_params {
     int32_t low, high; /* the result is clamped */
 };
 
-/* Operands: data [...,K]; weights [N,K]; bias [N]. The result is [...,N]. */
+/* Operands: data [...,K]; weights [N,K]; bias [N]; a tensor like the result, which is added to it before the clamp. The result is [...,N]. */
 struct ox_step_dense_params {
     float low, high;
 };

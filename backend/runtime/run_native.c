@@ -86,6 +86,8 @@ static const ox_tensor *donor(struct oxr_session *s, size_t i)
     const struct oxr_shape *shape = &s->natives[i].out[0];
     if (k >= step->n_in || !s->in[k] || ox_shape_size(NULL, &bytes, shape->dtype, shape->rank, shape->dims)) return NULL;
     if (s->in[k]->size != bytes || bytes == 0 || !ox_tensor_sole(s->in[k])) return NULL;
+    for (size_t other = 0; other < step->n_in; other++)
+        if (other != k && s->in[other] == s->in[k]) return NULL;
     for (size_t d = 0; d < step->n_drop; d++)
         if (refs[step->drop + d] == refs[step->in + k]) return s->in[k];
     return NULL;

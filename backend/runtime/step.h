@@ -45,7 +45,7 @@ struct oxr_kernel {
      * operand or unwanted result. The workspace is 64-byte aligned, of no particular content. */
     ox_status (*run)(void *state, const struct oxr_env *env, const void *const *in, void *const *out, void *workspace);
     void (*destroy)(void *state, const struct oxr_env *env);
-    int in_place; /* i + 1: result 0 may lie where operand i lies, if both need the same bytes; 0: never */
+    int in_place; /* i + 1: result 0 may lie where operand i lies, if both need the same bytes and no other operand lies there; 0: never */
 };
 
 /* The kernel of a kind, or NULL. */

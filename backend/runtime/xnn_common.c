@@ -44,3 +44,10 @@ bool oxr_count(size_t *count, const struct oxr_shape *shape, int from, int to)
         if (shape->dims[i] < 0 || ox_mul_size(count, *count, (size_t)shape->dims[i])) return false;
     return true;
 }
+
+ox_status oxr_like(const struct oxr_env *env, const struct oxr_shape *a, const struct oxr_shape *b, const char *what)
+{
+    if (a->dtype != b->dtype) return oxr_bad_type(env, a, what);
+    if (a->rank != b->rank || memcmp(a->dims, b->dims, (size_t)a->rank * sizeof a->dims[0]) != 0) return oxr_bad_shape(env, "%s has other dims", what);
+    return OX_OK;
+}

@@ -1,6 +1,8 @@
 /* backend/runtime/xnn_dense.c - products with constant weights, float and int8. */
 #include "backend/runtime/xnn_common.h"
 
+#include <math.h>
+
 /* A float product streams its packed weights once for every few rows. Cut into parts whose weights stay in the second-level cache it is up to
  * twice as fast; the parts write into one result, next to each other. */
 enum { PART_BYTES = 1 << 20, PART_ALIGN = 64 };
@@ -10,6 +12,8 @@ struct dense {
     int64_t k, n;
     size_t part, n_parts; /* outputs of a part (the last may have fewer) */
     xnn_operator_t *ops;
+    const struct ox_step_dense_params *adds; /* something is added: XNNPACK's result goes into the workspace first */
+    size_t total;
 };
 
 static void dense_destroy(void *state, const struct oxr_env *env)
@@ -28,7 +32,8 @@ static ox_status create_part(struct dense *d, size_t i, const struct oxr_env *en
     size_t k = (size_t)d->k, n = (size_t)d->n, first = i * d->part, count = n - first < d->part ? n - first : d->part;
     const float *w = step->consts[1]->data, *bias = step->n_in > 2 && step->consts[2] ? step->consts[2]->data : NULL;
     return oxr_xnn_try(env->ctx,
-                       xnn_create_fully_connected_nc_f32(k, count, k, n, w + first * k, bias ? bias + first : NULL, p->low, p->high, 0, NULL, NULL, &d->ops[i]),
+                       xnn_create_fully_connected_nc_f32(k, count, k, n, w + first * k, bias ? bias + first : NULL, d->adds ? -INFINITY : p->low,
+                                                         d->adds ? INFINITY : p->high, 0, NULL, NULL, &d->ops[i]),
                        "product");
 }
 
@@ -50,6 +55,7 @@ static ox_status dense_create(void **state, const struct oxr_env *env, const str
     OX_TRY(ox_alloc(env->ctx, &d, 1, sizeof *d));
     *state = d;
     d->s8 = step->kind == OX_STEP_DENSE_S8;
+    if (!d->s8 && step->n_in > 3 && step->present[3]) d->adds = step->params;
     d->n = step->consts[1]->dims[0];
     d->k = step->consts[1]->dims[1];
     d->part = (size_t)d->n;
@@ -70,13 +76,14 @@ static ox_status dense_reshape(void *state, const struct oxr_env *env, const str
 {
     struct dense *d = state;
     const int last = in->rank - 1;
-    size_t rows, total;
-    (void)workspace;
+    size_t rows;
     if (in->dtype != (d->s8 ? OX_INT8 : OX_FLOAT)) return oxr_bad_type(env, in, "product");
     if (in->rank < 1 || in->dims[last] != d->k) return oxr_bad_shape(env, "product of rank %d, weights for %lld", in->rank, (long long)d->k);
     *out = *in;
     out->dims[last] = d->n;
-    if (!oxr_count(&rows, in, 0, last) || ox_mul_size(&total, rows, (size_t)d->n)) return oxr_bad_shape(env, "too many elements");
+    if (!oxr_count(&rows, in, 0, last) || ox_mul_size(&d->total, rows, (size_t)d->n) || (d->adds && ox_mul_size(workspace, d->total, sizeof(float))))
+        return oxr_bad_shape(env, "too many elements");
+    if (d->adds) OX_TRY(oxr_like(env, &in[3], out, "what is added to a product"));
     d->empty = rows == 0;
     for (size_t i = 0; i < d->n_parts && !d->empty; i++)
         OX_TRY(oxr_xnn_try(env->ctx,
@@ -88,18 +95,21 @@ static ox_status dense_reshape(void *state, const struct oxr_env *env, const str
 static ox_status dense_run(void *state, const struct oxr_env *env, const void *const *in, void *const *out, void *workspace)
 {
     struct dense *d = state;
-    (void)workspace;
+    float *sums = d->adds ? workspace : out[0];
     for (size_t i = 0; i < d->n_parts && !d->empty; i++) {
         OX_TRY(oxr_xnn_try(env->ctx,
-                           d->s8 ? xnn_setup_fully_connected_nc_qs8_qc8w(d->ops[i], in[0], out[0])
-                                 : xnn_setup_fully_connected_nc_f32(d->ops[i], in[0], (float *)out[0] + i * d->part),
+                           d->s8 ? xnn_setup_fully_connected_nc_qs8_qc8w(d->ops[i], in[0], out[0]) : xnn_setup_fully_connected_nc_f32(d->ops[i], in[0], sums + i * d->part),
                            "operands of a product"));
         OX_TRY(oxr_xnn_try(env->ctx, xnn_run_operator(d->ops[i], env->pool), "product"));
+    }
+    for (size_t i = 0; d->adds && i < d->total; i++) {
+        const float x = sums[i] + ((const float *)in[3])[i];
+        ((float *)out[0])[i] = x < d->adds->low ? d->adds->low : x > d->adds->high ? d->adds->high : x;
     }
     return OX_OK;
 }
 
-const struct oxr_kernel oxr_kernel_dense = {dense_create, dense_reshape, dense_run, dense_destroy, 0};
+const struct oxr_kernel oxr_xnn_dense = {dense_create, dense_reshape, dense_run, dense_destroy, 4};
 const struct oxr_kernel oxr_kernel_dense_s8 = {dense_create, dense_reshape, dense_run, dense_destroy, 0};
 
 /* ---- int8 products with float results ---------------------------------------------------------- */
