@@ -153,6 +153,7 @@ ox_status ox_step_check_pool(ox_ctx *ctx, const struct ox_step *step)
     OX_TRY(check_window(ctx, &p->window));
     const struct ox_step_window *w = &p->window;
     if (p->mode > OX_STEP_POOL_AVERAGE) return ox_bad_step(ctx, "pool of mode %u", p->mode);
+    if (ox_step_pool_strays(p)) return ox_bad_step(ctx, "pool with dilation and padding");
     if (p->mode == OX_STEP_POOL_AVERAGE && (w->dilation[0] != 1 || w->dilation[1] != 1)) return ox_bad_step(ctx, "average with dilation");
     if (w->kernel[0] * w->kernel[1] < 2 || w->stride[0] > w->kernel[0] || w->stride[1] > w->kernel[1])
         return ox_bad_step(ctx, "pool of %u x %u", w->kernel[0], w->kernel[1]);

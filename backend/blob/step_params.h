@@ -91,11 +91,18 @@ struct ox_step_matmul_params {
 };
 
 enum ox_step_pool_mode { OX_STEP_POOL_MAX, OX_STEP_POOL_AVERAGE /* of what is not padding; float only */ };
-/* bottom and right padding may make the window end later than needed (ceil_mode). */
+/* bottom and right padding may make the window end later than needed (ceil_mode). Dilation and padding exclude each other. */
 struct ox_step_pool_params {
     struct ox_step_window window;
     uint32_t mode, zero;
 };
+/* XNNPACK 2024-11 finds an element to stand for a padded one only where the window is dense, or the padding such that the result has the size of
+ * the data: elsewhere it reads outside of it. */
+static inline int ox_step_pool_strays(const struct ox_step_pool_params *p)
+{
+    const struct ox_step_window *w = &p->window;
+    return (w->dilation[0] > 1 || w->dilation[1] > 1) && (w->top || w->right || w->bottom || w->left);
+}
 
 enum ox_step_binary_op { OX_STEP_ADD, OX_STEP_SUB, OX_STEP_MUL, OX_STEP_DIV, OX_STEP_MAX, OX_STEP_MIN, OX_STEP_BINARY_OPS };
 /* With broadcasting. */

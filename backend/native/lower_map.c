@@ -231,6 +231,7 @@ const char *ox_lower_pool_look(struct ox_lower_pool *out, struct ox_lower *lo, c
     if (out->p.mode == OX_STEP_POOL_AVERAGE && p->count_include_pad && padded) return "padding counts";
     if (w->kernel[0] * w->kernel[1] < 2 || w->stride[0] > w->kernel[0] || w->stride[1] > w->kernel[1]) return "windows do not touch each other";
     if (p->window.ceil_mode && !ox_lower_pool_ceil(w, node, x)) return "rounds up, and dims are unknown";
+    if (ox_step_pool_strays(&out->p)) return "dilation and padding";
     return NULL;
 }
 
