@@ -51,6 +51,9 @@ bool ox_dim_ge(ox_dim a, int64_t bound);
 ox_name ox_dim_name(ox_dim d);
 /* True if the expression has no unnamed unknown in it. */
 bool ox_dim_is_known(ox_dim d);
+/* Number of the unnamed unknown that the dim is exactly, or -1. Numbers ascend in the order of making: those of the unknowns made from now
+ * on are at least dims->next_unknown. */
+int64_t ox_dim_unnamed(ox_dim d);
 /* Writes text such as "12", "batch", "2*batch + 1", "?3" (snprintf's contract). */
 size_t ox_dim_print(char *buf, size_t size, ox_dim d);
 /* Value under an assignment of numbers to symbols: `value` returns true and stores the number of a named symbol.

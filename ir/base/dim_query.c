@@ -110,11 +110,21 @@ bool ox_dim_ge(ox_dim a, int64_t bound) {
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
-ox_name ox_dim_name(ox_dim d) {
+/* The atom that the dim is, and nothing else; or NULL. */
+static const struct ox_expr *lone_atom(ox_dim d) {
     if (!d.e || d.k != 0 || d.e->n != 1) return NULL;
     const struct ox_term *t = &d.e->terms[0];
-    bool symbol = t->coef == 1 && t->degree == 1 && t->atoms[0]->kind == OX_EXPR_SYMBOL;
-    return symbol ? t->atoms[0]->name : NULL;
+    return t->coef == 1 && t->degree == 1 ? t->atoms[0] : NULL;
+}
+
+ox_name ox_dim_name(ox_dim d) {
+    const struct ox_expr *atom = lone_atom(d);
+    return atom && atom->kind == OX_EXPR_SYMBOL ? atom->name : NULL;
+}
+
+int64_t ox_dim_unnamed(ox_dim d) {
+    const struct ox_expr *atom = lone_atom(d);
+    return atom && (atom->kind == OX_EXPR_UNKNOWN || atom->kind == OX_EXPR_UNKNOWN_INT) ? (int64_t)atom->number : -1;
 }
 
 bool ox_dim_is_known(ox_dim d) {

@@ -176,3 +176,42 @@ ox_status ox_type_merge(const struct ox_type **out, bool *conflict, struct ox_ar
     *out = head ? head : rest;
     return OX_OK;
 }
+
+static ox_status common_tensor(const struct ox_type **out, struct ox_arena *arena, struct ox_dims *dims,
+                               const struct ox_type *a, const struct ox_type *b) {
+    ox_dim common[OX_MAX_RANK];
+    if (a->rank < 0 || a->rank != b->rank) return ox_type_tensor(out, arena, a->dtype, -1, NULL);
+    for (int i = 0; i < a->rank; i++) {
+        common[i] = a->dims[i];
+        if (!ox_dim_same(a->dims[i], b->dims[i])) OX_TRY(ox_dim_unknown(&common[i], dims));
+    }
+    return ox_type_tensor(out, arena, a->dtype, a->rank, common);
+}
+
+ox_status ox_type_common(const struct ox_type **out, struct ox_arena *arena, struct ox_dims *dims,
+                         const struct ox_type *a, const struct ox_type *b) {
+    struct ox_type like = {.kind = OX_TYPE_UNKNOWN, .rank = -1}, *last = NULL;
+    const struct ox_type *head = NULL, *end = NULL;
+    *out = NULL;
+    while (a && b && a->kind == b->kind && a->dtype == b->dtype && a->kind >= OX_TYPE_SEQUENCE) {
+        struct ox_type *level;
+        like = *a;
+        like.elem = NULL;
+        OX_TRY(new_type(&level, arena, like));
+        if (last) last->elem = level;
+        if (!head) head = level;
+        last = level;
+        a = a->elem;
+        b = b->elem;
+    }
+    if (!a || !b || a->kind != b->kind || a->dtype != b->dtype) return OX_OK;
+    if (a->kind == OX_TYPE_TENSOR)
+        OX_TRY(common_tensor(&end, arena, dims, a, b));
+    else if (ox_type_same(a, b))
+        end = a;
+    else
+        return OX_OK;
+    if (last) last->elem = end;
+    *out = head ? head : end;
+    return OX_OK;
+}

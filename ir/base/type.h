@@ -41,4 +41,7 @@ OX_MUST_USE ox_status ox_type_of(const struct ox_type **out, struct ox_arena *ar
  * where they contradict each other (then the result is a's). */
 OX_MUST_USE ox_status ox_type_merge(const struct ox_type **out, bool *conflict, struct ox_arena *arena, const struct ox_type *a, const struct ox_type *b);
 
+/* What values of types a and b have in common: dims that differ are fresh unknowns; NULL: nothing. */
+OX_MUST_USE ox_status ox_type_common(const struct ox_type **out, struct ox_arena *arena, struct ox_dims *dims, const struct ox_type *a, const struct ox_type *b);
+
 #endif

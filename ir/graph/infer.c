@@ -3,19 +3,10 @@
  * What the file declares (value_info) is merged with what follows from the operators; where they contradict each
  * other, the operators win and a warning says so. Results of a walk live in an arena of their own; only a
  * type that says more than before is copied to the model. */
-#include "ir/graph/graph.h"
-#include "ir/graph/infer_control.h"
+#include "ir/graph/infer_priv.h"
 
-struct ox_shapes {
-    ox_ctx *ctx;
-    struct ox_arena arena;
-    struct ox_model *model;
-    const struct ox_partial **values; /* by value id */
-    size_t n_values;
-    struct ox_call_scratch scratch;
-    const void **lists;               /* four arrays of `cap` pointers: in, in_values, out, out_values */
-    size_t cap;
-};
+/* How many nodes may be visited beyond the first time, so that loops in loops do not take forever: by nodes of the model, and besides. */
+enum { TRIALS_EACH = 8, TRIALS_FREE = 4096 };
 
 static ox_status shapes_new(struct ox_shapes **out, struct ox_model *model)
 {
@@ -24,6 +15,7 @@ static ox_status shapes_new(struct ox_shapes **out, struct ox_model *model)
     s->ctx = s->scratch.ctx = model->ctx;
     s->model = model;
     s->n_values = model->n_values;
+    s->trials = TRIALS_FREE + TRIALS_EACH * (int64_t)model->n_nodes;
     ox_arena_init(&s->arena, model->ctx);
     ox_status status = ox_alloc(model->ctx, &s->values, s->n_values, sizeof(struct ox_partial *));
     if (status != OX_OK) {
@@ -75,8 +67,7 @@ static ox_status partial_of(const struct ox_partial **out, struct ox_arena *aren
     return OX_OK;
 }
 
-/* What is known of the elements of an operand. */
-static ox_status value_known(const struct ox_partial **out, struct ox_shapes *s, const struct ox_value *v)
+ox_status ox_infer_known(const struct ox_partial **out, struct ox_shapes *s, const struct ox_value *v)
 {
     if (v->id < s->n_values && s->values[v->id]) {
         *out = s->values[v->id];
@@ -99,8 +90,7 @@ static ox_status room(struct ox_shapes *s, size_t need)
     return OX_OK;
 }
 
-/* Keeps a type in the model's own arena. */
-static ox_status keep_type(struct ox_value *value, const struct ox_type *type)
+ox_status ox_infer_keep(struct ox_value *value, const struct ox_type *type)
 {
     if (ox_type_same(type, value->type)) return OX_OK;
     struct ox_arena *arena = &value->graph->model->arena;
@@ -148,15 +138,30 @@ static ox_status learn(struct ox_shapes *s, struct ox_value *value, const struct
         value->type = like;
         return OX_OK;
     }
-    return keep_type(value, merged);
+    return ox_infer_keep(value, merged);
+}
+
+ox_status ox_infer_learn(struct ox_shapes *s, struct ox_value *value, const struct ox_type *type)
+{
+    return learn(s, value, type, NULL);
+}
+
+/* Asks the node's row. False in *told: the operands contradict each other, which is an error only where the node is sure to run. */
+static ox_status ask(bool *told, struct ox_shapes *s, struct ox_node *node, struct ox_infer *io)
+{
+    struct ox_call call;
+    OX_TRY(ox_node_call(&call, &s->scratch, node));
+    if (s->maybe) ox_mute(s->ctx, true);
+    ox_status status = ox_op_infer(&call, io);
+    if (s->maybe) ox_mute(s->ctx, false);
+    *told = status == OX_OK;
+    return s->maybe && status == OX_INVALID ? OX_OK : status;
 }
 
 static ox_status infer_row(struct ox_shapes *s, struct ox_node *node)
 {
     size_t n_in = node->n_in, n_out = node->n_out;
-    struct ox_call call;
     OX_TRY(room(s, n_in > n_out ? n_in : n_out));
-    OX_TRY(ox_node_call(&call, &s->scratch, node));
     /* Only what this node uses: one node with very many operands must not make the others pay. */
     for (size_t list = 0; list < 4; list++) memset(s->lists + list * s->cap, 0, (list < 2 ? n_in : n_out) * sizeof *s->lists);
     const struct ox_type **in = (void *)s->lists, **out = (void *)(s->lists + 2 * s->cap);
@@ -165,15 +170,16 @@ static ox_status infer_row(struct ox_shapes *s, struct ox_node *node)
         struct ox_value *v = node->in[i].value;
         if (!v) continue;
         in[i] = v->type->kind == OX_TYPE_UNKNOWN ? NULL : v->type;
-        OX_TRY(value_known(&known[i], s, v));
+        OX_TRY(ox_infer_known(&known[i], s, v));
     }
     struct ox_arena_mark mark = ox_arena_mark(&s->arena);
-    bool kept = false;
+    bool kept = false, told;
     struct ox_infer io = {.arena = &s->arena, .dims = &s->model->dims, .in = in, .in_values = known, .out = out, .out_values = found};
-    OX_TRY(ox_op_infer(&call, &io));
+    OX_TRY(ask(&told, s, node, &io));
     for (size_t i = 0; i < n_out; i++) {
         struct ox_value *v = node->out[i];
         if (!v) continue;
+        if (!told) out[i] = NULL, found[i] = NULL;
         OX_TRY(learn(s, v, out[i], n_in ? in[0] : NULL));
         if (v->id < s->n_values) s->values[v->id] = found[i];
         if (found[i]) kept = true;
@@ -189,6 +195,7 @@ static ox_status infer_node(struct ox_shapes *s, struct ox_node *node)
     struct ox_place place;
     ox_node_place(&place, node);
     const struct ox_place *former = ox_place_set(s->ctx, &place);
+    if (s->trying) s->trials--;
     ox_status status = infer_row(s, node);
     ox_place_set(s->ctx, former);
     return status;
@@ -201,7 +208,7 @@ static ox_status check_default(struct ox_shapes *s, struct ox_value *input)
     bool conflict = false;
     OX_TRY(ox_type_of(&type, &s->arena, input->init));
     OX_TRY(ox_type_merge(&merged, &conflict, &s->arena, input->type, type));
-    if (!conflict) return ox_value_const(input) ? keep_type(input, type) : OX_OK;
+    if (!conflict) return ox_value_const(input) ? ox_infer_keep(input, type) : OX_OK;
     char declared[200], given[200];
     ox_type_print(declared, sizeof declared, input->type);
     ox_type_print(given, sizeof given, type);
@@ -210,35 +217,20 @@ static ox_status check_default(struct ox_shapes *s, struct ox_value *input)
                    "input is declared %s and its initializer is %s", declared, given);
 }
 
-static ox_status infer_graph(void *arg, struct ox_graph *graph);
-
-/* Recursion is bounded by limits.max_subgraph_depth, which holds for every graph that is made. */
-static ox_status infer_with_bodies(struct ox_shapes *s, struct ox_node *n)
+static ox_status forget(void *arg, struct ox_graph *graph)
 {
-    bool control = n->op && n->op->traits & OX_CONTROL;
-    if (control) OX_TRY(ox_infer_enter(n, &s->model->arena));
-    OX_TRY(ox_node_each_graph(n, infer_graph, s));
-    if (!control) return OX_OK;
-    for (size_t i = 0; i < n->n_out; i++) {
-        const struct ox_type *type;
-        if (!n->out[i]) continue;
-        OX_TRY(ox_infer_leave(&type, n, i, &s->arena, &s->model->dims));
-        OX_TRY(learn(s, n->out[i], type, NULL));
+    static const struct ox_type unknown = {.kind = OX_TYPE_UNKNOWN, .rank = -1};
+    for (struct ox_node *n = ox_graph_begin(graph); n; n = ox_node_next(n)) {
+        for (size_t i = 0; i < n->n_out; i++)
+            if (n->out[i]) n->out[i]->type = &unknown;
+        if (n->n_attrs) OX_TRY(ox_node_each_graph(n, forget, arg));
     }
     return OX_OK;
-}
-
-static void forget(const struct ox_graph *graph, const struct ox_type *unknown)
-{
-    for (struct ox_node *n = ox_graph_begin(graph); n; n = ox_node_next(n))
-        for (size_t i = 0; i < n->n_out; i++)
-            if (n->out[i]) n->out[i]->type = unknown;
 }
 
 /* What is known of the operands goes into the call's instance, what is found out about its outputs comes back. */
 static ox_status infer_call(struct ox_shapes *s, struct ox_node *call)
 {
-    static const struct ox_type unknown = {.kind = OX_TYPE_UNKNOWN, .rank = -1};
     struct ox_graph *g = call->instance->graph;
     bool same = true;
     for (size_t i = 0; i < g->n_inputs; i++) {
@@ -246,29 +238,37 @@ static ox_status infer_call(struct ox_shapes *s, struct ox_node *call)
         if (!from) continue;
         same = same && ox_type_same(to->type, from->type);
         to->type = from->type;
-        if (to->id < s->n_values) OX_TRY(value_known(&s->values[to->id], s, from));
+        if (to->id < s->n_values) OX_TRY(ox_infer_known(&s->values[to->id], s, from));
     }
-    if (!same) forget(g, &unknown);
-    OX_TRY(infer_graph(s, g));
+    if (!same) OX_TRY(forget(NULL, g));
+    OX_TRY(ox_infer_graph(s, g));
     for (size_t i = 0; i < call->n_out; i++) {
         struct ox_value *from = g->ret->in[i].value, *to = call->out[i];
         if (!to || !from) continue;
         OX_TRY(learn(s, to, from->type, NULL));
-        if (to->id < s->n_values) OX_TRY(value_known(&s->values[to->id], s, from));
+        if (to->id < s->n_values) OX_TRY(ox_infer_known(&s->values[to->id], s, from));
     }
     return OX_OK;
 }
 
-static ox_status infer_graph(void *arg, struct ox_graph *graph)
+ox_status ox_infer_graph(void *arg, struct ox_graph *graph)
 {
     struct ox_shapes *s = arg;
     for (size_t i = 0; i < graph->n_inputs; i++) OX_TRY(check_default(s, graph->inputs[i]));
     for (struct ox_node *n = ox_graph_begin(graph); n; n = ox_node_next(n)) {
         OX_TRY(infer_node(s, n));
         if (n->instance) OX_TRY(infer_call(s, n));
-        if (n->n_attrs) OX_TRY(infer_with_bodies(s, n));
+        if (n->n_attrs) OX_TRY(ox_infer_bodies(s, n));
     }
     return OX_OK;
+}
+
+ox_status ox_infer_maybe(struct ox_shapes *s, struct ox_graph *graph)
+{
+    s->maybe++;
+    ox_status status = ox_infer_graph(s, graph);
+    s->maybe--;
+    return status;
 }
 
 ox_status ox_model_infer(struct ox_model *model, struct ox_shapes **out)
@@ -278,8 +278,8 @@ ox_status ox_model_infer(struct ox_model *model, struct ox_shapes **out)
     if (model->n_functions) OX_TRY(ox_model_expanded(&size, model));
     if (size.fits) OX_TRY(ox_model_expand(model)); /* else calls tell nothing */
     OX_TRY(shapes_new(&s, model));
-    ox_status status = infer_graph(s, model->graph);
-    for (size_t i = 0; i < model->n_functions && status == OX_OK; i++) status = infer_graph(s, model->functions[i]->body);
+    ox_status status = ox_infer_graph(s, model->graph);
+    for (size_t i = 0; i < model->n_functions && status == OX_OK; i++) status = ox_infer_graph(s, model->functions[i]->body);
     if (status == OX_OK && out)
         *out = s;
     else

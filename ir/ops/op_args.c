@@ -68,6 +68,14 @@ struct ox_ints ox_ints_late(const struct ox_ints *ints, const struct ox_infer *i
     return late;
 }
 
+int ox_ints_count(const struct ox_ints *ints, const struct ox_infer *io, size_t i) {
+    if (!ints->given || ints->known) return ints->n;
+    const struct ox_type *t = io->in[i];
+    if (!ox_type_is_tensor(t) || t->rank < 0) return -1;
+    if (t->rank == 0) return 1;
+    return ox_dim_is_const(t->dims[0]) && t->dims[0].k <= OX_MAX_RANK ? (int)t->dims[0].k : -1;
+}
+
 ox_status ox_axes_resolve(struct ox_ints *axes, const struct ox_call *call, int rank) {
     bool seen[OX_MAX_RANK] = {0};
     for (int k = 0; k < axes->n; k++) {

@@ -75,6 +75,19 @@ static ox_status reduce_value(const struct ox_call *call, struct ox_infer *io, b
     return ox_infer_value(io, 0, io->out[0]->rank, 1, &total);
 }
 
+/* Axes that are not known: no axis is named twice, so it is known how many are left. */
+static ox_status infer_some_axes(struct ox_infer *io, const struct ox_reduce_params *p, int rank) {
+    int n = ox_ints_count(&p->axes, io, 1), left = n < 0 || n > rank ? -1 : rank - n;
+    ox_dim dims[OX_MAX_RANK];
+    if (!p->keepdims || rank < 0)
+        return ox_infer_rank(io, 0, ox_in_dtype(io, 0), rank < 0 ? -1 : left);
+    for (int i = 0; i < rank; i++) {
+        dims[i] = io->in[0]->dims[i]; /* kept, or 1 */
+        if (!ox_dim_is_const(dims[i]) || dims[i].k != 1) OX_TRY(ox_dim_unknown(&dims[i], io->dims));
+    }
+    return ox_infer_tensor(io, 0, ox_in_dtype(io, 0), rank, dims);
+}
+
 ox_status ox_infer_reduce(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_reduce_kind *kind = call->op->family;
     struct ox_reduce_params p = *(const struct ox_reduce_params *)params;
@@ -83,8 +96,8 @@ ox_status ox_infer_reduce(const struct ox_call *call, const void *params, struct
     ox_dim dims[OX_MAX_RANK];
     OX_TRY(ox_expect_dtype(call, 0, ox_in_dtype(io, 0), kind->types));
     p.axes = ox_ints_late(&p.axes, io, 1);
-    if (rank < 0 || (p.axes.given && !p.axes.known))
-        return ox_infer_rank(io, 0, ox_in_dtype(io, 0), p.keepdims ? rank : -1);
+    if (ox_ints_count(&p.axes, io, 1) == 0) p.axes.known = true;
+    if (rank < 0 || (p.axes.given && !p.axes.known)) return infer_some_axes(io, &p, rank);
     OX_TRY(ox_reduce_axes(reduced, call, &p, rank));
     for (int i = 0; i < rank; i++) {
         if (!reduced[i])

@@ -32,20 +32,6 @@ static ox_status list_type(const struct ox_type **out, struct ox_infer *io, enum
     return OX_OK;
 }
 
-/* What is known of items of which one is of type a and one of type b. */
-static ox_status common_type(const struct ox_type **out, struct ox_infer *io, const struct ox_type *a, const struct ox_type *b)
-{
-    ox_dim dims[OX_MAX_RANK];
-    *out = NULL;
-    if (!ox_type_is_tensor(a) || !ox_type_is_tensor(b) || a->dtype != b->dtype) return OX_OK;
-    if (a->rank < 0 || a->rank != b->rank) return ox_type_tensor(out, io->arena, a->dtype, -1, NULL);
-    for (int i = 0; i < a->rank; i++) {
-        dims[i] = a->dims[i];
-        if (!ox_dim_same(a->dims[i], b->dims[i])) OX_TRY(ox_dim_unknown(&dims[i], io->dims));
-    }
-    return ox_type_tensor(out, io->arena, a->dtype, a->rank, dims);
-}
-
 static const struct ox_type *elem_of(const struct ox_infer *io, size_t i, enum ox_type_kind kind)
 {
     const struct ox_type *t = io->in[i];
@@ -84,7 +70,7 @@ ox_status ox_infer_sequence_construct(const struct ox_call *call, const void *pa
 {
     const struct ox_type *elem = io->in[0];
     (void)params;
-    for (size_t i = 1; i < call->n_in && elem; i++) OX_TRY(common_type(&elem, io, elem, io->in[i]));
+    for (size_t i = 1; i < call->n_in && elem; i++) OX_TRY(ox_type_common(&elem, io->arena, io->dims, elem, io->in[i]));
     return list_type(&io->out[0], io, OX_TYPE_SEQUENCE, elem);
 }
 
@@ -109,12 +95,20 @@ ox_status ox_eval_sequence_construct(const struct ox_call *call, const void *par
 
 /* ---- SequenceAt, SequenceLength, SequenceInsert, SequenceErase ------------------------------- */
 
+/* Unnamed unknowns in the type of a sequence's elements stand for another number in each element: in the one taken out, for a number of its own. */
 ox_status ox_infer_sequence_at(const struct ox_call *call, const void *params, struct ox_infer *io)
 {
+    const struct ox_type *t = elem_of(io, 0, OX_TYPE_SEQUENCE);
+    ox_dim dims[OX_MAX_RANK];
     (void)call;
     (void)params;
-    io->out[0] = elem_of(io, 0, OX_TYPE_SEQUENCE);
-    return OX_OK;
+    io->out[0] = t;
+    if (!ox_type_is_tensor(t) || t->rank < 0) return OX_OK;
+    for (int i = 0; i < t->rank; i++) {
+        dims[i] = t->dims[i];
+        if (!ox_dim_is_known(dims[i])) OX_TRY(ox_dim_unknown(&dims[i], io->dims));
+    }
+    return ox_infer_tensor(io, 0, t->dtype, t->rank, dims);
 }
 
 ox_status ox_eval_sequence_at(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out)
@@ -147,7 +141,7 @@ ox_status ox_infer_sequence_insert(const struct ox_call *call, const void *param
     const struct ox_type *elem;
     (void)call;
     (void)params;
-    OX_TRY(common_type(&elem, io, elem_of(io, 0, OX_TYPE_SEQUENCE), io->in[1]));
+    OX_TRY(ox_type_common(&elem, io->arena, io->dims, elem_of(io, 0, OX_TYPE_SEQUENCE), io->in[1]));
     return list_type(&io->out[0], io, OX_TYPE_SEQUENCE, elem);
 }
 

@@ -308,8 +308,11 @@ ox_status ox_infer_squeeze(const struct ox_call *call, const void *params, struc
     int rank = ox_in_rank(io, 0), kept = 0;
     bool gone[OX_MAX_RANK] = {0}, sure = true;
     ox_dim dims[OX_MAX_RANK];
-    if (rank < 0 || (axes.given && !axes.known))
-        return ox_infer_tensor(io, 0, ox_in_dtype(io, 0), -1, NULL);
+    if (rank < 0) return ox_infer_tensor(io, 0, ox_in_dtype(io, 0), -1, NULL);
+    if (axes.given && !axes.known) { /* no axis is named twice */
+        int n = ox_ints_count(&axes, io, 1);
+        return ox_infer_rank(io, 0, ox_in_dtype(io, 0), n < 0 || n > rank ? -1 : rank - n);
+    }
     if (axes.given) OX_TRY(ox_axes_resolve(&axes, call, rank));
     for (int i = 0; i < rank && !axes.given; i++)
         gone[i] = is_one(io->in[0]->dims[i], &sure);
@@ -367,7 +370,10 @@ ox_status ox_infer_unsqueeze(const struct ox_call *call, const void *params, str
     int rank = ox_in_rank(io, 0), from = 0;
     bool added[OX_MAX_RANK] = {0};
     ox_dim dims[OX_MAX_RANK];
-    if (rank < 0 || !axes.known) return ox_infer_tensor(io, 0, ox_in_dtype(io, 0), -1, NULL);
+    if (rank < 0 || !axes.known) {
+        int n = ox_ints_count(&axes, io, 1);
+        return ox_infer_rank(io, 0, ox_in_dtype(io, 0), rank < 0 || n < 0 || n > OX_MAX_RANK - rank ? -1 : rank + n);
+    }
     OX_TRY(unsqueeze_places(added, call, &axes, rank));
     for (int i = 0; i < rank + axes.n; i++)
         dims[i] = added[i] ? ox_dim_const(1) : io->in[0]->dims[from++];
