@@ -125,6 +125,28 @@ struct ox_step_unary_params {
     float low, high; /* CLAMP: bounds; ELU, LEAKY_RELU: low is alpha */
 };
 
+/* Elementwise operators that are computed together: X(number, name); the numbers are part of the format. Those of ir/ops, by their names. */
+#define OX_STEP_CHAIN_UNARY(X) \
+    X(0, Abs) X(1, Ceil) X(2, Celu) X(3, Cos) X(4, Elu) X(5, Erf) X(6, Exp) X(7, Floor) X(8, Gelu) X(9, HardSigmoid) X(10, HardSwish) \
+    X(11, LeakyRelu) X(12, Log) X(13, Mish) X(14, Neg) X(15, Reciprocal) X(16, Relu) X(17, Round) X(18, Selu) X(19, Sigmoid) X(20, Sign) \
+    X(21, Sin) X(22, Softplus) X(23, Softsign) X(24, Sqrt) X(25, Swish) X(26, Tanh) X(27, ThresholdedRelu)
+#define OX_STEP_CHAIN_BINARY(X) X(64, Add) X(65, Div) X(66, Mul) X(67, Pow) X(68, PRelu) X(69, Sub)
+#define OX_STEP_CHAIN_VARIADIC(X) X(80, Max) X(81, Min)
+
+enum { OX_STEP_CHAIN_OPS = 12, OX_STEP_CHAIN_NUMBERS = 16, OX_STEP_CHAIN_INPUTS = 16 };
+/* An operand is an operand of the step, a number of the record, or the result of an operation before. */
+enum { OX_STEP_CHAIN_NUMBER = OX_STEP_CHAIN_INPUTS, OX_STEP_CHAIN_RESULT = OX_STEP_CHAIN_NUMBER + OX_STEP_CHAIN_NUMBERS };
+struct ox_step_chain_op {
+    uint8_t op, a, b, mode; /* b: 0 of operators with one operand; mode: 1 is the tanh form of Gelu */
+    float alpha, beta;      /* what the operator has as attributes */
+};
+/* Floats of any number of dims, with broadcasting. The last operation's result is the step's. */
+struct ox_step_chain_params {
+    uint32_t n_ops, n_numbers;
+    float numbers[OX_STEP_CHAIN_NUMBERS];
+    struct ox_step_chain_op ops[OX_STEP_CHAIN_OPS];
+};
+
 /* Over the last dim. */
 struct ox_step_softmax_params {
     uint64_t zero;
@@ -157,6 +179,7 @@ _Static_assert(sizeof(struct ox_step_pool_params) == 48, "part of the format");
 _Static_assert(sizeof(struct ox_step_binary_params) == 8, "part of the format");
 _Static_assert(sizeof(struct ox_step_binary_s8_params) == 32, "part of the format");
 _Static_assert(sizeof(struct ox_step_unary_params) == 16, "part of the format");
+_Static_assert(sizeof(struct ox_step_chain_params) == 216, "part of the format");
 _Static_assert(sizeof(struct ox_step_softmax_params) == 8, "part of the format");
 _Static_assert(sizeof(struct ox_step_resize_params) == 16, "part of the format");
 _Static_assert(sizeof(struct ox_step_quantize_params) == 8, "part of the format");

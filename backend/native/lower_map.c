@@ -130,7 +130,7 @@ static ox_status number(ox_operand *out, struct ox_lower *lo, float value)
 }
 
 /* Gelu spelled out: half of x times 1 + erf(x / sqrt(2)), in any order. Where the half has gone into weights, it is twice that. */
-static ox_status gelu(struct ox_lower *lo, const struct ox_node *node, bool *claimed)
+ox_status ox_lower_gelu(struct ox_lower *lo, const struct ox_node *node, bool *claimed)
 {
     const struct ox_value *f[FACTORS + 2], *x = NULL;
     const struct ox_step_unary_params p = {.op = OX_STEP_GELU};
@@ -169,7 +169,6 @@ ox_status ox_lower_binary(struct ox_lower *lo, const struct ox_node *node, bool 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (ox_node_is(node, known[i].type)) p.op = known[i].op;
     if (p.op == OX_STEP_ADD) OX_TRY(ox_lower_dense_tail(lo, node, &tail, claimed));
-    if (p.op == OX_STEP_MUL) OX_TRY(gelu(lo, node, claimed));
     if (*claimed || p.op == OX_STEP_BINARY_OPS || node->n_in != 2 || ox_node_opset(node) < 8) return OX_OK;
     if (!is_float(ox_node_in(node, 0)) || !is_float(ox_node_in(node, 1)) || !is_float(y)) return ox_lower_decline(lo, node, "not of type float, or of unknown rank");
     unsigned form = followed(lo, y);

@@ -55,8 +55,16 @@ static const struct {
     {"weights beyond the cache", "dense", "m (float[3,1400] x) => (float[3,200] y) <float[1400,200] w = {@f280000}, float[200] b = {@f200}> { y = Gemm(x, w, b) }"},
     {"gelu", "unary", "m (float[3,40] x) => (float[3,40] y) <float r = {1.4142135}, float one = {1}, float h = {0.5}> "
      "{ d = Div(x, r) e = Erf(d) a = Add(e, one) p = Mul(x, a) y = Mul(p, h) }"},
-    {"elementwise", "unary unary unary binary binary binary",
+    {"elementwise", "chain chain",
      "m (float[2,3,8] x, float[3,1] z) => (float[2,3,8] y) { a = Abs(x) b = Sqrt(a) c = HardSwish(x) d = Sub(b, z) e = Max(c, d) f = Add(b, z) y = Mul(e, f) }"},
+    {"chain of everything", "chain", "m (float[2,3,8] x) => (float[2,3,8] y) <float lo = {-0.9}, float two = {2}, float[8] v = {@f8}, float[3,1] u = {@f3}> "
+     "{ a = Sigmoid(x) b = Softplus(a) c = Mul(b, v) d = Clip(c, lo) e = Pow(d, two) f = Sub(e, u) g = PRelu(f, v) h = Selu(g) i = HardSigmoid <alpha=0.3> (h) "
+     "  j = Exp(i) k = Erf(j) y = Div(k, two) }"},
+    {"chain between convolutions", "transpose conv chain conv transpose", "m (float[1,6,5,5] x) => (float[1,6,5,5] y) <float[6,6,1,1] w = {@f36}, float[1,6,1,1] s = {@f6}> "
+     "{ c = Conv(x, w) d = Sigmoid(c) e = Mul(c, d) f = Mul(e, s) y = Conv(f, w) }"},
+    {"chain across outer dims", "chain", "m (float[4,1,7,1] x, float[1,3,1,5] z, float[4,3,7,5] t) => (float[4,3,7,5] y) { a = Add(t, x) b = Mul(a, z) y = Tanh(b) }"},
+    {"long chain", "chain", "m (float[1300] x, float s) => (float[1300] y) { a = Mul(x, s) b = Tanh(a) c = Add(x, b) d = Mul(c, s) e = Max(d, x) f = Neg(e) g = Min(f, s) h = Log(s) y = Sub(g, h) }"},
+    {"mish spelled out", "chain", "m (float[3,40] x) => (float[3,40] y) { a = Softplus(x) b = Tanh(a) c = Mul(x, b) y = Softsign(c) }"},
     {"int8 convolution", "shift transpose quantize conv_s8 transpose",
      "m (float[1,8,7,7] x) => (uint8[1,70,7,7] y) <int8[70,8,3,3] w = {@i5040}, float[70] s = {@p70}, int8[70] z = {@z70}, int32[70] b = {@i70}, " SCALES "> "
      "{ q = QuantizeLinear(x, sx, zx) d = DequantizeLinear(q, sx, zx) v = DequantizeLinear <axis=0> (w, s, z) bs = Mul(s, sx) "
