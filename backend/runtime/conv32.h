@@ -27,8 +27,12 @@ struct oxr_conv32_way {
     void (*destroy)(void *state, const struct oxr_env *env);
 };
 
+extern const struct oxr_conv32_way oxr_conv32_winograd; /* winograd.h; leaves what does not win to the direct way */
 extern const struct oxr_conv32_way oxr_conv32_gemm; /* a product of rows of pixels */
 extern const struct oxr_conv32_way oxr_conv32_xnn;  /* suits always */
+
+/* The best way that sums products directly. */
+const struct oxr_conv32_way *oxr_conv32_direct(const struct oxr_conv32 *c);
 
 /* The result's shape for data N,H,W,C or N,L,C of any shape, or a diagnostic; *empty: it has no elements, or depends on none, and *shape is
  * not set. */

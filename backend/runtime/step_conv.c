@@ -2,7 +2,8 @@
 #include "backend/runtime/conv32.h"
 #include "backend/runtime/xnn_common.h"
 
-static const struct oxr_conv32_way *const ways[] = {&oxr_conv32_gemm, &oxr_conv32_xnn};
+static const struct oxr_conv32_way *const ways[] = {&oxr_conv32_winograd, &oxr_conv32_gemm, &oxr_conv32_xnn};
+enum { DIRECT = 1 /* from here on */ };
 
 struct conv {
     struct oxr_conv32 what;
@@ -17,6 +18,18 @@ static void conv_destroy(void *state, const struct oxr_env *env)
     if (!c) return;
     if (c->state) c->way->destroy(c->state, env);
     ox_free(env->ctx, c);
+}
+
+/* The first way that suits of those from `from` on. */
+static const struct oxr_conv32_way *pick(const struct oxr_conv32 *c, size_t from)
+{
+    while (!ways[from]->suits(c)) from++;
+    return ways[from];
+}
+
+const struct oxr_conv32_way *oxr_conv32_direct(const struct oxr_conv32 *c)
+{
+    return pick(c, DIRECT);
 }
 
 static const void *const_data(const struct ox_step *step, size_t i)
@@ -37,8 +50,7 @@ static ox_status conv_create(void **state, const struct oxr_env *env, const stru
     c->what.filter = const_data(step, 1);
     c->what.bias = const_data(step, 2);
     c->what.adds = step->n_in > 3 && step->present[3];
-    for (size_t i = 0; !c->way; i++)
-        if (ways[i]->suits(&c->what)) c->way = ways[i];
+    c->way = pick(&c->what, 0);
     return c->way->create(&c->state, env, &c->what);
 }
 
