@@ -318,6 +318,21 @@ ox_status ox_lower_concat(struct ox_lower *lo, const struct ox_node *node, bool 
     return status;
 }
 
+/* Is the factor of an axis to / from? Dims are rounded down, and factors that are given place the samples as they are. */
+static bool scaled_by_dims(struct ox_lower *lo, const struct ox_node *node, const struct ox_resize_params *r, int axis, int64_t from, int64_t to)
+{
+    const struct ox_value *sizes = r->sizes_at >= 0 ? ox_node_in(node, (size_t)r->sizes_at) : NULL;
+    const struct ox_value *scales = r->scales_at >= 0 ? ox_node_in(node, (size_t)r->scales_at) : NULL;
+    const ox_tensor *t = scales ? ox_lower_value_const(lo, scales) : NULL;
+    size_t at = (size_t)axis;
+    if (sizes) return r->policy == OX_RESIZE_STRETCH;
+    for (size_t i = 0; r->axes && i < r->n_axes; i++)
+        if (r->axes[i] == axis || r->axes[i] == axis - 4) at = i;
+    const float *factors = r->scales ? r->scales : t && t->dtype == OX_FLOAT ? t->data : NULL;
+    size_t n = r->scales ? r->n_scales : t ? t->count : 0;
+    return factors && at < n && (double)factors[at] * (double)from == (double)to;
+}
+
 ox_status ox_lower_resize(struct ox_lower *lo, const struct ox_node *node, bool *claimed)
 {
     const struct ox_value *x = ox_node_in(node, 0), *y = node->out[0];
@@ -331,8 +346,7 @@ ox_status ox_lower_resize(struct ox_lower *lo, const struct ox_node *node, bool 
     for (int i = 2; i < 4; i++) {
         int64_t from = ox_lower_dim(x, i), to = ox_lower_dim(y, i);
         if (from < 1 || to < 1 || to > 1 << 16) return ox_lower_decline(lo, node, "dims are unknown");
-        /* Factors that are not those of the dims (rounded down) place the samples elsewhere. */
-        if (to != from && to % from != 0 && r->sizes_at < 0) return ox_lower_decline(lo, node, "factor is not whole");
+        if (!scaled_by_dims(lo, node, r, i, from, to)) return ox_lower_decline(lo, node, "factors are not those of the dims, or unknown");
         if (to == 1) return ox_lower_decline(lo, node, "resized to one");
     }
     switch (r->coords) {

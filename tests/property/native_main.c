@@ -1,10 +1,11 @@
 /* tests/property/native_main.c - the native runtime against the reference executor on random networks, at each level of instructions.
  *
- *     test_native_random [--graphs N] [--first SEED] [--kind float|int8] [--level NAME] [--text] [--threads]
+ *     test_native_random [--graphs N] [--first SEED] [--kind float|int8] [--level NAME] [--threads none|turns|all] [--text]
  *
  * Of each network: it compiles; the runtime's outputs differ from the reference's by no more than random_net_bounds says, at each level;
- * they are the same bits when the session runs again, and with 1, 2 and 4 threads: that at one level by turns, since threads on tasks so small
- * mostly wait for each other, or with --threads at all levels. --text prints the networks. A network that is wrong is printed with its seed. The exit code is 1 if one was.
+ * they are the same bits when the session runs again, and with 1, 2 and 4 threads: that at one level by turns, since threads mostly wait for
+ * each other in networks so small, or at all levels, or nowhere. --text prints the networks. A network that is wrong is printed with its
+ * seed. The exit code is 1 if one was.
  *
  * The parent computes what is expected for some networks at a time; then a child process for each level runs them. */
 #include "tests/golden/golden.h"
@@ -31,7 +32,8 @@ enum { BATCH = 50, MOST_WRONG = 5, ABSENT = 77 };
 struct options {
     uint64_t graphs, first;
     int level; /* -1: all */
-    bool kinds[2], text, threads;
+    bool kinds[2], text;
+    enum { NONE, TURNS, ALL } threads;
 };
 
 struct network {
@@ -187,20 +189,23 @@ static bool check(const struct network *n, const char *level, int most_threads)
     return ok || wrong(n, level, why);
 }
 
-_Noreturn static void child(const struct network *list, size_t n, int level, bool threads)
+_Noreturn static void child(const struct network *list, size_t n, int level, int threads)
 {
     size_t bad = 0;
 #if OX_XNNPACK
     if (!cpuinfo_initialize()) _exit(3);
 #endif
     if (!isa_level_set(level)) _exit(ABSENT);
-    for (size_t i = 0; i < n && bad < MOST_WRONG; i++) bad += !check(&list[i], isa_level_name(level), threads || list[i].seed % (uint64_t)isa_levels() == (uint64_t)level ? 4 : 1);
+    for (size_t i = 0; i < n && bad < MOST_WRONG; i++) {
+        bool turn = threads == ALL || (threads == TURNS && list[i].seed % (uint64_t)isa_levels() == (uint64_t)level);
+        bad += !check(&list[i], isa_level_name(level), turn ? 4 : 1);
+    }
     fflush(NULL);
     _exit(bad > 0);
 }
 
 /* False where a network is wrong. *there: the CPU has the level. */
-static bool at_level(const struct network *list, size_t n, int level, bool threads, bool *there)
+static bool at_level(const struct network *list, size_t n, int level, int threads, bool *there)
 {
     int status;
     fflush(NULL);
@@ -216,21 +221,19 @@ static bool at_level(const struct network *list, size_t n, int level, bool threa
 
 static bool parse(struct options *o, int argc, char **argv)
 {
-    *o = (struct options){.graphs = 60, .first = 1, .level = -1, .kinds = {true, true}};
+    *o = (struct options){.graphs = 60, .first = 1, .level = -1, .kinds = {true, true}, .threads = TURNS};
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--text") == 0) {
             o->text = true;
             continue;
         }
-        if (strcmp(argv[i], "--threads") == 0) {
-            o->threads = true;
-            continue;
-        }
         if (strcmp(argv[i], "--graphs") == 0)
             o->graphs = strtoull(value, NULL, 10);
         else if (strcmp(argv[i], "--first") == 0)
             o->first = strtoull(value, NULL, 10);
+        else if (strcmp(argv[i], "--threads") == 0)
+            o->threads = *value == 'a' ? ALL : *value == 'n' ? NONE : TURNS;
         else if (strcmp(argv[i], "--kind") == 0)
             for (int k = 0; k < 2; k++) o->kinds[k] = strcmp(value, kind_names[k]) == 0;
         else if (strcmp(argv[i], "--level") == 0)
@@ -261,7 +264,7 @@ int main(int argc, char **argv)
     struct network list[BATCH];
     size_t n = 0, bad = 0, outputs = 0, unjudged = 0, ran[16] = {0};
     if (!parse(&o, argc, argv) || ox_ctx_new(&ctx, &options) != OX_OK) {
-        fprintf(stderr, "usage: test_native_random [--graphs N] [--first SEED] [--kind float|int8] [--level NAME] [--text] [--threads]\n");
+        fprintf(stderr, "usage: test_native_random [--graphs N] [--first SEED] [--kind float|int8] [--level NAME] [--threads none|turns|all] [--text]\n");
         return 2;
     }
     for (uint64_t i = 0; i < o.graphs && bad < MOST_WRONG; i++) {

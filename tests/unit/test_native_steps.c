@@ -42,6 +42,14 @@ static const struct {
     {"bilinear", "transpose conv resize transpose",
      "m (float[1,3,5,4] x) => (float[1,4,10,8] y) <float[4,3,1,1] w = {@f12}, float[4] f = {1,1,2,2}> "
      "{ c = Conv(x, w) y = Resize <mode=\"linear\"> (c, , f) }"},
+    {"bilinear, dims rounded down", "transpose conv transpose generic",
+     "m (float[1,3,7,5] x) => (float[1,4,10,2] y) <float[4,3,1,1] w = {@f12}, float[4] f = {1,1,1.5,0.5}> "
+     "{ c = Conv(x, w) y = Resize <mode=\"linear\"> (c, , f) }"},
+    {"maximum of dilated windows over padding", "transpose conv transpose generic",
+     "m (float[1,3,9,7] x) => (float[1,4,10,7] y) <float[4,3,1,1] w = {@f12}> "
+     "{ c = Conv(x, w) y = MaxPool <kernel_shape=[2,2], dilations=[1,2], pads=[1,1,1,1]> (c) }"},
+    {"int8 table of a constant of rank 3", "shift table shift",
+     "m (uint8[2,5,40] x) => (uint8[2,5,40] y) <float[1,1,1] h = {0.5}, " SCALES "> { d = DequantizeLinear(x, sx, zx) a = Mul(d, h) y = QuantizeLinear(a, sy, zy) }"},
     {"channels last by hand", "transpose conv concat unary",
      "m (float[1,3,5,4] x) => (float[1,5,4,6] y) <float[6,3,1,1] w = {@f18}> { c = Conv(x, w) t = Transpose <perm=[0,2,3,1]> (c) y = Tanh(t) }"},
     {"products", "dense dense matmul softmax",
