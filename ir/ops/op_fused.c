@@ -27,6 +27,7 @@ static const struct {
     {"Tanh", {NULL}},
     {"ThresholdedRelu", {"alpha"}},
 };
+enum { SOFTMAX_FLATTENS = 11 }; /* the last opset whose Softmax is over all dims from its axis */
 enum { CLIP = 1, N_ACTIVATIONS = sizeof activations / sizeof *activations };
 
 static ox_status decode_activation(struct ox_fused_activation *a, const struct ox_call *call)
@@ -108,6 +109,53 @@ static void quick_gelu(struct ox_recipe *r, const void *params)
     ox_v x = ox_rc_in(r, 0), v = ox_rc_wide(r, x);
     ox_v alpha = ox_rc_like(r, ox_rc_number(r, OX_FLOAT, (double)p->alpha), v);
     ox_rc_out(r, 0, ox_rc_like(r, OX_RC(r, "Mul", v, OX_RC(r, "Sigmoid", OX_RC(r, "Mul", v, alpha))), x));
+}
+
+/* ---- biases ---------------------------------------------------------------------------------- */
+
+/* Inputs: data, bias, skip. */
+static void bias_add(struct ox_recipe *r, const void *params)
+{
+    (void)params;
+    ox_v x = ox_rc_in(r, 0);
+    ox_rc_expect_rank(r, 1, ox_rc_in(r, 1), 1);
+    ox_v y = OX_RC(r, "Add", OX_RC(r, "Add", ox_rc_wide(r, x), ox_rc_wide(r, ox_rc_in(r, 1))), ox_rc_wide(r, ox_rc_in(r, 2)));
+    ox_rc_out(r, 0, ox_rc_like(r, y, x));
+}
+
+/* The bias broadcasts to the data, whichever of its dims is_inner_broadcast says are 1. One softmax over all dims from the axis. */
+static void bias_softmax(struct ox_recipe *r, const void *params)
+{
+    int64_t inner;
+    (void)params;
+    ox_v x = ox_rc_in(r, 0), bias = ox_rc_in(r, 1);
+    if (!ox_attr_find(r->call, "is_inner_broadcast")) ox_rc_ok(r, ox_bad_attr(r->call, "attribute 'is_inner_broadcast' is missing"));
+    if (!ox_rc_ok(r, ox_attr_int(&inner, r->call, "is_inner_broadcast", 0))) return;
+    if (ox_rc_rank(r, bias) > ox_rc_rank(r, x) && ox_rc_rank(r, x) >= 0)
+        ox_rc_ok(r, ox_bad_shape(r->call, "a bias of %d dims for data of %d", ox_rc_rank(r, bias), ox_rc_rank(r, x)));
+    ox_v sum = OX_RC(r, "Add", ox_rc_wide(r, x), ox_rc_wide(r, bias));
+    r->opset = SOFTMAX_FLATTENS;
+    ox_rc_pass(r, "axis");
+    ox_v y = OX_RC(r, "Softmax", sum);
+    r->opset = OX_RECIPE_OPSET;
+    ox_rc_out(r, 0, ox_rc_like(r, y, x));
+}
+
+/* The left half times the Gelu of the right half. */
+static void bias_split_gelu(struct ox_recipe *r, const void *params)
+{
+    (void)params;
+    ox_v x = ox_rc_in(r, 0), sum = OX_RC(r, "Add", ox_rc_wide(r, x), ox_rc_wide(r, ox_rc_in(r, 1)));
+    ox_rc_expect_rank(r, 1, ox_rc_in(r, 1), 1);
+    int rank = ox_rc_rank(r, sum);
+    if (rank < 1 || !ox_dim_is_const(ox_rc_dim(r, sum, -1))) {
+        ox_rc_stop(r);
+        return;
+    }
+    int64_t width = ox_rc_dim(r, sum, -1).k;
+    if (width % 2 != 0) ox_rc_ok(r, ox_bad_shape(r->call, "%s splits %lld columns", r->call->op->name, (long long)width));
+    ox_v left = ox_rc_slice(r, sum, -1, 0, width / 2), right = ox_rc_slice(r, sum, -1, width / 2, width);
+    ox_rc_out(r, 0, ox_rc_like(r, OX_RC(r, "Mul", left, OX_RC(r, "Gelu", right)), x));
 }
 
 /* ---- products -------------------------------------------------------------------------------- */

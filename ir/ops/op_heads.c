@@ -1,5 +1,5 @@
-/* ir/ops/op_heads.c - the attentions of com.microsoft: Attention, MultiHeadAttention, GroupQueryAttention, QAttention; and
- * RotaryEmbedding. Recipes that bring queries, keys, values and masks to the form of the step `attend`.
+/* ir/ops/op_heads.c - the attentions of com.microsoft: Attention, MultiHeadAttention, GroupQueryAttention, QAttention, those of one
+ * query (DecoderMasked*) and of batches without padding (Packed*); RotaryEmbedding and GatedRelativePositionBias. Recipes that bring queries, keys, values and masks to the form of the step `attend`.
  *
  * A mask hides a key by adding the attribute mask_filter_value to its score, which is not the same as minus infinity where it
  * hides all of them. All floats are 32 bits wide inside. */
@@ -40,11 +40,12 @@ static ox_status unsupported(const struct ox_call *call, const char *const *name
 
 ox_status ox_decode_heads(const struct ox_call *call, void *params)
 {
-    static const char *const never[] = {"past_present_share_buffer", "k_quant_type", "v_quant_type", "sliding_window_cache", NULL};
+    static const char *const never[] = {"k_quant_type", "v_quant_type", "sliding_window_cache", NULL};
     struct ox_heads_params *p = params;
     const int64_t *sizes;
     size_t n_sizes;
-    bool grouped = ((const struct ox_recipe_kind *)call->op->family)->variant == OX_HEADS_GROUPED;
+    int variant = ((const struct ox_recipe_kind *)call->op->family)->variant;
+    bool grouped = variant == OX_HEADS_GROUPED;
     OX_TRY(positive(&p->heads, call, "num_heads"));
     p->kv_heads = p->heads;
     if (grouped) OX_TRY(positive(&p->kv_heads, call, "kv_num_heads"));
@@ -60,7 +61,10 @@ ox_status ox_decode_heads(const struct ox_call *call, void *params)
     OX_TRY(flag(&p->sinks, call, "smooth_softmax", false));
     OX_TRY(ox_attr_int(&p->window, call, "local_window_size", -1));
     OX_TRY(ox_attr_int(&p->scores_of, call, "qk_output", 0));
+    OX_TRY(flag(&p->shared, call, "past_present_share_buffer", false));
     OX_TRY(unsupported(call, never));
+    if (p->shared && variant != OX_HEADS_DECODER && variant != OX_HEADS_DECODER_SELF)
+        return ox_no_kernel(call, "%s with past_present_share_buffer", call->op->name);
     if (p->rotary && !grouped) return ox_no_kernel(call, "%s with do_rotary", call->op->name);
     OX_TRY(ox_attr_ints(&sizes, &n_sizes, call, "qkv_hidden_sizes"));
     if (n_sizes == SIZE_MAX) return OX_OK;
@@ -289,6 +293,195 @@ static void multi_head(struct ox_recipe *r, const void *params)
         ox_rc_out(r, 3, ox_rc_like(r, OX_RC(r, "Max", qk, ox_rc_number(r, OX_FLOAT, (double)-FLT_MAX)), like));
 }
 
+/* ---- one query ------------------------------------------------------------------------------- */
+
+enum { TENSOR_SCATTER = 24 }; /* the opset that brought it */
+
+/* The query's own key and value behind those of the past: all of the cache, or its first `filled` and then the new one. */
+static void with_past(struct ox_recipe *r, const struct ox_heads_params *p, struct ox_attend_in *in, ox_v past_k, ox_v past_v, ox_v filled, ox_v *total)
+{
+    *total = OX_NO_V;
+    if (!p->shared) {
+        if (past_k >= 0) in->k = ox_rc_concat(r, 2, 2, (ox_v[]){past_k, in->k});
+        if (past_v >= 0) in->v = ox_rc_concat(r, 2, 2, (ox_v[]){past_v, in->v});
+        return;
+    }
+    filled = ox_rc_cast(r, OX_RC_RESHAPE(r, filled, 1), OX_INT64);
+    *total = OX_RC(r, "Add", filled, ox_rc_number(r, OX_INT64, 1));
+    ox_v each = OX_RC(r, "Expand", filled, length_of(r, in->q, 0));
+    r->opset = TENSOR_SCATTER;
+    in->k = OX_RC(r, "TensorScatter", past_k, in->k, each);
+    in->v = OX_RC(r, "TensorScatter", past_v, in->v, each);
+    r->opset = OX_RECIPE_OPSET;
+    in->lengths = OX_RC(r, "Expand", *total, length_of(r, in->q, 0));
+}
+
+static void one_query(struct ox_recipe *r, ox_v q, ox_v beams, size_t past_length, bool shared)
+{
+    if (beams >= 0) ox_rc_ok(r, ox_no_kernel(r->call, "%s with a cache that beams share", r->call->op->name));
+    if (shared) ox_rc_need(r, past_length);
+    if (shared) ox_rc_expect_one(r, past_length, ox_rc_in(r, past_length));
+    if (!ox_rc_ok(r, ox_expect_dtype(r->call, past_length, ox_rc_dtype(r, ox_rc_in(r, past_length)), OX_BIT(OX_INT32)))) return;
+    if (ox_rc_rank(r, q) == 4 && ox_dim_is_const(ox_rc_dim(r, q, 2)) && ox_rc_dim(r, q, 2).k != 1)
+        ox_rc_ok(r, ox_bad_shape(r->call, "%s has %lld queries, expected one", r->call->op->name, (long long)ox_rc_dim(r, q, 2).k));
+}
+
+/* Inputs: query (or all three side by side), key, value, mask, bias of the scores, past key and value, length of the past, two of beam search,
+ * bias. Keys of another sequence have their heads split already, and nothing is kept of them. */
+static void decoder(struct ox_recipe *r, const void *params)
+{
+    const struct ox_heads_params *p = params;
+    ox_v like = ox_rc_in(r, 0), q = ox_rc_wide(r, like), k = ox_rc_wide(r, ox_rc_in(r, 1)), v = ox_rc_wide(r, ox_rc_in(r, 2)), bias = ox_rc_wide(r, ox_rc_in(r, 10));
+    ox_v past_k = ox_rc_wide(r, ox_rc_in(r, 5)), past_v = ox_rc_wide(r, ox_rc_in(r, 6)), total, qk;
+    bool across = k >= 0 && ox_rc_rank(r, k) == 4;
+    if ((k < 0) != (v < 0)) ox_rc_need(r, k < 0 ? 1 : 2);
+    if (k >= 0 && ox_rc_rank(r, k) < 0) ox_rc_stop(r);
+    int64_t width = known_dim(r, q, -1);
+    if (k < 0) {
+        if (ox_rc_ok(r, OX_OK) && width % 3 != 0) ox_rc_ok(r, ox_bad_shape(r->call, "%lld columns are not queries, keys and values", (long long)width));
+        width /= 3;
+        k = ox_rc_slice(r, q, -1, width, 2 * width);
+        v = ox_rc_slice(r, q, -1, 2 * width, 3 * width);
+        q = ox_rc_slice(r, q, -1, 0, width);
+    }
+    ox_rc_expect_rank(r, 10, bias, 1);
+    struct ox_attend_in in = {with_bias(r, p, q, 0, bias, 0, width), with_bias(r, p, k, 1, bias, width, 2 * width), with_bias(r, p, v, 2, bias, 2 * width, INT64_MAX),
+                              OX_NO_V, OX_NO_V, OX_NO_V, OX_NO_V};
+    one_query(r, in.q, ox_rc_in(r, 9), 7, p->shared && !across);
+    total = OX_NO_V;
+    if (!across) with_past(r, p, &in, past_k, past_v, ox_rc_in(r, 7), &total);
+    in.bias = both(r, mask_bias(r, p, ox_rc_in(r, 3), in.k, 3), ox_rc_wide(r, ox_rc_in(r, 4)));
+    ox_rc_out(r, 0, ox_rc_like(r, attend(r, p, &in, OX_ATTENTION_BIASED, ox_rc_wants(r, 3) ? &qk : NULL), like));
+    ox_rc_out(r, 1, ox_rc_like(r, in.k, like));
+    ox_rc_out(r, 2, ox_rc_like(r, in.v, like));
+    if (!ox_rc_wants(r, 3)) return;
+    if (total >= 0) qk = OX_RC(r, "Slice", qk, OX_RC_INTS(r, 0), total, OX_RC_INTS(r, -1));
+    ox_rc_out(r, 3, ox_rc_like(r, qk, like));
+}
+
+/* Inputs: data, weights, bias, mask, past, bias of the scores, length of the past, two of beam search. */
+static void decoder_self(struct ox_recipe *r, const void *params)
+{
+    const struct ox_heads_params *p = params;
+    ox_v x = ox_rc_in(r, 0), past = ox_rc_wide(r, ox_rc_need(r, 4)), total, parts[3];
+    ox_rc_expect_rank(r, 0, x, 3);
+    ox_rc_expect_rank(r, 1, ox_rc_in(r, 1), 2);
+    ox_rc_expect_rank(r, 4, past, 5);
+    ox_v joined = ox_rc_add(r, OX_RC(r, "MatMul", ox_rc_wide(r, x), ox_rc_wide(r, ox_rc_in(r, 1))), ox_rc_wide(r, ox_rc_in(r, 2)));
+    int64_t width = known_dim(r, joined, -1);
+    if (ox_rc_ok(r, OX_OK) && width % 3 != 0) ox_rc_ok(r, ox_bad_shape(r->call, "the weights of %s have %lld columns, which are not three equal parts", r->call->op->name, (long long)width));
+    for (int i = 0; i < 3; i++) parts[i] = split_heads(r, ox_rc_slice(r, joined, -1, i * (width / 3), (i + 1) * (width / 3)), p->heads, 1);
+    struct ox_attend_in in = {parts[0], parts[1], parts[2], OX_NO_V, OX_NO_V, OX_NO_V, OX_NO_V};
+    one_query(r, in.q, ox_rc_in(r, 8), 6, p->shared);
+    with_past(r, p, &in, entry(r, past, 0, 0), entry(r, past, 0, 1), ox_rc_in(r, 6), &total);
+    in.bias = both(r, mask_bias(r, p, ox_rc_in(r, 3), in.k, 3), ox_rc_wide(r, ox_rc_in(r, 5)));
+    ox_rc_out(r, 0, ox_rc_like(r, attend(r, p, &in, OX_ATTENTION_PROBS, NULL), x));
+    ox_rc_out(r, 1, ox_rc_like(r, ox_rc_concat(r, 0, 2, (ox_v[]){unsqueeze(r, in.k, 0), unsqueeze(r, in.v, 0)}), x));
+}
+
+/* ---- without padding ------------------------------------------------------------------------- */
+
+struct packing {
+    ox_v offsets; /* [B,S]: where in the batch with padding each token is, those of padding last */
+    ox_v places;  /* [tokens] of these, int64 */
+    ox_v lengths; /* [B] */
+};
+
+/* `ends` [B+1]: sums of the lengths up to each item. */
+static struct packing packing_of(struct ox_recipe *r, ox_v rows, size_t offsets, size_t ends)
+{
+    struct packing at = {.offsets = ox_rc_cast(r, ox_rc_need(r, offsets), OX_INT64)};
+    ox_v sums = ox_rc_cast(r, ox_rc_need(r, ends), OX_INT64);
+    ox_rc_expect_rank(r, offsets, at.offsets, 2);
+    ox_rc_expect_rank(r, ends, sums, 1);
+    at.places = OX_RC(r, "Slice", OX_RC_RESHAPE(r, at.offsets, -1), OX_RC_INTS(r, 0), length_of(r, rows, 0), OX_RC_INTS(r, 0));
+    at.lengths = OX_RC(r, "Sub", ox_rc_slice(r, sums, 0, 1, INT64_MAX), ox_rc_slice(r, sums, 0, 0, -1));
+    return at;
+}
+
+/* Tokens [T,width] as a batch [B,S,width] with zeros for padding. */
+static ox_v with_padding(struct ox_recipe *r, const struct packing *at, ox_v rows)
+{
+    ox_v width = length_of(r, rows, 1), all = OX_RC_RESHAPE(r, OX_RC(r, "Size", at->offsets), 1);
+    ox_v zeros = OX_RC(r, "ConstantOfShape", ox_rc_concat(r, 0, 2, (ox_v[]){all, width}));
+    ox_v flat = OX_RC(r, "ScatterND", zeros, unsqueeze(r, at->places, 1), rows);
+    ox_v dims = ox_rc_concat(r, 0, 2, (ox_v[]){OX_RC(r, "Shape", at->offsets), width});
+    return OX_RC(r, "Reshape", flat, dims);
+}
+
+static void packed_of(struct ox_recipe *r, const struct ox_heads_params *p, ox_v parts[3], const struct packing *at, ox_v bias, ox_v like)
+{
+    struct ox_attend_in in = {split_heads(r, with_padding(r, at, parts[0]), p->heads, 0), split_heads(r, with_padding(r, at, parts[1]), p->heads, 1),
+                              split_heads(r, with_padding(r, at, parts[2]), p->heads, 2), bias, at->lengths, OX_NO_V, OX_NO_V};
+    ox_v y = attend(r, p, &in, OX_ATTENTION_PROBS, NULL);
+    int64_t width = known_dim(r, y, -1);
+    if (ox_rc_ok(r, OX_OK)) ox_rc_out(r, 0, ox_rc_like(r, OX_RC(r, "Gather", OX_RC_RESHAPE(r, y, -1, width), at->places), like));
+}
+
+/* Inputs: tokens, weights, bias, offsets, ends, bias of the scores. */
+static void packed(struct ox_recipe *r, const void *params)
+{
+    const struct ox_heads_params *p = params;
+    ox_v x = ox_rc_in(r, 0), parts[3];
+    ox_rc_expect_rank(r, 0, x, 2);
+    ox_rc_expect_rank(r, 1, ox_rc_in(r, 1), 2);
+    ox_v joined = ox_rc_add(r, OX_RC(r, "MatMul", ox_rc_wide(r, x), ox_rc_wide(r, ox_rc_in(r, 1))), ox_rc_wide(r, ox_rc_in(r, 2)));
+    int64_t width = known_dim(r, joined, -1), at = 0;
+    for (int i = 0; i < 3; i++) {
+        int64_t size = p->sizes[0] ? p->sizes[i] : width / 3;
+        parts[i] = ox_rc_slice(r, joined, -1, at, at + size);
+        at += size;
+    }
+    if (ox_rc_ok(r, OX_OK) && at != width) ox_rc_ok(r, ox_bad_shape(r->call, "the weights of %s have %lld columns", r->call->op->name, (long long)width));
+    struct packing where = packing_of(r, x, 3, 4);
+    packed_of(r, p, parts, &where, ox_rc_wide(r, ox_rc_in(r, 5)), x);
+}
+
+/* Inputs: query (or all three, [tokens,heads,3,D]), key, value, bias, offsets, ends, bias of the scores. */
+static void packed_multi(struct ox_recipe *r, const void *params)
+{
+    const struct ox_heads_params *p = params;
+    ox_v x = ox_rc_in(r, 0), parts[3], bias = ox_rc_wide(r, ox_rc_in(r, 3));
+    for (size_t i = 0; i < 3; i++) parts[i] = ox_rc_wide(r, ox_rc_in(r, i));
+    if (ox_rc_rank(r, x) < 0) ox_rc_stop(r);
+    if (ox_rc_rank(r, x) == 4) {
+        ox_v all = parts[0];
+        int64_t width = known_dim(r, all, 1) * known_dim(r, all, 3);
+        for (int i = 0; i < 3 && ox_rc_ok(r, OX_OK); i++) parts[i] = OX_RC_RESHAPE(r, entry(r, all, 2, i), 0, width);
+    } else {
+        ox_rc_expect_rank(r, 0, x, 2);
+        for (size_t i = 1; i < 3; i++) ox_rc_need(r, i);
+    }
+    ox_rc_expect_rank(r, 3, bias, 1);
+    int64_t size = bias >= 0 ? known_dim(r, parts[0], -1) : 0;
+    for (int i = 0; i < 3 && bias >= 0; i++) parts[i] = ox_rc_add(r, parts[i], ox_rc_slice(r, bias, 0, i * size, i < 2 ? (i + 1) * size : INT64_MAX));
+    struct packing where = packing_of(r, x, 4, 5);
+    packed_of(r, p, parts, &where, ox_rc_wide(r, ox_rc_in(r, 6)), x);
+}
+
+/* ---- GatedRelativePositionBias --------------------------------------------------------------- */
+
+/* Inputs: queries [B,S,H*D], their bias, biases by position [1,H,S,S], weights [D,W] and bias [W] of the gates, factor [1,H,1,1], offsets.
+ * Half of the W numbers make one gate, half the other: u * (r * factor - 1) + 2 scales the biases of a query's row. */
+static void gated(struct ox_recipe *r, const void *params)
+{
+    const struct ox_heads_params *p = params;
+    ox_v like = ox_rc_in(r, 0), weights = ox_rc_wide(r, ox_rc_in(r, 3)), one = ox_rc_number(r, OX_FLOAT, 1);
+    if (ox_rc_in(r, 6) >= 0) ox_rc_ok(r, ox_no_kernel(r->call, "%s of tokens without padding", r->call->op->name));
+    ox_rc_expect_rank(r, 2, ox_rc_in(r, 2), 4);
+    ox_rc_expect_rank(r, 3, weights, 2);
+    ox_v q = split_heads(r, OX_RC(r, "Add", ox_rc_wide(r, like), ox_rc_wide(r, ox_rc_in(r, 1))), p->heads, 0);
+    ox_v both_gates = OX_RC(r, "Add", OX_RC(r, "MatMul", q, weights), ox_rc_wide(r, ox_rc_in(r, 4)));
+    int64_t width = known_dim(r, weights, 1);
+    if (ox_rc_ok(r, OX_OK) && width % 2 != 0) ox_rc_ok(r, ox_bad_shape(r->call, "the gates of %s have %lld columns", r->call->op->name, (long long)width));
+    both_gates = OX_RC_RESHAPE(r, both_gates, 0, 0, -1, 2, width / 2);
+    ox_rc_int(r, "keepdims", 0);
+    ox_v gates = OX_RC(r, "Sigmoid", OX_RC(r, "ReduceSum", both_gates, OX_RC_INTS(r, -1)));
+    ox_v u = ox_rc_slice(r, gates, -1, 0, 1), by = OX_RC(r, "Mul", ox_rc_slice(r, gates, -1, 1, 2), ox_rc_wide(r, ox_rc_in(r, 5)));
+    ox_v scale = OX_RC(r, "Add", OX_RC(r, "Mul", u, OX_RC(r, "Sub", by, one)), ox_rc_number(r, OX_FLOAT, 2));
+    ox_rc_out(r, 0, ox_rc_like(r, OX_RC(r, "Mul", scale, ox_rc_wide(r, ox_rc_in(r, 2))), like));
+}
+
 /* ---- rotation -------------------------------------------------------------------------------- */
 
 /* Every second element, or half of the elements, of the last dim of [..., size]. */
@@ -407,8 +600,8 @@ static void grouped(struct ox_recipe *r, const void *params)
     if (wants) ox_rc_out(r, 3, ox_rc_like(r, scores, like));
 }
 
+#define KIND(which, body) [OX_HEADS_##which] = {body, OX_HEADS_##which}
 const struct ox_recipe_kind ox_heads_recipes[] = {
-    [OX_HEADS_ATTENTION] = {attention, OX_HEADS_ATTENTION}, [OX_HEADS_GROUPED] = {grouped, OX_HEADS_GROUPED},
-    [OX_HEADS_MULTI] = {multi_head, OX_HEADS_MULTI},        [OX_HEADS_QUANTIZED] = {quantized, OX_HEADS_QUANTIZED},
-    [OX_HEADS_ROTARY] = {rotary, OX_HEADS_ROTARY},
+    KIND(ATTENTION, attention), KIND(DECODER, decoder), KIND(DECODER_SELF, decoder_self), KIND(GATED, gated), KIND(GROUPED, grouped), KIND(MULTI, multi_head),
+    KIND(PACKED, packed), KIND(PACKED_MULTI, packed_multi), KIND(QUANTIZED, quantized), KIND(ROTARY, rotary),
 };

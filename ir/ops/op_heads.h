@@ -13,6 +13,7 @@ struct ox_heads_params {
     float epsilon;           /* of the norms of queries and keys */
     bool causal;
     bool rotary, interleaved;
+    bool shared;       /* the cache is as long as it will ever be; how much of it is filled is an input */
     bool sinks;        /* smooth_softmax: every head has a sink of score 0 */
     int64_t window;    /* keys that a query sees up to its own; -1: all */
     int64_t scores_of; /* GroupQueryAttention's output 3: 1 before, 2 after the softmax */
@@ -24,7 +25,10 @@ struct ox_rotary_ms_params {
 };
 
 extern const struct ox_recipe_kind ox_heads_recipes[];
-enum { OX_HEADS_ATTENTION, OX_HEADS_GROUPED, OX_HEADS_MULTI, OX_HEADS_QUANTIZED, OX_HEADS_ROTARY };
+enum {
+    OX_HEADS_ATTENTION, OX_HEADS_DECODER, OX_HEADS_DECODER_SELF, OX_HEADS_GATED, OX_HEADS_GROUPED, OX_HEADS_MULTI, OX_HEADS_PACKED, OX_HEADS_PACKED_MULTI,
+    OX_HEADS_QUANTIZED, OX_HEADS_ROTARY
+};
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 

@@ -1,4 +1,5 @@
-/* ir/ops/op_matmul_nbits.c - MatMulNBits of com.microsoft: the product with a matrix whose weights are codes of 2, 4 or 8 bits.
+/* ir/ops/op_matmul_nbits.c - MatMulNBits of com.microsoft: the product with a matrix whose weights are codes of 2, 4 or 8 bits; and
+ * MatMulBnb4, whose codes of 4 bits stand for the numbers of a table.
  *
  * Row j of the weights holds column j of B: blocks of codes, low bits first, each with a scale and a zero point. B never
  * exists as a whole: the product asks for strips of it when it needs them, and they are dequantized then. */
@@ -210,4 +211,106 @@ ox_status ox_eval_matmul_nbits(const struct ox_call *call, const void *params, c
     OX_TRY(check_inputs(call, params, in));
     if (ox_is_narrow(in[0]->dtype)) return ox_eval_wide(eval_float, call, params, in, out, 1);
     return eval_float(call, params, in, out);
+}
+
+/* ---- MatMulBnb4 ------------------------------------------------------------------------------ */
+
+/* What a code stands for, in parts of its block's largest magnitude. FP4: a sign, and eight magnitudes, the larger ones twelfths and sixths
+ * (bitsandbytes); NF4: quantiles of the normal distribution (QLoRA). */
+static const float bnb4_values[2][16] = {
+    {0, 0.0625f / 12, 8 / 12.f, 1, 4 / 12.f, 6 / 12.f, 2 / 12.f, 3 / 12.f, -0.f, -0.0625f / 12, -8 / 12.f, -1, -4 / 12.f, -6 / 12.f, -2 / 12.f, -3 / 12.f},
+    {-1, -0.6961928009986877f, -0.5250730514526367f, -0.39491748809814453f, -0.28444138169288635f, -0.18477343022823334f, -0.09105003625154495f, 0,
+     0.07958029955625534f, 0.16093020141124725f, 0.24611230194568634f, 0.33791524171829224f, 0.44070982933044434f, 0.5626170039176941f,
+     0.7229568362236023f, 1},
+};
+
+ox_status ox_decode_matmul_bnb4(const struct ox_call *call, void *params)
+{
+    struct ox_matmul_bnb4_params *p = params;
+    int64_t type, trans;
+    OX_TRY(required(&p->k, call, "K"));
+    OX_TRY(required(&p->n, call, "N"));
+    OX_TRY(required(&p->block, call, "block_size"));
+    if (p->block < 16 || (p->block & (p->block - 1)) != 0)
+        return ox_bad_attr(call, "block_size is %lld, expected a power of two of at least 16", (long long)p->block);
+    if (!ox_attr_find(call, "quant_type")) return ox_bad_attr(call, "attribute 'quant_type' is missing");
+    OX_TRY(ox_attr_int(&type, call, "quant_type", 0));
+    if (type != 0 && type != 1) return ox_bad_attr(call, "quant_type is %lld, expected 0 (FP4) or 1 (NF4)", (long long)type);
+    OX_TRY(ox_attr_int(&trans, call, "transB", 1));
+    p->values = bnb4_values[type];
+    p->trans = trans != 0;
+    return ox_mul_i64(&p->count, p->k, p->n) ? ox_bad_attr(call, "K and N are too large") : OX_OK;
+}
+
+/* Inputs: data, codes, largest magnitudes. */
+static ox_status check_bnb4(const struct ox_call *call, const struct ox_matmul_bnb4_params *p, size_t i, ox_dtype dtype, ox_dtype a, int64_t count,
+                            int64_t last)
+{
+    const int64_t wanted = i == 1 ? (p->count - 1) / 2 + 1 : (p->count - 1) / p->block + 1, inner = p->trans ? p->k : p->n;
+    OX_TRY(check_type(call, i, dtype, a));
+    if (i == 0 && last >= 0 && last != inner) return ox_bad_shape(call, "the last dim of the data is %lld, expected %lld", (long long)last, (long long)inner);
+    if (i == 0 || count < 0 || count == wanted) return OX_OK;
+    return ox_bad_shape(call, "input %zu of %s has %lld elements, K %lld, N %lld and blocks of %lld need %lld", i, call->op->name, (long long)count,
+                        (long long)p->k, (long long)p->n, (long long)p->block, (long long)wanted);
+}
+
+ox_status ox_infer_matmul_bnb4(const struct ox_call *call, const void *params, struct ox_infer *io)
+{
+    const struct ox_matmul_bnb4_params *p = params;
+    ox_dim dims[OX_MAX_RANK];
+    int rank = ox_in_rank(io, 0);
+    if (rank == 0) return ox_bad_shape(call, "the data of %s is a scalar", call->op->name);
+    for (size_t i = 0; i < 3; i++) {
+        const struct ox_type *t = io->in[i];
+        int64_t last = -1, count = ox_type_is_tensor(t) ? ox_type_count(t) : -1;
+        if (i == 0 && rank > 0 && ox_dim_is_const(t->dims[rank - 1])) last = t->dims[rank - 1].k;
+        if (t && ox_in_dtype(io, i) != OX_UNDEFINED) OX_TRY(check_bnb4(call, p, i, ox_in_dtype(io, i), ox_in_dtype(io, 0), count, last));
+    }
+    for (int d = 0; d < rank; d++) dims[d] = d == rank - 1 ? ox_dim_const(p->trans ? p->n : p->k) : io->in[0]->dims[d];
+    return ox_infer_tensor(io, 0, ox_in_dtype(io, 0), rank, dims);
+}
+
+struct bnb4 {
+    const struct ox_matmul_bnb4_params *p;
+    const unsigned char *codes;
+    const float *most;
+};
+
+static void bnb4_strip(const void *arg, enum ox_isa isa, float *dst, size_t width, size_t batch, size_t k0, size_t k1, size_t j0, size_t j1)
+{
+    const struct bnb4 *w = arg;
+    const size_t row = (size_t)w->p->k, block = (size_t)w->p->block;
+    (void)isa;
+    (void)batch;
+    for (size_t k = k0; k < k1; k++, dst += width) {
+        for (size_t j = j0; j < j1; j++) {
+            size_t at = w->p->trans ? j * row + k : k * row + j; /* the first of two codes is in the high bits */
+            dst[j - j0] = w->p->values[w->codes[at / 2] >> (at % 2 ? 0 : 4) & 15] * w->most[at / block];
+        }
+        memset(dst + (j1 - j0), 0, (width - (j1 - j0)) * sizeof *dst);
+    }
+}
+
+static ox_status eval_bnb4(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out)
+{
+    const struct ox_matmul_bnb4_params *p = params;
+    const struct bnb4 w = {p, in[1]->data, in[2]->data};
+    int64_t dims[OX_MAX_RANK];
+    void *y;
+    size_t n = (size_t)(p->trans ? p->n : p->k), k = (size_t)(p->trans ? p->k : p->n);
+    for (int d = 0; d < in[0]->rank; d++) dims[d] = d == in[0]->rank - 1 ? (int64_t)n : in[0]->dims[d];
+    OX_TRY(ox_tensor_new(&out[0], &y, call->ctx, OX_FLOAT, in[0]->rank, dims));
+    if (out[0]->count == 0) return OX_OK;
+    const struct ox_gemm g = {.m = out[0]->count / n, .n = n, .k = k, .a = in[0]->data, .a_rs = k, .a_cs = 1, .c = y, .c_rs = n,
+                              .pack = bnb4_strip, .pack_arg = &w};
+    return ox_gemm(call->ctx, &g);
+}
+
+ox_status ox_eval_matmul_bnb4(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out)
+{
+    if (in[0]->rank == 0) return ox_bad_shape(call, "the data of %s is a scalar", call->op->name);
+    for (size_t i = 0; i < 3; i++)
+        OX_TRY(check_bnb4(call, params, i, in[i]->dtype, in[0]->dtype, (int64_t)in[i]->count, i ? -1 : in[0]->dims[in[0]->rank - 1]));
+    if (ox_is_narrow(in[0]->dtype)) return ox_eval_wide(eval_bnb4, call, params, in, out, 1);
+    return eval_bnb4(call, params, in, out);
 }

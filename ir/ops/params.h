@@ -17,6 +17,7 @@
 #include "ir/ops/op_loss.h"
 #include "ir/ops/op_matmul.h"
 #include "ir/ops/op_ml.h"
+#include "ir/ops/op_moe.h"
 #include "ir/ops/op_move.h"
 #include "ir/ops/op_nbits.h"
 #include "ir/ops/op_norm.h"

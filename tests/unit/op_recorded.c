@@ -110,9 +110,13 @@ static void tell_input(struct oh *h, const char *at)
     if (*at == '=') {
         store(oh_input(h, dtype, 0, NULL), dtype, 0, strtod(at + 1, NULL));
     } else if (*at == '(') {
-        numbers(values, &n, at + 1);
+        double shape[OX_MAX_RANK];
+        size_t rank = 1;
+        at = numbers(values, &n, at + 1);
         dims[0] = (int64_t)n;
-        void *data = oh_input(h, dtype, 1, dims);
+        if (*at == '[') numbers(shape, &rank, at + 1);
+        for (size_t d = 0; *at == '[' && d < rank; d++) dims[d] = (int64_t)shape[d];
+        void *data = oh_input(h, dtype, (int)rank, dims);
         for (size_t i = 0; i < n; i++)
             store(data, dtype, i, values[i]);
     } else {

@@ -6,7 +6,7 @@
  *              input; codes of 8 bits are (i * 37 + k * 11) % 256
  *   [2,3]%7    integers: the same formula modulo 7 in place of 13, not shifted; floats: that plus 1, times 0.125
  *   =0.5       a single number
- *   (1,2,3)    a vector */
+ *   (1,2,3)    a vector; (1,2,3,4)[2,2]  the same with other dims */
 #ifndef OX_TESTS_OP_RECORDED_H
 #define OX_TESTS_OP_RECORDED_H
 

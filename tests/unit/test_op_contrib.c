@@ -1,5 +1,6 @@
 /* tests/unit/test_op_contrib.c - operators of com.microsoft. The numbers that are expected were computed once by ONNX Runtime 1.30
- * from the same inputs; those that it has no kernel for on a CPU are marked and were computed in NumPy from the formula. */
+ * from the same inputs; those that it has no kernel for on a CPU are marked or (BiasAdd, BiasSoftmax, BiasSplitGelu,
+ * the two position biases, DecoderMaskedSelfAttention, Packed*, MatMulBnb4 with transB = 0) were computed from the formula by a program of its own. */
 #include "op_recorded.h"
 
 static const struct oh_recorded cases[] = {
