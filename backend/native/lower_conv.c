@@ -53,8 +53,9 @@ static ox_status float_conv(struct ox_lower *lo, const struct conv *c, const str
 {
     struct ox_step_conv_params p = {.window = c->window, .groups = c->groups, .depthwise = c->depthwise};
     ox_tensor *w, *bias;
-    ox_operand in[3] = {OX_OPERAND_NONE, OX_OPERAND_NONE, OX_OPERAND_NONE}, out;
+    ox_operand in[4] = {OX_OPERAND_NONE, OX_OPERAND_NONE, OX_OPERAND_NONE, OX_OPERAND_NONE}, out;
     if (!ox_lower_bounds(&p.low, &p.high, lo, tail->act)) return ox_lower_decline(lo, tail->last, "bounds are not constant");
+    if (tail->add && c->groups > 1) return OX_OK; /* only our own way adds at no cost */
     OX_TRY(ox_lower_float_const(&bias, lo, c->bias));
     if (c->bias && (!bias || bias->rank != 1 || bias->dims[0] != ox_lower_dim(c->w, 0))) {
         ox_tensor_unref(bias);
@@ -72,9 +73,10 @@ static ox_status float_conv(struct ox_lower *lo, const struct conv *c, const str
         ox_tensor_unref(bias);
     OX_TRY(status);
     OX_TRY(ox_lower_in(&in[0], lo, c->x, OX_FORM_LAST));
+    if (tail->add) OX_TRY(ox_lower_in(&in[3], lo, tail->add, OX_FORM_LAST));
     OX_TRY(ox_lower_out(&out, lo, tail->last->out[0], OX_FORM_LAST));
     *claimed = true;
-    return ox_lower_step(lo, tail->last, OX_STEP_CONV, &p, 3, in, 1, &out);
+    return ox_lower_step(lo, tail->last, OX_STEP_CONV, &p, tail->add ? 4 : 3, in, 1, &out);
 }
 
 static ox_status int8_conv(struct ox_lower *lo, const struct conv *c, const struct ox_lower_tail *tail, bool *claimed)
@@ -110,6 +112,29 @@ ox_status ox_lower_conv_tail(struct ox_lower *lo, const struct ox_node *conv, co
     const char *why = look(&c, lo, conv);
     if (why) return ox_lower_decline(lo, tail->last, why);
     return tail->q ? int8_conv(lo, &c, tail, claimed) : float_conv(lo, &c, tail, claimed);
+}
+
+static bool same_dims(const struct ox_value *a, const struct ox_value *b)
+{
+    const int rank = ox_lower_rank(a);
+    if (rank < 0 || ox_lower_rank(b) != rank) return false;
+    for (int i = 0; i < rank; i++)
+        if (!ox_dim_is_known(a->type->dims[i]) || !ox_dim_same(a->type->dims[i], b->type->dims[i])) return false;
+    return true;
+}
+
+ox_status ox_lower_sum_tail(struct ox_lower *lo, const struct ox_node *sum, const struct ox_lower_tail *tail, bool *claimed)
+{
+    struct ox_lower_tail behind = *tail;
+    for (size_t i = 0; i < 2 && !*claimed && sum->n_in == 2 && !tail->q; i++) {
+        const struct ox_value *v = ox_node_in(sum, i);
+        const struct ox_node *maker = v->def;
+        behind.add = ox_node_in(sum, 1 - i);
+        if (!maker || v->def_index != 0 || !ox_lower_sole(v) || ox_lower_dtype(behind.add) != OX_FLOAT || !same_dims(v, behind.add)) continue;
+        if (ox_node_is(maker, "Conv")) OX_TRY(ox_lower_conv_tail(lo, maker, &behind, claimed));
+        if (ox_node_is(maker, "Gemm") || ox_node_is(maker, "MatMul") || ox_node_is(maker, "Add")) OX_TRY(ox_lower_dense_tail(lo, maker, &behind, claimed));
+    }
+    return OX_OK;
 }
 
 ox_status ox_lower_conv(struct ox_lower *lo, const struct ox_node *node, bool *claimed)

@@ -94,7 +94,8 @@ static ox_status float_dense(struct ox_lower *lo, const struct dense *d, const s
 {
     struct ox_step_dense_params p;
     ox_tensor *w, *bias = NULL;
-    ox_operand in[3] = {OX_OPERAND_NONE, OX_OPERAND_NONE, OX_OPERAND_NONE}, out;
+    ox_operand in[4] = {OX_OPERAND_NONE, OX_OPERAND_NONE, OX_OPERAND_NONE, OX_OPERAND_NONE}, out;
+    if (tail->add && ox_lower_maker(d->w, "DequantizeLinear")) return OX_OK; /* may do without floats */
     OX_TRY(mixed_dense(lo, d, tail, claimed));
     if (*claimed) return OX_OK;
     if (!ox_lower_bounds(&p.low, &p.high, lo, tail->act)) return ox_lower_decline(lo, tail->last, "bounds are not constant");
@@ -112,9 +113,10 @@ static ox_status float_dense(struct ox_lower *lo, const struct dense *d, const s
         ox_tensor_unref(bias);
     OX_TRY(status);
     OX_TRY(ox_lower_in(&in[0], lo, d->x, OX_FORM_PLAIN));
+    if (tail->add) OX_TRY(ox_lower_in(&in[3], lo, tail->add, OX_FORM_PLAIN));
     OX_TRY(ox_lower_out(&out, lo, tail->last->out[0], OX_FORM_PLAIN));
     *claimed = true;
-    return ox_lower_step(lo, tail->last, OX_STEP_DENSE, &p, 3, in, 1, &out);
+    return ox_lower_step(lo, tail->last, OX_STEP_DENSE, &p, tail->add ? 4 : 3, in, 1, &out);
 }
 
 static ox_status int8_dense(struct ox_lower *lo, const struct dense *d, const struct ox_lower_tail *tail, bool *claimed)

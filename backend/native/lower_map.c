@@ -38,6 +38,7 @@ ox_status ox_lower_clamp(struct ox_lower *lo, const struct ox_node *node, bool *
     if (maker && x->def_index == 0 && ox_lower_sole(x)) {
         if (ox_node_is(maker, "Conv")) OX_TRY(ox_lower_conv_tail(lo, maker, &tail, claimed));
         if (ox_node_is(maker, "BatchNormalization")) OX_TRY(ox_lower_norm_tail(lo, maker, &tail, claimed));
+        if (ox_node_is(maker, "Add")) OX_TRY(ox_lower_sum_tail(lo, maker, &tail, claimed));
         if (!*claimed && (ox_node_is(maker, "Gemm") || ox_node_is(maker, "MatMul") || ox_node_is(maker, "Add")))
             OX_TRY(ox_lower_dense_tail(lo, maker, &tail, claimed));
     }
@@ -168,7 +169,8 @@ ox_status ox_lower_binary(struct ox_lower *lo, const struct ox_node *node, bool 
     ox_operand in[2], out;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (ox_node_is(node, known[i].type)) p.op = known[i].op;
-    if (p.op == OX_STEP_ADD) OX_TRY(ox_lower_dense_tail(lo, node, &tail, claimed));
+    if (p.op == OX_STEP_ADD) OX_TRY(ox_lower_sum_tail(lo, node, &tail, claimed));
+    if (p.op == OX_STEP_ADD && !*claimed) OX_TRY(ox_lower_dense_tail(lo, node, &tail, claimed));
     if (*claimed || p.op == OX_STEP_BINARY_OPS || node->n_in != 2 || ox_node_opset(node) < 8) return OX_OK;
     if (!is_float(ox_node_in(node, 0)) || !is_float(ox_node_in(node, 1)) || !is_float(y)) return ox_lower_decline(lo, node, "not of type float, or of unknown rank");
     unsigned form = followed(lo, y);

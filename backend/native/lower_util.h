@@ -61,15 +61,20 @@ bool ox_lower_bounds(float *low, float *high, struct ox_lower *lo, const struct 
 /* The same in the integers of a result; false where nothing would be left. */
 bool ox_lower_int_bounds(int32_t *low, int32_t *high, struct ox_lower *lo, const struct ox_node *act, struct ox_step_quant out);
 
-/* Products with an activation behind, claimed together at `last`, whose first output they make. With q, the result is int8. `act` may be NULL. */
+/* Products with an addition and an activation behind, claimed together at `last`, whose first output they make. With q, the result is int8. `add` is what
+ * is added, of the dims of the result; it and `act` may be NULL. */
 struct ox_lower_tail {
     const struct ox_node *last, *act;
     const struct ox_lower_quant *q;
+    const struct ox_value *add;
 };
 OX_MUST_USE ox_status ox_lower_conv_tail(struct ox_lower *lo, const struct ox_node *conv, const struct ox_lower_tail *tail, bool *claimed);
 /* A BatchNormalization by constants: a factor and a shift for each channel. */
 OX_MUST_USE ox_status ox_lower_norm_tail(struct ox_lower *lo, const struct ox_node *norm, const struct ox_lower_tail *tail, bool *claimed);
 OX_MUST_USE ox_status ox_lower_dense_tail(struct ox_lower *lo, const struct ox_node *dense, const struct ox_lower_tail *tail, bool *claimed);
+
+/* An Add of a product that nobody else reads and a tensor of the same dims. `tail` says what comes behind the Add. */
+OX_MUST_USE ox_status ox_lower_sum_tail(struct ox_lower *lo, const struct ox_node *sum, const struct ox_lower_tail *tail, bool *claimed);
 
 /* Window of a pool or convolution over 1 or 2 dims; false: of another rank, or SAME padding that depends on unknown dims. `v` is the data. */
 bool ox_lower_window(struct ox_step_window *out, struct ox_lower *lo, const struct ox_node *node, const struct ox_window *w, const struct ox_value *v,

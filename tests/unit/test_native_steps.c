@@ -26,9 +26,19 @@ static const struct {
     {"one dim", "transpose conv transpose", "m (float[2,5,30] x) => (float[2,7,14] y) <float[7,5,3] w = {@f105}> { c = Conv <strides=[2]> (x, w) y = Relu(c) }"},
     {"filters beyond the cache", "transpose conv transpose",
      "m (float[1,1400,3,3] x) => (float[1,200,3,3] y) <float[200,1400,1,1] w = {@f280000}, float[200] b = {@f200}> { y = Conv(x, w, b) }"},
-    {"residual block", "transpose conv conv binary unary transpose",
+    {"residual block", "transpose conv conv unary transpose",
      "m (float[1,8,6,6] x) => (float[1,8,6,6] y) <float[8,8,3,3] w = {@f576}, float[8,8,1,1] v = {@f64}> "
      "{ a = Conv <pads=[1,1,1,1]> (x, w) r = Relu(a) b = Conv(r, v) s = Add(b, r) t = Sigmoid(s) y = Identity(t) }"},
+    {"residual block with a clamp, either order", "transpose conv conv conv conv transpose",
+     "m (float[2,8,6,6] x) => (float[2,40,3,3] y) <float[8,8,3,3] w = {@f576}, float[40,8,1,1] u = {@f320}, float[40,8,1,1] v = {@f320}, float[40,40,3,3] z = {@f14400}, float hi = {30}, float lo = {-20}> "
+     "{ a = Conv <pads=[1,1,1,1]> (x, w) b = Conv <strides=[2,2]> (a, v) d = Conv <strides=[2,2]> (x, u) s = Add(d, b) r = Relu(s) "
+     "  e = Conv <pads=[1,1,1,1]> (r, z) t = Add(r, e) y = Clip(t, lo, hi) }"},
+    {"sum of what a convolution reads and gives", "transpose conv transpose",
+     "m (float[1,40,5,5] x) => (float[1,40,5,5] y) <float[40,40,1,1] w = {@f1600}, float[40] b = {@f40}> { c = Conv(x, w, b) y = Add(x, c) }"},
+    {"sums that are not of the same dims, or wanted otherwise", "transpose conv transpose binary binary",
+     "m (float[1,8,5,5] x, float[1,8,1,5] z) => (float[1,8,5,5] y, float[1,8,5,5] c) <float[8,8,1,1] w = {@f64}> { c = Conv(x, w) a = Add(c, z) y = Add(c, a) }"},
+    {"grouped sum", "transpose conv binary transpose",
+     "m (float[1,8,5,5] x) => (float[1,8,5,5] y) <float[8,4,1,1] w = {@f32}> { c = Conv <group=2> (x, w) y = Add(x, c) }"},
     {"pools and joins", "transpose conv pool concat transpose",
      "m (float[1,4,9,9] x) => (float[1,2,5,5] y) <float[6,4,1,1] w = {@f24}, float[2,12,1,1] v = {@f24}> "
      "{ c = Conv(x, w) p = MaxPool <kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]> (c) q = AveragePool <kernel_shape=[2,2], strides=[2,2], ceil_mode=1> (c) "
@@ -57,9 +67,12 @@ static const struct {
      "{ p = MatMul(x, w) a = Add(p, b) r = Relu(a) q = MatMul(r, v) t = Transpose <perm=[1,0]> (z) s = MatMul(q, t) y = Softmax <axis=-1> (s) }"},
     {"batches", "matmul binary", "m (float[2,1,5,40] x, float[3,40,7] z, float[7,40] w) => (float[2,3,5,5] y) "
      "{ a = MatMul(x, z) t = Transpose <perm=[1,0]> (w) b = MatMul(x, t) c = Mul(a, b) u = Transpose <perm=[0,1,3,2]> (c) y = MatMul(c, u) }"},
-    {"shared table", "matmul dense generic binary", "m (float[3,40] x, int64[3] i) => (float[3,40] y) <float[11,40] w = {@f440}> "
+    {"shared table", "matmul generic dense", "m (float[3,40] x, int64[3] i) => (float[3,40] y) <float[11,40] w = {@f440}> "
      "{ t = Transpose <perm=[1,0]> (w) p = MatMul(x, t) q = MatMul(p, w) g = Gather(w, i) y = Add(q, g) }"},
     {"gemm", "dense", "m (float[5,12] x) => (float[5,9] y) <float[9,12] w = {@f108}, float[9] b = {@f9}> { y = Gemm <transB=1> (x, w, b) }"},
+    {"sums of products", "dense dense dense",
+     "m (float[2,5,12] x) => (float[2,5,12] y) <float[12,9] w = {@f108}, float[9] b = {@f9}, float[9,12] v = {@f108}, float[12] d = {@f12}, float[12,12] u = {@f144}> "
+     "{ p = MatMul(x, w) a = Add(p, b) r = Relu(a) q = MatMul(r, v) s = Add(d, q) t = Add(x, s) h = MatMul(t, u) i = Add(h, t) y = Relu(i) }"},
     {"weights beyond the cache", "dense", "m (float[3,1400] x) => (float[3,200] y) <float[1400,200] w = {@f280000}, float[200] b = {@f200}> { y = Gemm(x, w, b) }"},
     {"gelu", "unary", "m (float[3,40] x) => (float[3,40] y) <float r = {1.4142135}, float one = {1}, float h = {0.5}> "
      "{ d = Div(x, r) e = Erf(d) a = Add(e, one) p = Mul(x, a) y = Mul(p, h) }"},
