@@ -35,7 +35,7 @@ static const struct {
      "  e = Conv <pads=[1,1,1,1]> (r, z) t = Add(r, e) y = Clip(t, lo, hi) }"},
     {"sum of what a convolution reads and gives", "transpose conv transpose",
      "m (float[1,40,5,5] x) => (float[1,40,5,5] y) <float[40,40,1,1] w = {@f1600}, float[40] b = {@f40}> { c = Conv(x, w, b) y = Add(x, c) }"},
-    {"sums that are not of the same dims, or wanted otherwise", "transpose conv transpose binary binary",
+    {"sums that are not of the same dims, or wanted otherwise", "transpose conv transpose chain",
      "m (float[1,8,5,5] x, float[1,8,1,5] z) => (float[1,8,5,5] y, float[1,8,5,5] c) <float[8,8,1,1] w = {@f64}> { c = Conv(x, w) a = Add(c, z) y = Add(c, a) }"},
     {"grouped sum", "transpose conv binary transpose",
      "m (float[1,8,5,5] x) => (float[1,8,5,5] y) <float[8,4,1,1] w = {@f32}> { c = Conv <group=2> (x, w) y = Add(x, c) }"},
