@@ -10,7 +10,8 @@
 #define OX_BLOB_MAGIC "\x89OXB\r\n\x1a\n"
 enum {
     OX_BLOB_VERSION = 1,
-    OX_BLOB_FLAGS = 0,  /* features a reader must know; none yet */
+    OX_BLOB_PACKED_FLAG = 1, /* sections 14 and 15 are there */
+    OX_BLOB_FLAGS = OX_BLOB_PACKED_FLAG, /* features a reader must know */
     OX_BLOB_ALIGN = 64, /* of sections in the file, and of constants in the section DATA */
     OX_BLOB_SLACK = 64  /* zero bytes behind the last constant, so that kernels may read beyond any of them */
 };
@@ -38,13 +39,16 @@ struct ox_blob_header {
     X(10, ATTRS, attrs, struct ox_blob_attr)              \
     X(11, PARAMS, params, uint64_t)                       \
     X(12, META, meta, struct ox_blob_pair)                \
-    X(13, DATA, data, unsigned char)
+    X(13, DATA, data, unsigned char)                      \
+    X(14, PACKS, packs, struct ox_blob_pack)              \
+    X(15, PACKED, packed, unsigned char)
 
 enum {
 #define X(number, NAME, name, type) OX_BLOB_##NAME = number,
     OX_BLOB_SECTIONS(X)
 #undef X
-    OX_BLOB_N_SECTIONS = 13
+    OX_BLOB_N_SECTIONS = 15,
+    OX_BLOB_N_PLAIN = 13 /* of a file without packed weights */
 };
 
 struct ox_blob_section {
@@ -126,13 +130,22 @@ struct ox_blob_pair {
     uint32_t key, value; /* strings */
 };
 
+/* Packed weights of a native step, for one class of processors. Sorted by class, step and part, each once. */
+struct ox_blob_pack {
+    uint32_t class;        /* string */
+    uint32_t step, part;   /* parts of a step are numbered by its kernel */
+    uint32_t layout;       /* the kernel's */
+    uint64_t at, size;     /* in PACKED; in the same order, each at the next multiple of OX_BLOB_ALIGN that leaves OX_BLOB_SLACK bytes
+                            * behind the one before */
+};
+
 #define X(number, NAME, name, type) _Static_assert(sizeof(type) <= 64, "records are small");
 OX_BLOB_SECTIONS(X)
 #undef X
 _Static_assert(sizeof(struct ox_blob_header) == 64 && sizeof(struct ox_blob_section) == 32, "part of the format");
 _Static_assert(sizeof(struct ox_blob_info) == 32 && sizeof(struct ox_blob_string) == 8 && sizeof(struct ox_blob_port) == 32, "part of the format");
 _Static_assert(sizeof(struct ox_blob_const) == 32 && sizeof(struct ox_blob_frame) == 48 && sizeof(struct ox_blob_step) == 64, "part of the format");
-_Static_assert(sizeof(struct ox_blob_attr) == 24 && sizeof(struct ox_blob_pair) == 8, "part of the format");
+_Static_assert(sizeof(struct ox_blob_attr) == 24 && sizeof(struct ox_blob_pair) == 8 && sizeof(struct ox_blob_pack) == 32, "part of the format");
 
 /* The sections of a blob in memory: arrays and their lengths. */
 struct ox_blob {

@@ -142,6 +142,22 @@ static ox_status check_frames(const struct checking *c)
     return OX_OK;
 }
 
+/* Where each block of packed weights must begin, and where the section ends. */
+static ox_status check_packs(const struct checking *c)
+{
+    const struct ox_blob *b = c->b;
+    uint64_t at = 0;
+    for (size_t i = 0; i < b->n_packs; i++) {
+        const struct ox_blob_pack *p = &b->packs[i], *former = i ? p - 1 : NULL;
+        const bool ascends = !former || former->class < p->class || (former->class == p->class && (former->step < p->step || (former->step == p->step && former->part < p->part)));
+        if (!ascends || p->class >= b->n_strings || p->step >= b->n_steps || b->steps[p->step].kind == OX_BLOB_GENERIC || p->at != at ||
+            !inside(p->at, OX_BLOB_SLACK, b->n_packed) || !inside(p->at, p->size, b->n_packed - OX_BLOB_SLACK))
+            return BAD(c, "packed weights %zu are not well formed", i);
+        at = (p->at + p->size + OX_BLOB_SLACK + OX_BLOB_ALIGN - 1) / OX_BLOB_ALIGN * OX_BLOB_ALIGN;
+    }
+    return at == b->n_packed ? OX_OK : BAD(c, "packed weights do not end where they must");
+}
+
 /* ---- flow of values -------------------------------------------------------------------------- */
 
 static ox_status read_operand(const struct checking *c, uint32_t ref, size_t step)
@@ -222,6 +238,7 @@ ox_status ox_blob_check(ox_ctx *ctx, const struct ox_blob *b, const char *file)
     for (size_t i = 0; i < b->n_meta; i++)
         if (b->meta[i].key >= b->n_strings || b->meta[i].value >= b->n_strings) return BAD(&c, "metadata is not well formed");
     OX_TRY(check_frames(&c));
+    OX_TRY(check_packs(&c));
     if (b->frames[0].n_in != b->info->n_inputs || b->frames[0].n_out != b->info->n_outputs) return BAD(&c, "the main graph has other inputs or outputs than described");
     ox_status s = check_flow(&c);
     ox_free(ctx, c.slot_state);

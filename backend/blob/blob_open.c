@@ -29,6 +29,11 @@ static bool all_zero(const unsigned char *p, size_t n)
     return true;
 }
 
+static uint32_t sections_of(const struct ox_blob_header *h)
+{
+    return h->flags & OX_BLOB_PACKED_FLAG ? OX_BLOB_N_SECTIONS : OX_BLOB_N_PLAIN;
+}
+
 static ox_status check_header(const struct opening *o, const struct ox_blob_header *h)
 {
     if (o->size < sizeof *h || memcmp(h->magic, OX_BLOB_MAGIC, sizeof h->magic) != 0) return bad(o, "this is not a native model (.oxb)");
@@ -37,14 +42,14 @@ static ox_status check_header(const struct opening *o, const struct ox_blob_head
     if (h->flags & ~(uint32_t)OX_BLOB_FLAGS) return ox_fail(o->ctx, OX_UNSUPPORTED, "newer-blob", &o->place, "the file needs features (%#x) not known here", h->flags);
     if (h->file_size != o->size)
         return ox_fail(o->ctx, OX_INVALID, "bad-blob", &o->place, "the file says it has %llu bytes and has %zu", (unsigned long long)h->file_size, o->size);
-    if (h->n_sections != OX_BLOB_N_SECTIONS || h->zero || h->zeros[0] || h->zeros[1] || h->zeros[2]) return bad(o, "the header is damaged");
-    if (o->size - sizeof *h < sizeof(struct ox_blob_section) * OX_BLOB_N_SECTIONS) return bad(o, "the section table is cut off");
+    if (h->n_sections != sections_of(h) || h->zero || h->zeros[0] || h->zeros[1] || h->zeros[2]) return bad(o, "the header is damaged");
+    if (o->size - sizeof *h < sizeof(struct ox_blob_section) * h->n_sections) return bad(o, "the section table is cut off");
     struct ox_blob_header plain = *h;
     struct ox_hash64 sum;
     plain.hash = 0;
     ox_hash64_init(&sum);
     ox_hash64_add(&sum, &plain, sizeof plain);
-    ox_hash64_add(&sum, h + 1, sizeof(struct ox_blob_section) * OX_BLOB_N_SECTIONS);
+    ox_hash64_add(&sum, h + 1, sizeof(struct ox_blob_section) * h->n_sections);
     return ox_hash64_end(&sum) == h->hash ? OX_OK : bad(o, "the header does not have the hash it says: the file is damaged");
 }
 
@@ -67,14 +72,16 @@ ox_status ox_blob_open(struct ox_blob *out, ox_ctx *ctx, const void *data, size_
     const struct ox_blob_header *h = data;
     OX_TRY(check_header(&o, h));
     const struct ox_blob_section *s = (const void *)(h + 1);
-    size_t end = sizeof *h + sizeof *s * OX_BLOB_N_SECTIONS;
+    size_t end = sizeof *h + sizeof *s * h->n_sections;
     *out = (struct ox_blob){0};
 #define X(number, NAME, name, type)                                                            \
-    OX_TRY(check_section(&o, s, number, &end, number != OX_BLOB_DATA || weights));              \
-    if (s->size % sizeof(type)) return bad(&o, "a section is no whole number of records long"); \
-    out->name = (const void *)(o.data + s->offset);                                             \
-    out->n_##name = (size_t)s->size / sizeof(type);                                             \
-    s++;
+    if (number <= h->n_sections) {                                                                      \
+        OX_TRY(check_section(&o, s, number, &end, (number != OX_BLOB_DATA && number != OX_BLOB_PACKED) || weights)); \
+        if (s->size % sizeof(type)) return bad(&o, "a section is no whole number of records long");     \
+        out->name = (const void *)(o.data + s->offset);                                                 \
+        out->n_##name = (size_t)s->size / sizeof(type);                                                 \
+        s++;                                                                                            \
+    }
     OX_BLOB_SECTIONS(X)
 #undef X
     return end == size ? OX_OK : bad(&o, "bytes follow the last section");

@@ -25,6 +25,7 @@ struct ox_step {
     const bool *present;            /* n_in: the operand is there */
     const ox_tensor *const *consts; /* n_in: the operand is this constant; NULL: computed, or absent. Data is 64-byte aligned, with
                                      * at least 64 readable bytes behind it */
+    size_t number;                  /* in its program; 0 where there is none yet */
 };
 
 struct ox_step_kind_info {

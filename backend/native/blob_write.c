@@ -319,6 +319,22 @@ static ox_status add_consts(build_t *b)
     return OX_OK;
 }
 
+/* The class is one string for all: they are given in order for one. */
+static ox_status add_packs(build_t *b)
+{
+    uint64_t end = 0;
+    uint32_t class;
+    if (b->n_given) OX_TRY(add_text(&class, b, b->given[0].processors));
+    for (size_t i = 0; i < b->n_given; i++) {
+        const struct ox_packed *p = &b->given[i], *former = i ? p - 1 : NULL;
+        if (p->step >= b->n_steps || b->steps[p->step].kind == OX_BLOB_GENERIC || p->size > UINT64_MAX / 4 || (former && (former->step > p->step || (former->step == p->step && former->part >= p->part))))
+            return ox_fail(b->lo->ctx, OX_USAGE, "wrong-packing", NULL, "packed weights %zu are not of this program's steps, or not in order", i);
+        APPEND(b, packs, (struct ox_blob_pack){class, (uint32_t)p->step, p->part, p->layout, end, p->size});
+        end = align_up(end + p->size + OX_BLOB_SLACK);
+    }
+    return OX_OK;
+}
+
 static ox_status add_pair(build_t *b, const char *key, ox_name value)
 {
     struct ox_blob_pair r;
@@ -351,6 +367,7 @@ static ox_status add_all(build_t *b)
     OX_TRY(add_main_ports(b));
     OX_TRY(add_frames(b));
     OX_TRY(add_meta(b));
+    OX_TRY(add_packs(b));
     return add_consts(b);
 }
 
@@ -392,6 +409,18 @@ ox_status ox_blob_emit_data(const struct ox_blob_build *b, uint64_t *size, ox_bl
     return put_zeros(put, user, OX_BLOB_SLACK);
 }
 
+ox_status ox_blob_emit_packed(const struct ox_blob_build *b, uint64_t *size, ox_blob_put_fn put, void *user)
+{
+    *size = 0;
+    for (size_t i = 0; i < b->n_packs; i++) {
+        const struct ox_blob_pack *p = &b->packs[i];
+        if (p->size) OX_TRY(put(user, b->given[i].data, (size_t)p->size, NULL));
+        *size = align_up(p->at + p->size + OX_BLOB_SLACK);
+        OX_TRY(put_zeros(put, user, *size - p->at - p->size));
+    }
+    return OX_OK;
+}
+
 static ox_status hash_put(void *user, const void *data, size_t size, const ox_tensor *tensor)
 {
     ox_hash64_add(user, tensor ? tensor->data : data, size);
@@ -401,7 +430,8 @@ static ox_status hash_put(void *user, const void *data, size_t size, const ox_te
 /* The table: sizes, places and hashes of all sections. */
 static ox_status make_table(build_t *b)
 {
-    uint64_t at = sizeof b->header + sizeof b->table;
+    const uint32_t n = b->n_packs ? OX_BLOB_N_SECTIONS : OX_BLOB_N_PLAIN;
+    uint64_t at = sizeof b->header + n * sizeof b->table[0];
     struct ox_hash64 h;
     const void *data;
     uint64_t size;
@@ -409,45 +439,54 @@ static ox_status make_table(build_t *b)
     data = b->name;                                                                                            \
     size = b->n_##name * sizeof(type);                                                                         \
     ox_hash64_init(&h);                                                                                        \
-    if (number != OX_BLOB_DATA)                                                                                \
-        ox_hash64_add(&h, data, (size_t)size);                                                                 \
-    else                                                                                                       \
+    if (number == OX_BLOB_DATA)                                                                                \
         OX_TRY(ox_blob_emit_data(b, &size, hash_put, &h));                                                     \
-    at = align_up(at);                                                                                         \
-    b->table[number - 1] = (struct ox_blob_section){.id = number, .offset = at, .size = size, .hash = ox_hash64_end(&h)}; \
-    at += size;
+    else if (number == OX_BLOB_PACKED)                                                                         \
+        OX_TRY(ox_blob_emit_packed(b, &size, hash_put, &h));                                                   \
+    else                                                                                                       \
+        ox_hash64_add(&h, data, (size_t)size);                                                                 \
+    if (number <= n) {                                                                                         \
+        at = align_up(at);                                                                                     \
+        b->table[number - 1] = (struct ox_blob_section){.id = number, .offset = at, .size = size, .hash = ox_hash64_end(&h)}; \
+        at += size;                                                                                            \
+    }
     OX_BLOB_SECTIONS(X)
 #undef X
-    b->header = (struct ox_blob_header){.version = OX_BLOB_VERSION, .flags = OX_BLOB_FLAGS, .file_size = at, .n_sections = OX_BLOB_N_SECTIONS};
+    b->header = (struct ox_blob_header){.version = OX_BLOB_VERSION, .flags = b->n_packs ? OX_BLOB_PACKED_FLAG : 0, .file_size = at, .n_sections = n};
     memcpy(b->header.magic, OX_BLOB_MAGIC, sizeof b->header.magic);
     ox_hash64_init(&h);
     ox_hash64_add(&h, &b->header, sizeof b->header);
-    ox_hash64_add(&h, b->table, sizeof b->table);
+    ox_hash64_add(&h, b->table, n * sizeof b->table[0]);
     b->header.hash = ox_hash64_end(&h);
     return OX_OK;
 }
 
 ox_status ox_blob_emit(const struct ox_blob_build *b, ox_blob_put_fn put, void *user)
 {
-    uint64_t at = sizeof b->header + sizeof b->table, size;
+    const uint32_t n = b->header.n_sections;
+    uint64_t at = sizeof b->header + n * sizeof b->table[0], size;
     OX_TRY(put(user, &b->header, sizeof b->header, NULL));
-    OX_TRY(put(user, b->table, sizeof b->table, NULL));
+    OX_TRY(put(user, b->table, n * sizeof b->table[0], NULL));
 #define X(number, NAME, name, type)                                                    \
-    OX_TRY(put_zeros(put, user, b->table[number - 1].offset - at));                    \
-    size = b->table[number - 1].size;                                                  \
-    if (number == OX_BLOB_DATA)                                                        \
-        OX_TRY(ox_blob_emit_data(b, &size, put, user));                                \
-    else if (size)                                                                     \
-        OX_TRY(put(user, b->name, (size_t)size, NULL));                                \
-    at = b->table[number - 1].offset + size;
+    if (number <= n) {                                                                 \
+        OX_TRY(put_zeros(put, user, b->table[number - 1].offset - at));                \
+        size = b->table[number - 1].size;                                              \
+        if (number == OX_BLOB_DATA)                                                    \
+            OX_TRY(ox_blob_emit_data(b, &size, put, user));                            \
+        else if (number == OX_BLOB_PACKED)                                             \
+            OX_TRY(ox_blob_emit_packed(b, &size, put, user));                          \
+        else if (size)                                                                 \
+            OX_TRY(put(user, b->name, (size_t)size, NULL));                            \
+        at = b->table[number - 1].offset + size;                                       \
+    }
     OX_BLOB_SECTIONS(X)
 #undef X
     return OX_OK;
 }
 
-ox_status ox_blob_build(struct ox_blob_build *b, struct ox_lower *lo)
+ox_status ox_blob_build(struct ox_blob_build *b, struct ox_lower *lo, size_t n_packed, const struct ox_packed *packed)
 {
-    *b = (struct ox_blob_build){.lo = lo};
+    *b = (struct ox_blob_build){.lo = lo, .given = packed, .n_given = n_packed};
     ox_ptr_map_init(&b->names, lo->ctx);
     OX_TRY(add_all(b));
     return make_table(b);

@@ -64,7 +64,7 @@ static ox_status check_native(struct ox_lower *lo, const struct ox_low_step *s)
         present[i] = s->in[i] != OX_BLOB_NONE;
         if (present[i] && (s->in[i] & OX_BLOB_CONST_BIT)) consts[i] = lo->consts[s->in[i] & ~OX_BLOB_CONST_BIT].tensor;
     }
-    const struct ox_step step = {s->kind, s->params, s->n_in, s->n_out, present, consts};
+    const struct ox_step step = {s->kind, s->params, s->n_in, s->n_out, present, consts, 0};
     if (ox_step_check(lo->ctx, &step) == OX_OK) return OX_OK;
     return ox_fail(lo->ctx, OX_INTERNAL, "bad-step", NULL, "the lowering made a step that its check refuses");
 }

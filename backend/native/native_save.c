@@ -4,15 +4,22 @@
 
 #include <onnxopt/save.h>
 
-static ox_status with_program(ox_model *model, ox_status (*use)(const struct ox_blob_build *build, void *user), void *user)
+/* What a model is compiled with. */
+struct job {
+    ox_model *model;
+    size_t n_packed;
+    const struct ox_packed *packed;
+};
+
+static ox_status with_program(const struct job *job, ox_status (*use)(const struct ox_blob_build *build, void *user), void *user)
 {
     struct ox_lower lo;
     struct ox_blob_build build = {.lo = &lo};
-    ox_status s = ox_lower_open(&lo, model);
+    ox_status s = ox_lower_open(&lo, job->model);
     if (s == OX_OK) s = ox_lower_run(&lo);
     if (s == OX_OK) s = ox_lower_settle(&lo);
     if (s == OX_OK) {
-        s = ox_blob_build(&build, &lo);
+        s = ox_blob_build(&build, &lo, job->n_packed, job->packed);
         if (s == OX_OK) s = use(&build, user);
         ox_blob_build_end(&build);
     }
@@ -44,12 +51,17 @@ static ox_status use_file(const struct ox_blob_build *build, void *user)
     return s;
 }
 
-ox_status ox_native_save(ox_model *model, const char *path, uint64_t *bytes)
+ox_status ox_native_save_packed(ox_model *model, const char *path, size_t count, const struct ox_packed *packed, uint64_t *bytes)
 {
     struct to_file to = {.path = path};
-    OX_TRY(with_program(model, use_file, &to));
+    OX_TRY(with_program(&(struct job){model, count, packed}, use_file, &to));
     if (bytes) *bytes = to.bytes;
     return OX_OK;
+}
+
+ox_status ox_native_save(ox_model *model, const char *path, uint64_t *bytes)
+{
+    return ox_native_save_packed(model, path, 0, NULL, bytes);
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */
@@ -78,13 +90,18 @@ static ox_status use_memory(const struct ox_blob_build *build, void *user)
     return s;
 }
 
-ox_status ox_native_build(void **data, size_t *size, ox_model *model)
+ox_status ox_native_build_packed(void **data, size_t *size, ox_model *model, size_t count, const struct ox_packed *packed)
 {
     struct to_memory to = {0};
-    OX_TRY(with_program(model, use_memory, &to));
+    OX_TRY(with_program(&(struct job){model, count, packed}, use_memory, &to));
     *data = to.data;
     *size = to.size;
     return OX_OK;
+}
+
+ox_status ox_native_build(void **data, size_t *size, ox_model *model)
+{
+    return ox_native_build_packed(data, size, model, 0, NULL);
 }
 
 void ox_native_free(ox_ctx *ctx, void *data)

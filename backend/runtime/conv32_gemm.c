@@ -3,7 +3,7 @@
  * A row of a window is contiguous in N,H,W,C, so a window is as many pieces as the kernel is high, and rows of the product are windows where they
  * lie. Only padding has to be made: the data is then copied into a frame of zeros first. */
 #include "backend/runtime/conv32.h"
-#include "backend/runtime/gemm32.h"
+#include "backend/runtime/gemm32_shared.h"
 
 #include <pthreadpool.h>
 
@@ -11,7 +11,6 @@ struct conv {
     const struct oxr_conv32 *what;
     struct oxr_gemm32 g;
     struct oxr_conv_shape s;
-    float *packed;
     bool padded, straight; /* straight: pixels are rows, one after the other */
     size_t line, image;    /* floats of a line and an image, with padding */
     size_t rows_at;        /* in the workspace: pointers to windows */
@@ -27,7 +26,6 @@ static bool suits(const struct oxr_conv32 *c)
 static void destroy(void *state, const struct oxr_env *env)
 {
     struct conv *c = state;
-    ox_free(env->ctx, c->packed);
     ox_free(env->ctx, c);
 }
 
@@ -40,9 +38,7 @@ static ox_status create(void **state, const struct oxr_env *env, const struct ox
     *state = c;
     c->what = what;
     c->g = (struct oxr_gemm32){ox_isa_pick(OX_ISA_BEST), w->kernel[0], k, what->outputs, NULL, what->bias, what->p->low, what->p->high};
-    OX_TRY(ox_alloc(env->ctx, &c->packed, oxr_gemm32_size(c->g.isa, depth, what->outputs), sizeof *c->packed));
-    oxr_gemm32_pack(c->g.isa, c->packed, depth, what->outputs, what->filter, 1, depth);
-    c->g.b = c->packed;
+    OX_TRY(oxr_gemm32_shared(&c->g.b, env, what->step, c->g.isa, depth, what->outputs, what->filter));
     c->padded = w->top || w->right || w->bottom || w->left;
     c->straight = !c->padded && w->kernel[0] == 1 && w->kernel[1] == 1 && w->stride[0] == 1 && w->stride[1] == 1;
     return OX_OK;

@@ -141,7 +141,7 @@ static ox_status plan_native(struct oxr_program *p, size_t i)
     plan->consts = consts;
     plan->kernel = oxr_kernel_find(s->kind);
     if (!plan->kernel) return ox_fail(p->ctx, OX_UNSUPPORTED, "cannot-run", NULL, "this runtime has no kernel for steps of kind %u", s->kind);
-    const struct ox_step step = {s->kind, p->b.params + s->params, s->n_in, s->n_out, plan->present, consts};
+    const struct ox_step step = {s->kind, p->b.params + s->params, s->n_in, s->n_out, plan->present, consts, i};
     return ox_step_check(p->ctx, &step);
 }
 
@@ -175,7 +175,7 @@ static ox_status prepare(struct oxr_program *p, const struct oxr_open_options *o
     p->widest = 1;
     for (size_t i = 0; i < p->b.n_steps; i++) OX_TRY(plan_step(p, i));
     OX_TRY(oxr_program_describe(p));
-    return oxr_shared_open(&p->shared, p->ctx);
+    return oxr_shared_open(&p->shared, p->ctx, &p->b);
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */

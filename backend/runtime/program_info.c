@@ -82,7 +82,10 @@ void oxr_program_stats(struct oxr_program_stats *out, const oxr_program *p)
         .graphs = p->b.n_frames,
         .steps = p->b.n_steps,
         .name = oxr_text(p, p->b.info->name),
+        .packed_here = oxr_shared_filed(p->shared),
+        .packed = oxr_shared_made(p->shared),
     };
+    for (size_t i = 0; i < p->b.n_packs; i++) out->packed_file += p->b.packs[i].size;
     for (size_t i = 0; i < p->b.n_steps; i++) out->native += p->b.steps[i].kind != OX_BLOB_GENERIC;
 }
 
@@ -100,6 +103,15 @@ bool oxr_step_info(struct oxr_step_info *out, const oxr_program *p, size_t index
         .n_out = s->n_out,
     };
     while (index >= (size_t)p->b.frames[out->graph].step + p->b.frames[out->graph].n_steps) out->graph++;
+    return true;
+}
+
+bool oxr_packed(struct ox_packed *out, const oxr_program *p, size_t index)
+{
+    struct oxr_shared_block block;
+    for (size_t i = 0; i <= index; i++)
+        if (!oxr_shared_next(&block, p->shared, i ? &block.key : NULL)) return false;
+    *out = (struct ox_packed){oxr_shared_here(p->shared), block.key.step, block.key.part, block.key.layout, block.data, block.size};
     return true;
 }
 

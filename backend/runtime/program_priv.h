@@ -4,7 +4,7 @@
 
 #include "backend/blob/blob.h"
 #include "backend/runtime/pool.h"
-#include "backend/runtime/step.h"
+#include "backend/runtime/shared.h"
 #include "backend/runtime/workers.h"
 #include "ir/base/name.h"
 #include "ir/ops/op.h"
@@ -35,7 +35,7 @@ struct oxr_program {
     struct oxr_plan *plans; /* by step */
     struct ox_port *ports;  /* inputs, then outputs */
     size_t widest;          /* operands or results of a step */
-    void *shared;
+    struct oxr_shared *shared;
 };
 
 static inline const char *oxr_text(const struct oxr_program *p, uint32_t string)

@@ -4,7 +4,7 @@
 static struct ox_step step_of(const struct oxr_program *p, size_t i)
 {
     const struct ox_blob_step *s = &p->b.steps[i];
-    return (struct ox_step){s->kind, p->b.params + s->params, s->n_in, s->n_out, p->plans[i].present, p->plans[i].consts};
+    return (struct ox_step){s->kind, p->b.params + s->params, s->n_in, s->n_out, p->plans[i].present, p->plans[i].consts, i};
 }
 
 static void place_step(struct ox_place *place, const struct oxr_program *p, size_t i)

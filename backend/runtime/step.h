@@ -1,6 +1,7 @@
 /* backend/runtime/step.h - what a native step's kernel must do.
  *
- *   create    once per session and step: builds what does not depend on shapes (packed weights, an operator object)
+ *   create    once per session and step: builds what does not depend on shapes (an operator object); packed weights come from shared.h, so that
+ *             all sessions have the same ones
  *   reshape   before the first run and whenever a shape or type of an operand differs from the last time: checks the operands,
  *             tells the results' types and shapes, and how many bytes of workspace a run needs
  *   run       computes; allocates nothing
@@ -19,6 +20,7 @@
 #include "backend/blob/step_check.h"
 
 struct pthreadpool; /* pthreadpool.h: pthreadpool_t is a pointer to it */
+struct oxr_shared;
 
 /* Every operand of a run, computed or constant, has this many readable bytes (of no particular value) behind its last. */
 enum { OXR_SLACK = 16 };
@@ -33,7 +35,7 @@ struct oxr_shape {
 struct oxr_env {
     ox_ctx *ctx;              /* the session's: its memory is recycled, so what is allocated in reshape costs nothing later */
     struct pthreadpool *pool; /* NULL: the calling thread alone */
-    void *shared;             /* what oxr_shared_open made for the program; NULL: nothing */
+    struct oxr_shared *shared; /* packed weights of the program: shared.h */
 };
 
 struct oxr_kernel {
@@ -50,11 +52,6 @@ struct oxr_kernel {
 
 /* The kernel of a kind, or NULL. */
 const struct oxr_kernel *oxr_kernel_find(unsigned kind);
-
-/* Things that all sessions of a program share, such as a cache of packed weights: made when a program is opened, ended after its last
- * session. Sessions of different threads use it at the same time, so it locks itself. *shared may stay NULL. */
-OX_MUST_USE ox_status oxr_shared_open(void **shared, ox_ctx *ctx);
-void oxr_shared_close(void *shared, ox_ctx *ctx);
 
 #define STEP(number, NAME, name, min_in, max_in, min_out, max_out) extern const struct oxr_kernel oxr_kernel_##name;
 #include "backend/blob/steps.def"

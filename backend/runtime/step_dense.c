@@ -1,11 +1,10 @@
 /* backend/runtime/step_dense.c - products of floats with constant weights: our own (gemm32.h), or XNNPACK's where the processor has no instruction set that ours is
  * written for. Ours is at least as fast as XNNPACK's from AVX2 on, and twice as fast where weights do not fit in the second-level cache. */
-#include "backend/runtime/gemm32.h"
+#include "backend/runtime/gemm32_shared.h"
 #include "backend/runtime/xnn_common.h"
 
 struct dense {
     struct oxr_gemm32 g;
-    float *packed;
     bool adds;
     size_t rows;
     void *peer; /* state of XNNPACK's kernel, where that is used */
@@ -16,7 +15,6 @@ static void dense_destroy(void *state, const struct oxr_env *env)
     struct dense *d = state;
     if (!d) return;
     oxr_xnn_dense.destroy(d->peer, env);
-    ox_free(env->ctx, d->packed);
     ox_free(env->ctx, d);
 }
 
@@ -29,9 +27,9 @@ static ox_status dense_create(void **state, const struct oxr_env *env, const str
     OX_TRY(ox_alloc(env->ctx, &d, 1, sizeof *d));
     *state = d;
     if (isa == OX_ISA_PLAIN) return oxr_xnn_dense.create(&d->peer, env, step);
-    OX_TRY(ox_alloc(env->ctx, &d->packed, oxr_gemm32_size(isa, k, n), sizeof *d->packed));
-    oxr_gemm32_pack(isa, d->packed, k, n, step->consts[1]->data, 1, k);
-    d->g = (struct oxr_gemm32){isa, 1, k, n, d->packed, step->n_in > 2 && step->consts[2] ? step->consts[2]->data : NULL, p->low, p->high};
+    const float *packed;
+    OX_TRY(oxr_gemm32_shared(&packed, env, step->number, isa, k, n, step->consts[1]->data));
+    d->g = (struct oxr_gemm32){isa, 1, k, n, packed, step->n_in > 2 && step->consts[2] ? step->consts[2]->data : NULL, p->low, p->high};
     d->adds = step->n_in > 3 && step->present[3];
     return OX_OK;
 }

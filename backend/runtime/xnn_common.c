@@ -1,11 +1,11 @@
 /* backend/runtime/xnn_common.c - see xnn_common.h. */
 #include "backend/runtime/xnn_common.h"
 
-#ifdef OX_XNNPACK_UNCORRECTED
 #include <cpuinfo.h>
 
+#ifdef OX_XNNPACK_UNCORRECTED
 /* Installed libraries lack our corrections: without these instruction sets (GFNI stands for AMX, too) their results are right. */
-static bool keep_off(void)
+bool oxr_xnn_identify(void)
 {
     if (!cpuinfo_initialize()) return false;
 #if CPUINFO_ARCH_X86_64
@@ -15,15 +15,15 @@ static bool keep_off(void)
     return true;
 }
 #else
-static bool keep_off(void)
+bool oxr_xnn_identify(void)
 {
-    return true;
+    return cpuinfo_initialize();
 }
 #endif
 
 ox_status oxr_xnn_start(ox_ctx *ctx)
 {
-    if (!keep_off()) return ox_fail(ctx, OX_UNSUPPORTED, "no-kernel", NULL, "the processor cannot be identified");
+    if (!oxr_xnn_identify()) return ox_fail(ctx, OX_UNSUPPORTED, "no-kernel", NULL, "the processor cannot be identified");
     return oxr_xnn_try(ctx, xnn_initialize(NULL), "start");
 }
 

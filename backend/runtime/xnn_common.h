@@ -3,17 +3,37 @@
 #ifndef OX_BACKEND_RUNTIME_XNN_COMMON_H
 #define OX_BACKEND_RUNTIME_XNN_COMMON_H
 
-#include "backend/runtime/step.h"
+#include "backend/runtime/shared.h"
 
 #include <pthreadpool.h>
 #include <xnnpack.h>
 
 _Static_assert(OXR_SLACK >= XNN_EXTRA_BYTES, "operands have the room behind that XNNPACK reads");
 
+/* Finds out about the processor what XNNPACK will go by. False: it cannot be told. */
+bool oxr_xnn_identify(void);
 /* Starts XNNPACK, once in the process. */
 OX_MUST_USE ox_status oxr_xnn_start(ox_ctx *ctx);
 /* A diagnostic where XNNPACK refuses. */
 OX_MUST_USE ox_status oxr_xnn_try(ox_ctx *ctx, enum xnn_status status, const char *what);
+
+/* Lends operators the packed weights of the program. Part of a kernel's state: it lives as long as operators made with it. */
+struct oxr_xnn_weights {
+    struct xnn_weights_cache_provider provider;
+    struct oxr_shared *shared;
+    struct oxr_shared_key key;
+    int stage;
+    bool looked;  /* XNNPACK looks for these before it packs */
+    size_t needed; /* bytes; 0: it has not said */
+    void *room;
+    const void *block;
+};
+
+/* Creates one operator: is called with &weights->provider (under the program's lock), possibly twice. */
+typedef enum xnn_status (*oxr_xnn_create_fn)(void *arg, xnn_weights_cache_t cache, xnn_operator_t *op);
+/* Creates the operator of a part of a step with fn(arg). One `weights` may serve all parts of a step. */
+OX_MUST_USE ox_status oxr_xnn_create(xnn_operator_t *op, struct oxr_xnn_weights *weights, const struct oxr_env *env, size_t step, uint32_t part,
+                                     oxr_xnn_create_fn fn, void *arg, const char *what);
 
 /* Product of dims[from..to). False: it overflows. Dims are not negative. */
 bool oxr_count(size_t *count, const struct oxr_shape *shape, int from, int to);

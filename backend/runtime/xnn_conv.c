@@ -58,6 +58,7 @@ static ox_status agree(const struct oxr_env *env, const struct oxr_conv_shape *s
 struct conv32 {
     const struct oxr_conv32 *what;
     struct parts parts;
+    struct oxr_xnn_weights weights;
     size_t total; /* elements of the result */
 };
 
@@ -74,11 +75,27 @@ static void destroy32(void *state, const struct oxr_env *env)
     ox_free(env->ctx, c);
 }
 
+/* What creating a part takes. */
+struct part32 {
+    const struct oxr_conv32 *what;
+    size_t first, co;
+};
+
+static enum xnn_status create_part32(void *arg, xnn_weights_cache_t cache, xnn_operator_t *op)
+{
+    const struct part32 *t = arg;
+    const struct oxr_conv32 *what = t->what;
+    const struct ox_step_conv_params *p = what->p;
+    const size_t ci = what->channels / p->groups, filter = ci * p->window.kernel[0] * p->window.kernel[1];
+    const float low = what->adds ? -INFINITY : p->low, high = what->adds ? INFINITY : p->high;
+    return xnn_create_convolution2d_nhwc_f32(GEOMETRY(&p->window, p->groups, ci, t->co, what->channels, what->outputs), what->filter + t->first * filter,
+                                             what->bias ? what->bias + t->first : NULL, low, high, p->depthwise ? XNN_FLAG_DEPTHWISE_CONVOLUTION : 0, NULL, cache, op);
+}
+
 static ox_status create32(void **state, const struct oxr_env *env, const struct oxr_conv32 *what)
 {
     const struct ox_step_conv_params *p = what->p;
     const size_t ci = what->channels / p->groups, filter = ci * p->window.kernel[0] * p->window.kernel[1];
-    const float low = what->adds ? -INFINITY : p->low, high = what->adds ? INFINITY : p->high;
     struct conv32 *c;
     OX_TRY(oxr_xnn_start(env->ctx));
     OX_TRY(ox_alloc(env->ctx, &c, 1, sizeof *c));
@@ -87,11 +104,7 @@ static ox_status create32(void **state, const struct oxr_env *env, const struct 
     OX_TRY(cut(&c->parts, env->ctx, what->outputs, p->groups, filter * sizeof(float)));
     for (size_t i = 0; i < c->parts.n; i++) {
         const size_t first = i * c->parts.size, co = part_outputs(&c->parts, i, what->outputs, p->groups);
-        OX_TRY(oxr_xnn_try(env->ctx,
-                           xnn_create_convolution2d_nhwc_f32(GEOMETRY(&p->window, p->groups, ci, co, what->channels, what->outputs), what->filter + first * filter,
-                                                             what->bias ? what->bias + first : NULL, low, high,
-                                                             p->depthwise ? XNN_FLAG_DEPTHWISE_CONVOLUTION : 0, NULL, NULL, &c->parts.ops[i]),
-                           "convolution"));
+        OX_TRY(oxr_xnn_create(&c->parts.ops[i], &c->weights, env, what->step, (uint32_t)i, create_part32, &(struct part32){what, first, co}, "convolution"));
     }
     return OX_OK;
 }
@@ -140,6 +153,7 @@ struct conv8 {
     bool empty;
     size_t channels, outputs; /* of all groups */
     struct parts parts;
+    struct oxr_xnn_weights weights;
     struct oxr_depthwise8 own; /* packed: our own kernel instead of operators */
     struct oxr_depthwise8_job job;
     size_t rows; /* of all images of its result */
@@ -154,20 +168,26 @@ static void destroy8(void *state, const struct oxr_env *env)
     ox_free(env->ctx, c);
 }
 
-static ox_status create_part8(struct conv8 *c, size_t i, const struct oxr_env *env, const struct ox_step *step)
+struct part8 {
+    const struct conv8 *c;
+    const struct ox_step *step;
+    size_t i;
+};
+
+static enum xnn_status create_part8(void *arg, xnn_weights_cache_t cache, xnn_operator_t *op)
 {
+    const struct conv8 *c = ((const struct part8 *)arg)->c;
+    const struct ox_step *step = ((const struct part8 *)arg)->step;
+    const size_t i = ((const struct part8 *)arg)->i;
     const struct ox_step_conv_s8_params *p = c->p;
     const int8_t *w = step->consts[1]->data;
     const float *scale = step->consts[2]->data;
     const int32_t *bias = step->n_in > 3 && step->consts[3] ? step->consts[3]->data : NULL;
     const size_t ci = c->channels / p->groups, co = part_outputs(&c->parts, i, c->outputs, p->groups);
     const size_t first = i * c->parts.size, filter = ci * p->window.kernel[0] * p->window.kernel[1];
-    return oxr_xnn_try(env->ctx,
-                       xnn_create_convolution2d_nhwc_qs8_qc8w(GEOMETRY(&p->window, p->groups, ci, co, c->channels, c->outputs), (int8_t)p->in.zero, p->in.scale,
-                                                              scale + first, w + first * filter, bias ? bias + first : NULL, (int8_t)p->out.zero, p->out.scale,
-                                                              (int8_t)p->low, (int8_t)p->high, p->depthwise ? XNN_FLAG_DEPTHWISE_CONVOLUTION : 0, NULL, NULL,
-                                                              &c->parts.ops[i]),
-                       "convolution");
+    return xnn_create_convolution2d_nhwc_qs8_qc8w(GEOMETRY(&p->window, p->groups, ci, co, c->channels, c->outputs), (int8_t)p->in.zero, p->in.scale, scale + first,
+                                                  w + first * filter, bias ? bias + first : NULL, (int8_t)p->out.zero, p->out.scale, (int8_t)p->low, (int8_t)p->high,
+                                                  p->depthwise ? XNN_FLAG_DEPTHWISE_CONVOLUTION : 0, NULL, cache, op);
 }
 
 static ox_status create8(void **state, const struct oxr_env *env, const struct ox_step *step)
@@ -187,7 +207,8 @@ static ox_status create8(void **state, const struct oxr_env *env, const struct o
         return oxr_depthwise8_pack(&c->own, env->ctx, step);
     }
     OX_TRY(cut(&c->parts, env->ctx, c->outputs, p->groups, step->consts[1]->size / c->outputs));
-    for (size_t i = 0; i < c->parts.n; i++) OX_TRY(create_part8(c, i, env, step));
+    for (size_t i = 0; i < c->parts.n; i++)
+        OX_TRY(oxr_xnn_create(&c->parts.ops[i], &c->weights, env, step->number, (uint32_t)i, create_part8, &(struct part8){c, step, i}, "convolution"));
     return OX_OK;
 }
 

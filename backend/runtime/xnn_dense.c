@@ -12,6 +12,7 @@ struct dense {
     int64_t k, n;
     size_t part, n_parts; /* outputs of a part (the last may have fewer) */
     xnn_operator_t *ops;
+    struct oxr_xnn_weights weights;
     const struct ox_step_dense_params *adds; /* something is added: XNNPACK's result goes into the workspace first */
     size_t total;
 };
@@ -26,26 +27,34 @@ static void dense_destroy(void *state, const struct oxr_env *env)
     ox_free(env->ctx, d);
 }
 
-static ox_status create_part(struct dense *d, size_t i, const struct oxr_env *env, const struct ox_step *step)
+/* What creating a part takes. */
+struct part {
+    const struct dense *d;
+    const struct ox_step *step;
+    size_t first, count;
+};
+
+static enum xnn_status create_f32(void *arg, xnn_weights_cache_t cache, xnn_operator_t *op)
 {
+    const struct part *t = arg;
+    const struct dense *d = t->d;
+    const struct ox_step *step = t->step;
     const struct ox_step_dense_params *p = step->params;
-    size_t k = (size_t)d->k, n = (size_t)d->n, first = i * d->part, count = n - first < d->part ? n - first : d->part;
+    const size_t k = (size_t)d->k, n = (size_t)d->n;
     const float *w = step->consts[1]->data, *bias = step->n_in > 2 && step->consts[2] ? step->consts[2]->data : NULL;
-    return oxr_xnn_try(env->ctx,
-                       xnn_create_fully_connected_nc_f32(k, count, k, n, w + first * k, bias ? bias + first : NULL, d->adds ? -INFINITY : p->low,
-                                                         d->adds ? INFINITY : p->high, 0, NULL, NULL, &d->ops[i]),
-                       "product");
+    return xnn_create_fully_connected_nc_f32(k, t->count, k, n, w + t->first * k, bias ? bias + t->first : NULL, d->adds ? -INFINITY : p->low,
+                                             d->adds ? INFINITY : p->high, 0, NULL, cache, op);
 }
 
-static ox_status create_s8(struct dense *d, const struct oxr_env *env, const struct ox_step *step)
+static enum xnn_status create_s8(void *arg, xnn_weights_cache_t cache, xnn_operator_t *op)
 {
+    const struct part *t = arg;
+    const struct ox_step *step = t->step;
     const struct ox_step_dense_s8_params *p = step->params;
-    size_t k = (size_t)d->k, n = (size_t)d->n;
+    const size_t k = (size_t)t->d->k, n = (size_t)t->d->n;
     const int32_t *bias = step->n_in > 3 && step->consts[3] ? step->consts[3]->data : NULL;
-    return oxr_xnn_try(env->ctx,
-                       xnn_create_fully_connected_nc_qs8_qc8w(k, n, k, n, (int8_t)p->in.zero, p->in.scale, step->consts[2]->data, step->consts[1]->data, bias,
-                                                              (int8_t)p->out.zero, p->out.scale, (int8_t)p->low, (int8_t)p->high, 0, NULL, NULL, &d->ops[0]),
-                       "product");
+    return xnn_create_fully_connected_nc_qs8_qc8w(k, n, k, n, (int8_t)p->in.zero, p->in.scale, step->consts[2]->data, step->consts[1]->data, bias,
+                                                  (int8_t)p->out.zero, p->out.scale, (int8_t)p->low, (int8_t)p->high, 0, NULL, cache, op);
 }
 
 static ox_status dense_create(void **state, const struct oxr_env *env, const struct ox_step *step)
@@ -67,8 +76,10 @@ static ox_status dense_create(void **state, const struct oxr_env *env, const str
         d->n_parts = ((size_t)d->n + d->part - 1) / d->part;
     }
     OX_TRY(ox_alloc(env->ctx, &d->ops, d->n_parts, sizeof(xnn_operator_t)));
-    if (d->s8) return create_s8(d, env, step);
-    for (size_t i = 0; i < d->n_parts; i++) OX_TRY(create_part(d, i, env, step));
+    for (size_t i = 0; i < d->n_parts; i++) {
+        const size_t first = i * d->part, count = (size_t)d->n - first < d->part ? (size_t)d->n - first : d->part;
+        OX_TRY(oxr_xnn_create(&d->ops[i], &d->weights, env, step->number, (uint32_t)i, d->s8 ? create_s8 : create_f32, &(struct part){d, step, first, count}, "product"));
+    }
     return OX_OK;
 }
 
@@ -120,6 +131,7 @@ struct to_float {
     int64_t k, n;
     size_t rows;
     xnn_operator_t op;
+    struct oxr_xnn_weights weights;
 };
 
 static void to_float_destroy(void *state, const struct oxr_env *env)
@@ -128,6 +140,15 @@ static void to_float_destroy(void *state, const struct oxr_env *env)
     if (!d) return;
     if (d->op) xnn_delete_operator(d->op);
     ox_free(env->ctx, d);
+}
+
+static enum xnn_status to_float_make(void *arg, xnn_weights_cache_t cache, xnn_operator_t *op)
+{
+    const struct ox_step *step = *(const struct ox_step **)arg;
+    const struct ox_step_dense_s8f_params *p = step->params;
+    const size_t n = (size_t)step->consts[1]->dims[0], k = (size_t)step->consts[1]->dims[1];
+    const float *bias = step->n_in > 3 && step->consts[3] ? step->consts[3]->data : NULL;
+    return xnn_create_fully_connected_nc_qd8_f32_qc8w(k, n, k, n, step->consts[2]->data, step->consts[1]->data, bias, p->low, p->high, 0, NULL, cache, op);
 }
 
 static ox_status to_float_create(void **state, const struct oxr_env *env, const struct ox_step *step)
@@ -139,11 +160,7 @@ static ox_status to_float_create(void **state, const struct oxr_env *env, const 
     d->p = step->params;
     d->n = step->consts[1]->dims[0];
     d->k = step->consts[1]->dims[1];
-    const size_t k = (size_t)d->k, n = (size_t)d->n;
-    const float *bias = step->n_in > 3 && step->consts[3] ? step->consts[3]->data : NULL;
-    return oxr_xnn_try(env->ctx,
-                       xnn_create_fully_connected_nc_qd8_f32_qc8w(k, n, k, n, step->consts[2]->data, step->consts[1]->data, bias, d->p->low, d->p->high, 0, NULL, NULL, &d->op),
-                       "product");
+    return oxr_xnn_create(&d->op, &d->weights, env, step->number, 0, to_float_make, &step, "product");
 }
 
 static ox_status to_float_reshape(void *state, const struct oxr_env *env, const struct oxr_shape *in, struct oxr_shape *out, size_t *workspace)

@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1) return 0;
     if (ox_ctx_new(&ctx, &options) != OX_OK || ox_alloc_raw(ctx, &copy, size - 1, 1) != OX_OK) abort();
     if (size > 1) memcpy(copy, data + 1, size - 1);
-    if ((data[0] & 1) && size - 1 >= sizeof(struct ox_blob_header) + OX_BLOB_N_SECTIONS * sizeof(struct ox_blob_section)) {
+    if ((data[0] & 1) && size - 1 >= sizeof(struct ox_blob_header) + OX_BLOB_N_PLAIN * sizeof(struct ox_blob_section)) {
         ((struct ox_blob_header *)copy)->file_size = size - 1;
         blob_seal(copy, size - 1);
     }

@@ -81,10 +81,11 @@ void blob_seal(unsigned char *data, size_t size)
     struct ox_blob_header *head = (void *)data;
     struct ox_blob_section *table = (void *)(head + 1);
     struct ox_hash64 h;
-    for (size_t i = 0; i < OX_BLOB_N_SECTIONS; i++)
+    const size_t n = head->n_sections == OX_BLOB_N_SECTIONS && sizeof *head + OX_BLOB_N_SECTIONS * sizeof *table <= size ? OX_BLOB_N_SECTIONS : OX_BLOB_N_PLAIN;
+    for (size_t i = 0; i < n; i++)
         if (table[i].offset <= size && table[i].size <= size - table[i].offset) table[i].hash = hash(&h, data + table[i].offset, (size_t)table[i].size);
     head->hash = 0;
-    head->hash = hash(&h, data, sizeof *head + OX_BLOB_N_SECTIONS * sizeof *table);
+    head->hash = hash(&h, data, sizeof *head + n * sizeof *table);
 }
 
 ox_tensor *blob_input(ox_ctx *ctx, const struct ox_port *port, uint64_t seed)

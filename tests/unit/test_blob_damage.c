@@ -137,8 +137,8 @@ START_TEST(sections_cut_and_swapped_do_no_harm)
     size_t size;
     unsigned char *good = digits(&size), *data;
     ck_assert_int_eq(ox_alloc_raw(ctx, &data, size, 1), OX_OK);
-    for (size_t i = 0; i < OX_BLOB_N_SECTIONS; i++) {
-        for (size_t k = 0; k < OX_BLOB_N_SECTIONS; k++) {
+    for (size_t i = 0; i < OX_BLOB_N_PLAIN; i++) {
+        for (size_t k = 0; k < OX_BLOB_N_PLAIN; k++) {
             memcpy(data, good, size);
             struct ox_blob_section *table = (void *)(data + sizeof(struct ox_blob_header)), former = table[i];
             if (i == k) {

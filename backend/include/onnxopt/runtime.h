@@ -53,6 +53,9 @@ struct oxr_program_stats {
     size_t graphs;        /* the main one and subgraphs */
     size_t steps, native; /* all, and of these those with a kernel of the runtime's own */
     const char *name;     /* of the model's graph */
+    uint64_t packed_file;  /* bytes of packed weights in the file, for all classes of processors */
+    uint64_t packed_here;  /* of these, for this processor */
+    uint64_t packed;       /* bytes of weights packed since the program was opened: by all its sessions together */
 };
 void oxr_program_stats(struct oxr_program_stats *out, const oxr_program *program);
 
@@ -66,6 +69,9 @@ struct oxr_step_info {
 };
 /* In order of execution, graph by graph. False when index is past the end. */
 bool oxr_step_info(struct oxr_step_info *out, const oxr_program *program, size_t index);
+/* Weights that sessions of the program have packed for this processor, once one has been made: block `index` of those that a file can have
+ * (ox_native_save_packed), borrowed from the program. False when index is past the end. */
+bool oxr_packed(struct ox_packed *out, const oxr_program *program, size_t index);
 /* Metadata of the model. False when index is past the end. */
 bool oxr_metadata(const char **key, const char **value, const oxr_program *program, size_t index);
 

@@ -40,6 +40,10 @@ OX_MUST_USE ox_status ox_model_write(ox_model *model, int fd, uint64_t *bytes);
 OX_MUST_USE ox_status ox_native_save(ox_model *model, const char *path, uint64_t *bytes);
 /* The same into memory, aligned to 64 bytes; the caller frees it with ox_native_free. */
 OX_MUST_USE ox_status ox_native_build(void **data, size_t *size, ox_model *model);
+/* Both with packed weights, `count` blocks in ascending order of steps and parts, for one class of processors: there the file opens without packing. They come
+ * from a program that was compiled from this model without them (oxr_packed). */
+OX_MUST_USE ox_status ox_native_save_packed(ox_model *model, const char *path, size_t count, const struct ox_packed *packed, uint64_t *bytes);
+OX_MUST_USE ox_status ox_native_build_packed(void **data, size_t *size, ox_model *model, size_t count, const struct ox_packed *packed);
 void ox_native_free(ox_ctx *ctx, void *data);
 /* Has the native path steps of its own for this operator (where types and shapes suit)? All others run there, too, by their reference kernel. */
 bool ox_native_lowers(const char *domain, const char *op);

@@ -57,6 +57,15 @@ typedef enum ox_dtype {
     OX_MAP = 34       /* rank 1, length 2: keys, and as many values */
 } ox_dtype;
 
+/* Weights as the native runtime's kernels lay them out for one class of processors: what oxr_packed tells and ox_native_save_packed writes. */
+struct ox_packed {
+    const char *processors; /* the class */
+    size_t step;
+    uint32_t part, layout;
+    const void *data;
+    size_t size;
+};
+
 bool ox_dtype_valid(int64_t number);        /* 1 .. 26 */
 int ox_dtype_bits(ox_dtype dtype);          /* 0 for OX_UNDEFINED */
 const char *ox_dtype_name(ox_dtype dtype);  /* "float", "int64", ... */
