@@ -18,7 +18,7 @@ struct kernels {
     void (*spread[2])(float *to, size_t step, const float *const *pixels, size_t channels);
     void (*gather[2])(const struct place *p, const float *products, const float *bias, size_t n);
     void (*filters[2])(float *to, size_t step, double g[9][WIDTH_MAX]);
-    void (*tile[ROWS_MOST])(size_t k, const float *a, size_t a_step, const float *b, float *c, size_t c_step);
+    void (*tile[ROWS_MOST])(size_t k, const float *a, size_t a_step, const float *b, float *c, size_t c_step, const float *next, size_t next_step);
 };
 
 /* 1, p, p^2 over the derivative; A^2 = 121/256, B^2 = 9/4, A^2 - B^2 = -455/256. */
@@ -212,7 +212,7 @@ void oxr_winograd_item(const struct oxr_winograd_job *j, size_t item, void *work
     const size_t block = item / j->parts, part = item % j->parts, kind = w->tile == 4;
     const size_t t0 = block * j->tiles / j->blocks, n = (block + 1) * j->tiles / j->blocks - t0;
     const size_t groups = div_up(w->outputs, w->width), g0 = part * groups / j->parts, g1 = (part + 1) * groups / j->parts;
-    const size_t step = div_up(w->channels, k->vector) * k->vector, strips = div_up(n, k->rows);
+    const size_t step = div_up(w->channels, k->vector) * k->vector, strips = div_up(n, k->rows), matrix = w->channels * w->width;
     float *spread = workspace, *products = spread + n * j->spread_step;
     const float *pixels[POSITIONS_MAX];
     for (size_t t = 0; t < n; t++) {
@@ -220,11 +220,14 @@ void oxr_winograd_item(const struct oxr_winograd_job *j, size_t item, void *work
         k->spread[kind](spread + t * j->spread_step, step, pixels, w->channels);
     }
     for (size_t g = g0; g < g1; g++) {
-        const float *filter = w->filters + g * positions(w) * w->channels * w->width;
-        for (size_t p = 0; p < positions(w); p++, filter += w->channels * w->width)
-            for (size_t s = 0; s < strips; s++) {
-                const size_t first = s * n / strips, rows = (s + 1) * n / strips - first;
-                k->tile[rows - 1](w->channels, spread + first * j->spread_step + p * step, j->spread_step, filter, products + first * j->product_step + p * w->width, j->product_step);
+        const float *filter = w->filters + g * positions(w) * matrix;
+        for (size_t p = 0; p < positions(w); p++, filter += matrix)
+            for (size_t i = 0; i < strips; i++) {
+                const size_t first = i * n / strips, rows = (i + 1) * n / strips - first;
+                /* The first strip fetches the next matrix, the first two half of it each; behind the last there is none. */
+                const float *next = i < 2 && (g + 1 < groups || p + 1 < positions(w)) ? filter + matrix + i * (matrix / 2) : filter;
+                k->tile[rows - 1](w->channels, spread + first * j->spread_step + p * step, j->spread_step, filter, products + first * j->product_step + p * w->width, j->product_step, next,
+                                  i >= 2 ? 0 : strips == 1 ? w->width : k->vector);
             }
         for (size_t t = 0; t < n; t++) {
             const struct place place = find_place(j, t0 + t, g * w->width);
