@@ -1,6 +1,7 @@
 /* backend/runtime/conv32_winograd.c - float convolutions with 3x3 filters and stride 1 by Winograd's method where the shape at hand lets it win, else by the
  * best direct way. Filters are laid out when a shape first asks for it: what a session does not use takes no memory. */
 #include "backend/runtime/conv32.h"
+#include "backend/runtime/shared.h"
 #include "backend/runtime/winograd.h"
 
 #include <pthreadpool.h>
@@ -40,14 +41,38 @@ static ox_status create(void **state, const struct oxr_env *env, const struct ox
     return OX_OK;
 }
 
+enum { LAYOUT = 0x77670100 }; /* of this version of winograd.c; the instruction set is added */
+
+struct source {
+    const struct oxr_winograd *w;
+    const struct oxr_env *env;
+    const float *filter;
+};
+
+static void lay(void *to, void *arg)
+{
+    const struct source *s = arg;
+    oxr_winograd_lay(s->w, s->env->ctx, to, s->filter);
+}
+
+static ox_status lay_out(struct conv *c, const struct oxr_env *env, size_t tile)
+{
+    const struct oxr_conv32 *what = c->what;
+    const void *block = NULL;
+    oxr_winograd_release(&c->w, env->ctx);
+    OX_TRY(oxr_winograd_start(&c->w, env->ctx, what->bias, what->channels, what->outputs, tile, OX_ISA_BEST));
+    const struct oxr_shared_key key = {what->step, (uint32_t)tile, LAYOUT + (uint32_t)c->w.isa};
+    ox_status s = oxr_shared_pack(&block, env, &key, c->w.floats * sizeof(float), lay, &(struct source){&c->w, env, what->filter});
+    if (s != OX_OK) oxr_winograd_release(&c->w, env->ctx);
+    c->w.filters = block;
+    return s;
+}
+
 static ox_status by_tiles(struct conv *c, const struct oxr_env *env, const struct oxr_conv_shape *s, size_t tile, size_t *workspace)
 {
     const struct oxr_conv32 *what = c->what;
     const size_t threads = pthreadpool_get_threads_count(env->pool);
-    if (c->w.tile != tile) {
-        oxr_winograd_release(&c->w, env->ctx);
-        OX_TRY(oxr_winograd_pack(&c->w, env->ctx, what->filter, what->bias, what->channels, what->outputs, tile, OX_ISA_BEST));
-    }
+    if (c->w.tile != tile) OX_TRY(lay_out(c, env, tile));
     c->job = (struct oxr_winograd_job){.w = &c->w, .images = s->images, .height = s->height, .width = s->width, .out_height = s->out_height, .out_width = s->out_width,
                                        .top = what->p->window.top, .left = what->p->window.left, .low = what->p->low, .high = what->p->high};
     if (!oxr_winograd_plan(&c->job, threads) || ox_mul_size(workspace, c->job.scratch, threads))

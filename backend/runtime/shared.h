@@ -26,6 +26,7 @@ struct oxr_shared_key {
 /* Writes the packed weights to `to`, all `size` bytes that were asked for. */
 typedef void (*oxr_pack_fn)(void *to, void *arg);
 /* Finds or packs the weights of a step: 64-byte aligned, never changed, as long-lived as the program. Any session, any thread. Do not call it from fn. */
+/* Work in fn may be shared out by the session's context. */
 OX_MUST_USE ox_status oxr_shared_pack(const void **packed, const struct oxr_env *env, const struct oxr_shared_key *key, size_t size, oxr_pack_fn fn, void *arg);
 
 /* Made when a program is opened, ended after its last session; `blob` has been checked and outlives it. */

@@ -107,6 +107,7 @@ size_t oxr_winograd_choose(size_t channels, size_t outputs, size_t images, size_
 struct packing {
     const struct oxr_winograd *w;
     const float *filters;
+    float *to;
 };
 
 static void pack_groups(void *arg, size_t begin, size_t end)
@@ -118,7 +119,7 @@ static void pack_groups(void *arg, size_t begin, size_t end)
     double g[9][WIDTH_MAX];
     for (size_t group = begin; group < end; group++) {
         const size_t first = group * w->width, n = min_size(w->width, w->outputs - first);
-        float *to = w->filters + group * positions(w) * step;
+        float *to = p->to + group * positions(w) * step;
         memset(g, 0, sizeof g);
         for (size_t i = 0; i < c; i++) {
             const float *from = p->filters + first * 9 * c + i;
@@ -129,25 +130,38 @@ static void pack_groups(void *arg, size_t begin, size_t end)
     }
 }
 
-ox_status oxr_winograd_pack(struct oxr_winograd *w, ox_ctx *ctx, const float *filters, const float *bias, size_t channels, size_t outputs, size_t tile, enum ox_isa isa)
+ox_status oxr_winograd_start(struct oxr_winograd *w, ox_ctx *ctx, const float *bias, size_t channels, size_t outputs, size_t tile, enum ox_isa isa)
 {
     const enum ox_isa use = ox_isa_pick(isa);
     *w = (struct oxr_winograd){.isa = use, .tile = tile, .channels = channels, .outputs = outputs, .width = 2 * kernels_of(use)->vector};
     const size_t groups = div_up(outputs, w->width);
     size_t n;
     if (ox_mul_size(&n, groups * w->width, channels) || ox_mul_size(&n, n, positions(w))) return ox_fail(ctx, OX_NOMEM, "no-memory", NULL, "filters too large");
-    OX_TRY(ox_alloc_raw(ctx, &w->filters, n, sizeof *w->filters));
+    w->floats = n;
     OX_TRY(ox_alloc(ctx, &w->bias, groups * w->width, sizeof *w->bias));
     OX_TRY(ox_alloc(ctx, &w->zeros, channels, sizeof *w->zeros));
     if (bias) memcpy(w->bias, bias, outputs * sizeof *bias);
-    struct packing p = {w, filters};
-    ox_parallel(ctx, groups, 1, pack_groups, &p);
+    return OX_OK;
+}
+
+void oxr_winograd_lay(const struct oxr_winograd *w, ox_ctx *ctx, float *to, const float *filters)
+{
+    struct packing p = {w, filters, to};
+    ox_parallel(ctx, div_up(w->outputs, w->width), 1, pack_groups, &p);
+}
+
+ox_status oxr_winograd_pack(struct oxr_winograd *w, ox_ctx *ctx, const float *filters, const float *bias, size_t channels, size_t outputs, size_t tile, enum ox_isa isa)
+{
+    OX_TRY(oxr_winograd_start(w, ctx, bias, channels, outputs, tile, isa));
+    OX_TRY(ox_alloc_raw(ctx, &w->own, w->floats, sizeof *w->own));
+    oxr_winograd_lay(w, ctx, w->own, filters);
+    w->filters = w->own;
     return OX_OK;
 }
 
 void oxr_winograd_release(struct oxr_winograd *w, ox_ctx *ctx)
 {
-    ox_free(ctx, w->filters);
+    ox_free(ctx, w->own);
     ox_free(ctx, w->bias);
     ox_free(ctx, w->zeros);
     *w = (struct oxr_winograd){0};

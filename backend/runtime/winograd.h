@@ -35,7 +35,9 @@ struct oxr_winograd {
     size_t tile;              /* m */
     size_t channels, outputs;
     size_t width;             /* outputs of a group: two vectors */
-    float *filters;           /* [groups][positions][channels][width] */
+    const float *filters;     /* [groups][positions][channels][width] */
+    float *own;               /* the same, where they are not somebody else's */
+    size_t floats;            /* of filters */
     float *bias;              /* [groups][width] */
     float *zeros;             /* a pixel of padding */
 };
@@ -47,6 +49,10 @@ size_t oxr_winograd_choose(size_t channels, size_t outputs, size_t images, size_
  * end, release. */
 OX_MUST_USE ox_status oxr_winograd_pack(struct oxr_winograd *w, ox_ctx *ctx, const float *filters, const float *bias, size_t channels, size_t outputs, size_t tile, enum ox_isa isa);
 void oxr_winograd_release(struct oxr_winograd *w, ox_ctx *ctx);
+
+/* The same in two parts, for filters that are kept elsewhere: all but the filters, then these into `to`, with room for w->floats. Afterwards set w->filters. */
+OX_MUST_USE ox_status oxr_winograd_start(struct oxr_winograd *w, ox_ctx *ctx, const float *bias, size_t channels, size_t outputs, size_t tile, enum ox_isa isa);
+void oxr_winograd_lay(const struct oxr_winograd *w, ox_ctx *ctx, float *to, const float *filters);
 
 struct oxr_winograd_job {
     const struct oxr_winograd *w;
