@@ -1,6 +1,7 @@
 /* backend/runtime/xnn_conv.c - convolutions over N,H,W,C (or N,L,C), int8, and XNNPACK's way of those of floats: ordinary, grouped and depthwise. */
 #include "backend/runtime/conv32.h"
 #include "backend/runtime/depthwise8.h"
+#include "backend/runtime/igemm8.h"
 #include "backend/runtime/xnn_common.h"
 
 #include <math.h>
@@ -157,6 +158,9 @@ struct conv8 {
     struct oxr_depthwise8 own; /* packed: our own kernel instead of operators */
     struct oxr_depthwise8_job job;
     size_t rows; /* of all images of its result */
+    struct oxr_igemm8 product; /* packed: likewise */
+    struct oxr_igemm8_job pieces;
+    size_t n_pieces;
 };
 
 static void destroy8(void *state, const struct oxr_env *env)
@@ -165,6 +169,7 @@ static void destroy8(void *state, const struct oxr_env *env)
     if (!c) return;
     end_parts(&c->parts, env->ctx);
     oxr_depthwise8_release(&c->own, env->ctx);
+    oxr_igemm8_release(&c->product, env->ctx);
     ox_free(env->ctx, c);
 }
 
@@ -190,6 +195,17 @@ static enum xnn_status create_part8(void *arg, xnn_weights_cache_t cache, xnn_op
                                                   p->depthwise ? XNN_FLAG_DEPTHWISE_CONVOLUTION : 0, NULL, cache, op);
 }
 
+static ox_status pack8(struct conv8 *c, const struct oxr_env *env, const struct ox_step *step, const struct oxr_igemm8_kernel *kernel)
+{
+    const struct ox_step_conv_s8_params *p = c->p;
+    const struct oxr_igemm8_task task = {.window = p->window, .groups = p->groups, .ci = c->channels / p->groups, .co = c->outputs / p->groups,
+                                         .weights = step->consts[1]->data, .scales = step->consts[2]->data,
+                                         .bias = step->n_in > 3 && step->consts[3] ? step->consts[3]->data : NULL,
+                                         .in = p->in, .out = p->out, .low = p->low, .high = p->high};
+    c->pieces.g = &c->product;
+    return oxr_igemm8_pack(&c->product, env->ctx, kernel, &task);
+}
+
 static ox_status create8(void **state, const struct oxr_env *env, const struct ox_step *step)
 {
     const struct ox_step_conv_s8_params *p = step->params;
@@ -206,6 +222,8 @@ static ox_status create8(void **state, const struct oxr_env *env, const struct o
         c->job.p = p;
         return oxr_depthwise8_pack(&c->own, env->ctx, step);
     }
+    const struct oxr_igemm8_kernel *kernel = p->depthwise ? NULL : oxr_igemm8_best();
+    if (kernel) return pack8(c, env, step, kernel);
     OX_TRY(cut(&c->parts, env->ctx, c->outputs, p->groups, step->consts[1]->size / c->outputs));
     for (size_t i = 0; i < c->parts.n; i++)
         OX_TRY(oxr_xnn_create(&c->parts.ops[i], &c->weights, env, step->number, (uint32_t)i, create_part8, &(struct part8){c, step, i}, "convolution"));
@@ -225,6 +243,14 @@ static ox_status reshape8(void *state, const struct oxr_env *env, const struct o
     c->job.out_height = s.out_height;
     c->job.out_width = s.out_width;
     c->rows = s.images * s.out_height;
+    if (c->product.weights) {
+        c->pieces.height = s.height;
+        c->pieces.width = s.width;
+        c->pieces.out_height = s.out_height;
+        c->pieces.out_width = s.out_width;
+        c->pieces.rows = c->rows * s.out_width;
+        if (!oxr_igemm8_cut(&c->pieces, pthreadpool_get_threads_count(env->pool), &c->n_pieces, workspace)) return oxr_bad_shape(env, "too many elements");
+    }
     for (size_t i = 0; i < c->parts.n; i++) {
         OX_TRY(oxr_xnn_try(env->ctx, xnn_reshape_convolution2d_nhwc_qs8_qc8w(c->parts.ops[i], s.images, s.height, s.width, &size, &align, &oh, &ow, env->pool),
                            "shape of a convolution"));
@@ -247,6 +273,13 @@ static ox_status run8(void *state, const struct oxr_env *env, const void *const 
         c->job.in = in[0];
         c->job.out = out[0];
         pthreadpool_parallelize_1d_tile_1d(env->pool, own_rows, &c->job, c->rows, (c->rows + pieces - 1) / pieces, 0);
+        return OX_OK;
+    }
+    if (c->product.weights && !c->empty) {
+        c->pieces.in = in[0];
+        c->pieces.out = out[0];
+        c->pieces.scratch = workspace;
+        pthreadpool_parallelize_1d_with_thread(env->pool, oxr_igemm8_piece, &c->pieces, c->n_pieces, 0);
         return OX_OK;
     }
     for (size_t i = 0; i < c->parts.n && !c->empty; i++) {
