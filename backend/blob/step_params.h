@@ -147,6 +147,14 @@ struct ox_step_chain_params {
     struct ox_step_chain_op ops[OX_STEP_CHAIN_OPS];
 };
 
+/* softmax(scale * Q K^T + mask) V. Operands: Q [batch, heads, rows, size], K, V, and a mask (or nothing) that broadcasts to [batch, heads, rows of Q,
+ * rows of K]; the first dim may lack in Q, K and V. Those whose bit in rows_first is set are [batch, rows, heads, size]. */
+enum { OX_STEP_ATTENTION_RESULT = 8 /* bit of the result; 1, 2 and 4: Q, K, V */ };
+struct ox_step_attention_params {
+    uint32_t rows_first;
+    float scale;
+};
+
 /* Over the last dim. */
 struct ox_step_softmax_params {
     uint64_t zero;
@@ -180,6 +188,7 @@ _Static_assert(sizeof(struct ox_step_binary_params) == 8, "part of the format");
 _Static_assert(sizeof(struct ox_step_binary_s8_params) == 32, "part of the format");
 _Static_assert(sizeof(struct ox_step_unary_params) == 16, "part of the format");
 _Static_assert(sizeof(struct ox_step_chain_params) == 216, "part of the format");
+_Static_assert(sizeof(struct ox_step_attention_params) == 8, "part of the format");
 _Static_assert(sizeof(struct ox_step_softmax_params) == 8, "part of the format");
 _Static_assert(sizeof(struct ox_step_resize_params) == 16, "part of the format");
 _Static_assert(sizeof(struct ox_step_quantize_params) == 8, "part of the format");

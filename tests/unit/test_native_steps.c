@@ -69,6 +69,15 @@ static const struct {
      "{ a = MatMul(x, z) t = Transpose <perm=[1,0]> (w) b = MatMul(x, t) c = Mul(a, b) u = Transpose <perm=[0,1,3,2]> (c) y = MatMul(c, u) }"},
     {"shared table", "matmul generic dense", "m (float[3,40] x, int64[3] i) => (float[3,40] y) <float[11,40] w = {@f440}> "
      "{ t = Transpose <perm=[1,0]> (w) p = MatMul(x, t) q = MatMul(p, w) g = Gather(w, i) y = Add(q, g) }"},
+    {"attention", "attention", "m (float[2,7,3,8] q, float[2,3,9,8] k, float[2,9,3,5] v, float[2,1,7,9] bias) => (float[2,7,3,5] y) <float s = {0.35}> "
+     "{ qt = Transpose <perm=[0,2,1,3]> (q) kt = Transpose <perm=[0,1,3,2]> (k) vt = Transpose <perm=[0,2,1,3]> (v) p = MatMul(qt, kt) c = Mul(p, s) "
+     "  m = Add(c, bias) w = Softmax <axis=-1> (m) o = MatMul(w, vt) y = Transpose <perm=[0,2,1,3]> (o) }"},
+    {"attention, scaled in front", "attention", "m (float[6,1,8] q, float[6,40,8] k, float[6,40,8] v) => (float[6,1,8] y) <float s = {0.6}, float[1] r = {2}> "
+     "{ qs = Mul(s, q) kt = Transpose <perm=[0,2,1]> (k) ks = Div(kt, r) p = MatMul(qs, ks) w = Softmax <axis=2> (p) y = MatMul(w, v) }"},
+    {"attention with keys from rows", "attention", "m (float[1,70,2,16] q, float[1,600,2,16] k, float[1,2,600,16] v, float[600] bias) => (float[1,2,70,16] y) "
+     "{ qt = Transpose <perm=[0,2,1,3]> (q) kt = Transpose <perm=[0,2,3,1]> (k) p = MatMul(qt, kt) m = Add(bias, p) w = Softmax <axis=-1> (m) y = MatMul(w, v) }"},
+    {"attention that broadcasts", "generic matmul softmax", "m (float[2,3,5,8] q, float[2,1,6,8] k, float[2,1,6,8] v) => (float[2,3,5,8] y) "
+     "{ kt = Transpose <perm=[0,1,3,2]> (k) p = MatMul(q, kt) w = Softmax <axis=-1> (p) o = MatMul(w, v) y = Cosh(o) }"},
     {"gemm", "dense", "m (float[5,12] x) => (float[5,9] y) <float[9,12] w = {@f108}, float[9] b = {@f9}> { y = Gemm <transB=1> (x, w, b) }"},
     {"sums of products", "dense dense dense",
      "m (float[2,5,12] x) => (float[2,5,12] y) <float[12,9] w = {@f108}, float[9] b = {@f9}, float[9,12] v = {@f108}, float[12] d = {@f12}, float[12,12] u = {@f144}> "
