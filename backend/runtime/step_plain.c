@@ -85,7 +85,8 @@ static void concat_rows(void *arg, size_t begin, size_t end)
     for (size_t r = begin; r < end; r++)
         for (size_t i = 0; i < j->c->n; i++) {
             size_t width = j->c->widths[i];
-            if (width) memcpy(to, (const unsigned char *)j->in[i] + r * width, width);
+            const unsigned char *from = width ? (const unsigned char *)j->in[i] + r * width : to;
+            if (from != to) memcpy(to, from, width); /* in place: a single operand, which is the result already */
             to += width;
         }
 }
@@ -99,7 +100,7 @@ static ox_status concat_run(void *state, const struct oxr_env *env, const void *
     return OX_OK;
 }
 
-const struct oxr_kernel oxr_kernel_concat = {concat_create, concat_reshape, concat_run, concat_destroy, 0};
+const struct oxr_kernel oxr_kernel_concat = {concat_create, concat_reshape, concat_run, concat_destroy, 1};
 
 /* ---- mean -------------------------------------------------------------------------------------- */
 
