@@ -98,10 +98,12 @@ void ox_call_scratch_fini(struct ox_call_scratch *scratch)
     scratch->cap = 0;
 }
 
-/* In inference mode? Only a constant false, or no such input, says so. */
+/* In inference mode? Only a constant false, or no such input, says so; before opset 7 no attribute is_test of 0. */
 static bool not_training(const struct ox_node *node)
 {
     struct ox_value *v = ox_node_in(node, 2);
+    const struct ox_attr *is_test = ox_node_opset(node) < 7 ? ox_node_attr(node, "is_test") : NULL;
+    if (is_test && (is_test->type != OX_ATTR_INT || is_test->v.i == 0)) return false;
     ox_tensor *t = ox_value_const(v);
     return !v || (t && t->dtype == OX_BOOL && t->count == 1 && *(const unsigned char *)t->data == 0);
 }

@@ -113,7 +113,7 @@ static ox_status step(struct loop *l, size_t first, size_t skip)
 }
 
 /* What was collected in no step at all: as much of the shape as is known, unknown dims as 0. */
-static ox_status empty_stack(ox_tensor **out, struct loop *l, size_t body_out, int axis)
+static ox_status empty_stack(ox_tensor **out, struct loop *l, size_t body_out, int64_t axis)
 {
     int64_t dims[OX_MAX_RANK] = {0};
     struct ox_body_out t;
@@ -128,13 +128,13 @@ static ox_status empty_stack(ox_tensor **out, struct loop *l, size_t body_out, i
     return ox_tensor_new(out, NULL, l->r->ctx, t.dtype != OX_UNDEFINED ? t.dtype : OX_FLOAT, rank + 1, dims);
 }
 
-static ox_status stack(ox_tensor **out, struct loop *l, size_t i, size_t body_out, int axis)
+static ox_status stack(ox_tensor **out, struct loop *l, size_t i, size_t body_out, int64_t axis)
 {
     if (l->collected[i].n == 0) return empty_stack(out, l, body_out, axis);
     int rank = l->collected[i].at[0]->rank;
     if (axis < 0) axis += rank + 1;
-    if (axis < 0 || axis > rank) return ox_fail(l->r->ctx, OX_INVALID, "wrong-attribute", NULL, "output axis %d for rank %d", axis, rank + 1);
-    return ox_axis_stack(out, l->r->ctx, l->collected[i].at, l->collected[i].n, axis);
+    if (axis < 0 || axis > rank) return ox_fail(l->r->ctx, OX_INVALID, "wrong-attribute", NULL, "output axis %lld for rank %d", (long long)axis, rank + 1);
+    return ox_axis_stack(out, l->r->ctx, l->collected[i].at, l->collected[i].n, (int)axis);
 }
 
 /* ---- If -------------------------------------------------------------------------------------- */
@@ -268,7 +268,7 @@ static ox_status scan_outputs(struct scan *s, ox_tensor **out)
         }
         size_t k = i - l->n_state;
         if (s->out_backward && s->out_backward[k]) reverse(&l->collected[k]);
-        OX_TRY(stack(&out[i], l, k, i, s->out_axes ? (int)s->out_axes[k] : 0));
+        OX_TRY(stack(&out[i], l, k, i, s->out_axes ? s->out_axes[k] : 0));
     }
     return OX_OK;
 }

@@ -21,8 +21,8 @@ ox_status ox_eval_identity(const struct ox_call *call, const void *params,
 
 /* ---- Dropout --------------------------------------------------------------------------------- */
 
-/* Since opset 12 an input says whether the model trains. Opset 1 and 6 had an attribute is_test with
- * default 0, which models that are only run leave out as often as not: it is not looked at. */
+/* Since opset 12 an input says whether the model trains. In opset 1 and 6 the attribute is_test did, with default 0, but models that
+ * are only run leave it out as often as not: where it is absent nothing is dropped, where a 0 is written out the model trains. */
 ox_status ox_decode_dropout(const struct ox_call *call, void *params)
 {
     struct ox_dropout_params *p = params;
@@ -31,6 +31,11 @@ ox_status ox_decode_dropout(const struct ox_call *call, void *params)
     const ox_tensor *mode = has_mode && call->consts ? call->consts[2] : NULL;
     p->training = OX_TRAINING_NO;
     if (has_mode) p->training = OX_TRAINING_UNKNOWN;
+    if (call->opset < 7 && ox_attr_find(call, "is_test")) {
+        int64_t is_test;
+        OX_TRY(ox_attr_int(&is_test, call, "is_test", 0));
+        p->training = is_test ? OX_TRAINING_NO : OX_TRAINING_YES;
+    }
     if (!mode) return OX_OK;
     if (mode->dtype != OX_BOOL || mode->count != 1)
         return ox_bad_type(call, "training_mode is a %s tensor of %zu elements, expected one bool",
@@ -66,6 +71,13 @@ static void fill_ones(void *data, ox_dtype dtype, size_t n)
     }
 }
 
+/* Element i is not kept; of every type that a mask may have, 0 is all bits 0. */
+static void clear_at(void *data, ox_dtype dtype, size_t i)
+{
+    size_t size = (size_t)ox_dtype_bits(dtype) / 8;
+    memset((unsigned char *)data + i * size, 0, size);
+}
+
 /* Share that is dropped: in [0, 1). */
 static ox_status read_ratio(double *out, const struct ox_call *call,
                             const struct ox_dropout_params *p, const ox_tensor *ratio)
@@ -85,7 +97,7 @@ static ox_status read_ratio(double *out, const struct ox_call *call,
 }
 
 /* The mode of training: what is kept is scaled so that the mean stays. mask may be NULL. */
-static ox_status drop(ox_tensor **out, uint8_t *mask, const struct ox_call *call,
+static ox_status drop(ox_tensor **out, void *mask, ox_dtype mask_dtype, const struct ox_call *call,
                       const ox_tensor *x, double ratio)
 {
     ox_tensor *from, *to;
@@ -99,7 +111,7 @@ static ox_status drop(ox_tensor **out, uint8_t *mask, const struct ox_call *call
             bool keep = ox_random_uniform(&r) >= ratio;
             /* a product, so that NaN and infinities that are dropped become NaN, as the standard's formula has it */
             ((double *)data)[i] = ((const double *)from->data)[i] * keep / (1 - ratio);
-            if (mask) mask[i] = keep;
+            if (mask && !keep) clear_at(mask, mask_dtype, i);
         }
         status = ox_tensor_cast(out, call->ctx, to, x->dtype, true);
         ox_tensor_unref(to);
@@ -116,14 +128,15 @@ ox_status ox_eval_dropout(const struct ox_call *call, const void *params,
     bool masked = call->n_out > 1 && (!call->wanted || call->wanted[1]);
     double share = 0;
     void *mask = NULL;
+    ox_dtype dtype = OX_BOOL;
     OX_TRY(ox_expect_dtype(call, 0, x->dtype, OX_FLOATS | OX_FLOAT8S));
     if (p->training != OX_TRAINING_NO) OX_TRY(read_ratio(&share, call, p, ratio));
     if (masked) {
-        ox_dtype dtype = call->opset < 10 ? x->dtype : OX_BOOL;
+        dtype = call->opset < 10 ? x->dtype : OX_BOOL;
         OX_TRY(ox_tensor_new(&out[1], &mask, call->ctx, dtype, x->rank, x->dims));
         fill_ones(mask, dtype, x->count);
     }
-    if (share > 0) return drop(&out[0], mask, call, x, share); /* since opset 12: the mask is bool */
+    if (share > 0) return drop(&out[0], mask, dtype, call, x, share);
     out[0] = ox_tensor_ref(x);
     return OX_OK;
 }

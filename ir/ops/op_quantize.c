@@ -80,6 +80,15 @@ ox_status ox_infer_zero_point(const struct ox_call *call, const struct ox_infer 
 
 /* ---- decode ---------------------------------------------------------------------------------- */
 
+static ox_status decode_precision(ox_dtype *out, const struct ox_call *call)
+{
+    int64_t precision;
+    OX_TRY(ox_attr_int(&precision, call, "precision", OX_UNDEFINED));
+    *out = (ox_dtype)precision;
+    if (precision == OX_UNDEFINED || (ox_dtype_valid(precision) && OX_REAL_TYPES & OX_BIT(precision))) return OX_OK;
+    return ox_bad_attr(call, "precision is %lld, expected float, float16 or bfloat16", (long long)precision);
+}
+
 ox_status ox_decode_quantize(const struct ox_call *call, void *params)
 {
     struct ox_quantize_params *p = params;
@@ -92,6 +101,8 @@ ox_status ox_decode_quantize(const struct ox_call *call, void *params)
         return ox_bad_attr(call, "block_size is %lld, expected 0 or more", (long long)p->block);
     if (out != 0 && !ox_dtype_valid(out))
         return ox_bad_attr(call, "output_dtype is %lld, which is no element type", (long long)out);
+    p->precision = OX_FLOAT;
+    if (call->op->domain[0] == '\0' && call->opset >= 23) OX_TRY(decode_precision(&p->precision, call));
     p->out = (ox_dtype)out;
     p->saturate = saturate != 0;
     OX_TRY(ox_check_const_scale(call, 1));
@@ -233,7 +244,14 @@ ox_status ox_eval_quantize(const struct ox_call *call, const void *params,
     OX_TRY(ox_expect_dtype(call, 0, in[0]->dtype, HIGH_PRECISION));
     OX_TRY(quantized_type(&dtype, call, p, zp ? zp->dtype : OX_UNDEFINED));
     OX_TRY(place_scales(&at, call, p, in[0], in[1]));
-    return ox_run_quantize(&out[0], call->ctx, &at, in[0], in[1], zp, dtype, p->saturate);
+    ox_dtype precision = p->precision == OX_UNDEFINED && OX_REAL_TYPES & OX_BIT(in[1]->dtype) ? in[1]->dtype : p->precision;
+    if (precision != OX_FLOAT16 && precision != OX_BFLOAT16) return ox_run_quantize(&out[0], call->ctx, &at, in[0], in[1], zp, dtype, p->saturate);
+    ox_tensor *quotients, *ones;
+    OX_TRY(ox_run_divide(&quotients, &ones, call->ctx, &at, in[0], in[1], precision));
+    ox_status status = ox_run_quantize(&out[0], call->ctx, &at, quotients, ones, zp, dtype, p->saturate);
+    ox_tensor_unref(quotients);
+    ox_tensor_unref(ones);
+    return status;
 }
 
 ox_status ox_eval_dequantize(const struct ox_call *call, const void *params,

@@ -9,6 +9,8 @@ struct ox_quantize_params {
     int64_t axis;  /* as written; counts only where the scale is not a single number */
     int64_t block; /* 0: no blocks */
     ox_dtype out;  /* attribute output_dtype; OX_UNDEFINED: absent */
+    ox_dtype precision; /* QuantizeLinear: what data and scales are rounded to before the division, and quotients after; OX_UNDEFINED: the
+                           scale's type since opset 23, float before */
     bool saturate; /* for float8 */
 };
 

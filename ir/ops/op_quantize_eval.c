@@ -67,6 +67,8 @@ struct narrow {
 };
 LOOP(q_narrow, float, uint8_t, struct narrow, ox_float_to_narrow(p.dtype, x / s + z, p.saturate))
 
+LOOP(divide, float, float, char, ((void)z, x / s))
+
 LOOP(dq_u8, uint8_t, float, char, ((float)x - z) * s)
 LOOP(dq_i8, int8_t, float, char, ((float)x - z) * s)
 LOOP(dq_u16, uint16_t, float, char, ((float)x - z) * s)
@@ -183,6 +185,51 @@ ox_status ox_run_quantize(ox_tensor **out, ox_ctx *ctx, const struct ox_scales *
     if (status == OX_OK) status = quantize_float(out, ctx, at, &grid, floats, dtype, saturate);
     ox_tensor_unref(floats);
     grid_close(&grid, ctx);
+    return status;
+}
+
+static ox_status round_to(ox_tensor **out, ox_ctx *ctx, const ox_tensor *x, ox_dtype precision)
+{
+    ox_tensor *narrow;
+    OX_TRY(ox_tensor_cast(&narrow, ctx, x, precision, true));
+    ox_status status = ox_tensor_cast(out, ctx, narrow, OX_FLOAT, true);
+    ox_tensor_unref(narrow);
+    return status;
+}
+
+/* The quotient of two numbers of at most 11 bits, rounded to a float's 24 and then to theirs, is their quotient rounded once. */
+static ox_status divide_rounded(ox_tensor **out, ox_ctx *ctx, const struct ox_scales *at, const ox_tensor *x, const ox_tensor *scale, ox_dtype precision)
+{
+    struct grid grid;
+    ox_tensor *exact = NULL;
+    void *data;
+    ox_status status = grid_open(&grid, ctx, at, scale, NULL);
+    if (status == OX_OK) status = ox_tensor_new(&exact, &data, ctx, OX_FLOAT, x->rank, x->dims);
+    if (status == OX_OK) {
+        run(ctx, divide, "", data, sizeof(float), at, &grid, x->data, sizeof(float));
+        status = round_to(out, ctx, exact, precision);
+    }
+    ox_tensor_unref(exact);
+    grid_close(&grid, ctx);
+    return status;
+}
+
+ox_status ox_run_divide(ox_tensor **quotients, ox_tensor **ones, ox_ctx *ctx, const struct ox_scales *at,
+                        const ox_tensor *x, const ox_tensor *scale, ox_dtype precision)
+{
+    ox_tensor *floats = NULL, *scales = NULL;
+    void *data;
+    *quotients = NULL;
+    ox_status status = round_to(&floats, ctx, x, precision);
+    if (status == OX_OK) status = round_to(&scales, ctx, scale, precision);
+    if (status == OX_OK) status = divide_rounded(quotients, ctx, at, floats, scales, precision);
+    if (status == OX_OK) status = ox_tensor_new(ones, &data, ctx, OX_FLOAT, scale->rank, scale->dims);
+    if (status == OX_OK)
+        for (size_t i = 0; i < scale->count; i++) ((float *)data)[i] = 1;
+    else
+        ox_tensor_unref(*quotients);
+    ox_tensor_unref(floats);
+    ox_tensor_unref(scales);
     return status;
 }
 

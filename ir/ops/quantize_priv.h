@@ -24,6 +24,9 @@ OX_MUST_USE ox_status ox_infer_zero_point(const struct ox_call *call, const stru
 OX_MUST_USE ox_status ox_run_quantize(ox_tensor **out, ox_ctx *ctx, const struct ox_scales *at,
                                       const ox_tensor *x, const ox_tensor *scale,
                                       const ox_tensor *zp, ox_dtype dtype, bool saturate);
+/* Quotients of x and its scales as floats, operands and results rounded to `precision`; and scales of 1 that lie as the scales do. */
+OX_MUST_USE ox_status ox_run_divide(ox_tensor **quotients, ox_tensor **ones, ox_ctx *ctx, const struct ox_scales *at,
+                                    const ox_tensor *x, const ox_tensor *scale, ox_dtype precision);
 OX_MUST_USE ox_status ox_run_dequantize(ox_tensor **out, ox_ctx *ctx, const struct ox_scales *at,
                                         const ox_tensor *x, const ox_tensor *scale,
                                         const ox_tensor *zp, ox_dtype dtype);

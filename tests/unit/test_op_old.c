@@ -299,12 +299,36 @@ START_TEST(dropout_mask) {
 }
 END_TEST
 
+/* is_test of opset 1 and 6: written out as 0 the model trains, as 1 or absent it does not. */
+START_TEST(dropout_is_test) {
+    for (int is_test = -1; is_test <= 1; is_test++) {
+        struct oh h;
+        int dropped = 0;
+        oh_init(&h, "Dropout", 6, 1);
+        if (is_test >= 0) oh_int(&h, "is_test", is_test);
+        oh_float(&h, "ratio", 0.75f);
+        float *x = oh_input(&h, OX_FLOAT, OH_DIMS(4000));
+        for (int i = 0; i < 4000; i++) x[i] = (float)(i + 1);
+        ck_assert_int_eq(oh_eval(&h, 2), OX_OK);
+        const float *y = h.out[0]->data, *mask = h.out[1]->data;
+        for (int i = 0; i < 4000; i++) {
+            ck_assert(mask[i] == 0 || mask[i] == 1);
+            ck_assert(y[i] == (is_test == 0 ? 4 * mask[i] * x[i] : x[i]));
+            dropped += mask[i] == 0;
+        }
+        ck_assert_int_le(abs(dropped - (is_test == 0 ? 3000 : 0)), 150);
+        oh_fini(&h);
+    }
+}
+END_TEST
+
 int main(void) {
     Suite *s = suite_create("op_old");
     TCase *tc = tcase_create("all");
     tcase_add_loop_test(tc, old_form, 0, sizeof cases / sizeof *cases);
     tcase_add_test(tc, no_broadcast_unasked);
     tcase_add_test(tc, dropout_mask);
+    tcase_add_test(tc, dropout_is_test);
     suite_add_tcase(s, tc);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

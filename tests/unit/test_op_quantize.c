@@ -430,6 +430,56 @@ START_TEST(dynamic_quantization_of_odd_numbers)
 }
 END_TEST
 
+/* 2.505 is 2.5 in bfloat16 and 2.5005 is so in float16 too: ties then, that go to 2. */
+START_TEST(precision_is_where_the_division_rounds)
+{
+    static const struct {
+        int opset, precision;
+        ox_dtype scale;
+        uint8_t codes[2];
+    } cases[] = {
+        {21, 0, OX_FLOAT16, {3, 3}}, {23, 0, OX_FLOAT16, {3, 2}}, {23, OX_FLOAT, OX_FLOAT16, {3, 3}}, {23, 0, OX_BFLOAT16, {2, 2}},
+        {23, 0, OX_FLOAT, {3, 3}}, {25, OX_FLOAT16, OX_FLOAT, {3, 2}}, {25, OX_BFLOAT16, OX_FLOAT, {2, 2}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct oh h;
+        const float one = 1;
+        const uint16_t half = 0x3c00, brain = 0x3f80;
+        oh_init(&h, "QuantizeLinear", cases[i].opset, 1);
+        if (cases[i].precision) oh_int(&h, "precision", cases[i].precision);
+        oh_input_of(&h, OX_FLOAT, OH_DIMS(2), (float[]){2.505f, 2.5005f});
+        oh_input_of(&h, cases[i].scale, 0, NULL, cases[i].scale == OX_FLOAT ? (const void *)&one : cases[i].scale == OX_FLOAT16 ? &half : &brain);
+        ck_assert_msg(oh_eval(&h, 1) == OX_OK, "%s", h.text);
+        ck_assert_msg(memcmp(h.out[0]->data, cases[i].codes, 2) == 0, "case %zu: %d %d", i, get(h.out[0], 0), get(h.out[0], 1));
+        oh_fini(&h);
+    }
+}
+END_TEST
+
+/* Scales in blocks, the last one shorter, with zero points: as in float where nothing is on an edge. */
+START_TEST(precision_with_blocks)
+{
+    struct oh h;
+    oh_init(&h, "QuantizeLinear", 23, 1);
+    oh_int(&h, "precision", OX_FLOAT16);
+    oh_int(&h, "axis", 0);
+    oh_int(&h, "block_size", 2);
+    oh_input_of(&h, OX_FLOAT, OH_DIMS(3), (float[]){1, -3, 5});
+    oh_input_of(&h, OX_FLOAT, OH_DIMS(2), (float[]){0.5f, 2});
+    oh_input_of(&h, OX_INT8, OH_DIMS(2), (int8_t[]){1, -1});
+    ck_assert_msg(oh_eval(&h, 1) == OX_OK, "%s", h.text);
+    ck_assert_mem_eq(h.out[0]->data, ((int8_t[]){3, -5, 1}), 3); /* 2 + 1, -6 + 1, 2 (a tie) - 1 */
+    oh_fini(&h);
+    oh_init(&h, "QuantizeLinear", 23, 1);
+    oh_int(&h, "precision", OX_DOUBLE);
+    oh_input(&h, OX_FLOAT, OH_DIMS(3));
+    oh_input_of(&h, OX_FLOAT, 0, NULL, (float[]){1});
+    ck_assert_int_eq(oh_eval(&h, 1), OX_INVALID);
+    ck_assert_str_eq(h.id, "wrong-attribute");
+    oh_fini(&h);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("op_quantize");
@@ -444,6 +494,8 @@ int main(void)
     tcase_add_test(tests, shapes_that_do_not_fit_are_refused);
     tcase_add_test(tests, types_that_do_not_fit_are_refused);
     tcase_add_test(tests, contrib_domain_is_the_same);
+    tcase_add_test(tests, precision_is_where_the_division_rounds);
+    tcase_add_test(tests, precision_with_blocks);
     tcase_add_test(tests, dynamic_quantization);
     tcase_add_test(tests, dynamic_quantization_of_odd_numbers);
     suite_add_tcase(suite, tests);

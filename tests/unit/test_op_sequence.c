@@ -119,6 +119,16 @@ START_TEST(scan_of_no_steps)
 }
 END_TEST
 
+/* An axis is not cut to 32 bits, of which all are 0 here. */
+START_TEST(scan_axis_beyond_all_ranks)
+{
+    ox_tensor *y;
+    static const char body[] = "y = Scan (a) <num_scan_inputs = 1, scan_output_axes = [4294967296], body = g (float[2] p) => (float[2] q) { q = Relu(p) }>";
+    ck_assert_int_eq(run(&y, "float[N,M] y", body, 0), OX_INVALID);
+    ck_assert_str_eq(last_text, "output axis 4294967296 for rank 2");
+}
+END_TEST
+
 START_TEST(split_and_concat)
 {
     expect("float[N,M] y", "s = SplitToSequence <axis = 1> (a) y = SequenceAt(s, i)", 1, 2, (int64_t[]){2, 1}, (float[]){2, 4});
@@ -180,6 +190,7 @@ int main(void)
     tcase_add_test(t, nesting_is_bounded);
     tcase_add_test(t, negative_parts);
     tcase_add_test(t, scan_of_no_steps);
+    tcase_add_test(t, scan_axis_beyond_all_ranks);
     tcase_add_test(t, split_and_concat);
     tcase_add_test(t, concat_joins_and_stacks);
     tcase_add_test(t, optionals_hold_or_do_not);
