@@ -12,6 +12,7 @@ struct item {
     float f; /* of an INT, too: the value as a float */
     struct ox_str s;
     ox_tensor *t; /* counted */
+    struct ox_sparse *sparse;
     struct ox_graph *g;
     const struct ox_type *tp;
 };
@@ -47,6 +48,14 @@ static bool is_plural(enum ox_attr_type type) {
            type == OX_ATTR_TYPE_PROTOS;
 }
 
+/* What was not handed on to an attribute. */
+static void drop_item(struct item *item) {
+    ox_tensor_unref(item->t);
+    if (!item->sparse) return;
+    ox_tensor_unref(item->sparse->values);
+    ox_tensor_unref(item->sparse->indices);
+}
+
 /* ---- single values --------------------------------------------------------------------------- */
 
 static ox_status item_number(struct item *out, struct ox_parser *p) {
@@ -74,6 +83,10 @@ static ox_status item_type(struct item *out, struct ox_parser *p) {
         out->type = OX_ATTR_TYPE_PROTO;
         out->tp = type;
         return OX_OK;
+    }
+    if (type->kind == OX_TYPE_SPARSE) {
+        out->type = OX_ATTR_SPARSE_TENSOR;
+        return ox_parse_sparse(&out->sparse, p, type);
     }
     out->type = OX_ATTR_TENSOR;
     return ox_parse_elements(&out->t, p, type);
@@ -157,14 +170,24 @@ static ox_status store_list(struct ox_attr *attr, struct ox_parser *p, struct it
         ITEMS_INTO(p, list, types, tp);
         attr->v.tps = types;
         break;
+    case OX_ATTR_SPARSE_TENSORS:
+        ITEMS_INTO(p, list, attr->v.sparse, sparse);
+        for (size_t n = 0; n < list->len; n++)
+            list->at[n].sparse = NULL;
+        break;
     default:
-        break; /* sparse tensors: the list is empty */
+        break;
     }
     attr->count = list->len;
     return OX_OK;
 }
 
-static void store_single(struct ox_attr *attr, const struct item *item) {
+static ox_status store_single(struct ox_attr *attr, struct ox_parser *p, struct item *item) {
+    if (attr->type == OX_ATTR_SPARSE_TENSOR) {
+        OX_TRY(ox_arena_alloc(&p->model->arena, &attr->v.sparse, 1, sizeof(struct ox_sparse *)));
+        attr->v.sparse[0] = item->sparse;
+        item->sparse = NULL;
+    }
     attr->count = 1;
     switch (attr->type) {
     case OX_ATTR_FLOAT:
@@ -188,6 +211,8 @@ static void store_single(struct ox_attr *attr, const struct item *item) {
     default:
         break;
     }
+    item->t = NULL;
+    return OX_OK;
 }
 
 /* The type that all elements have (numbers: float if one is), UNDEFINED where they are unlike. */
@@ -238,7 +263,7 @@ static ox_status parse_list(struct ox_attr *attr, struct ox_parser *p, struct ox
     ox_status status = parse_items(&list, p, owner);
     if (status == OX_OK) status = finish_list(attr, p, &list);
     for (size_t n = 0; n < list.len; n++)
-        ox_tensor_unref(list.at[n].t);
+        drop_item(&list.at[n]);
     ox_free(p->ctx, list.at);
     return status;
 }
@@ -246,16 +271,21 @@ static ox_status parse_list(struct ox_attr *attr, struct ox_parser *p, struct ox
 static ox_status parse_single(struct ox_attr *attr, struct ox_parser *p, struct ox_node *owner) {
     struct item item;
     enum ox_attr_type wanted = attr->type;
-    OX_TRY(parse_item(&item, p, owner));
+    ox_status status = parse_item(&item, p, owner);
+    if (status != OX_OK) {
+        drop_item(&item);
+        return status;
+    }
     if (wanted == OX_ATTR_FLOAT && item.type == OX_ATTR_INT) item.type = OX_ATTR_FLOAT;
     if (wanted && wanted != item.type) {
-        ox_tensor_unref(item.t);
+        drop_item(&item);
         return ox_text_error(p, "a %s where the type says %s", ox_text_attr_type(item.type),
                              ox_text_attr_type(wanted));
     }
     attr->type = item.type;
-    store_single(attr, &item);
-    return OX_OK;
+    status = store_single(attr, p, &item);
+    drop_item(&item);
+    return status;
 }
 
 static ox_status parse_annotation(enum ox_attr_type *out, struct ox_parser *p) {

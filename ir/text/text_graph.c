@@ -282,7 +282,12 @@ static ox_status parse_infos(struct ox_parser *p, struct ox_graph *graph) {
         bool given;
         OX_TRY(parse_value_info(&name, &type, p));
         OX_TRY(ox_tok_accept(&given, p, '='));
-        if (given) {
+        if (given && type && type->kind == OX_TYPE_SPARSE) {
+            OX_TRY(ox_graph_add_init(&value, graph, name, NULL));
+            value->type = type;
+            OX_TRY(ox_parse_sparse(&value->sparse, p, type));
+            OX_TRY(define(p, value));
+        } else if (given) {
             OX_TRY(parse_tensor(&tensor, p, type));
             ox_status status = ox_graph_add_init(&value, graph, name, tensor);
             if (status != OX_OK) ox_tensor_unref(tensor);

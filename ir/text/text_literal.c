@@ -170,3 +170,39 @@ ox_status ox_parse_elements(ox_tensor **out, struct ox_parser *p, const struct o
     ox_free(p->ctx, e.data);
     return status;
 }
+
+/* ---- sparse tensors -------------------------------------------------------------------------- */
+
+static ox_status parse_part(ox_tensor **out, struct ox_parser *p) {
+    const struct ox_type *type;
+    OX_TRY(ox_parse_type(&type, p));
+    return ox_parse_elements(out, p, type);
+}
+
+ox_status ox_parse_sparse(struct ox_sparse **out, struct ox_parser *p, const struct ox_type *type) {
+    int64_t dims[OX_MAX_RANK], *kept;
+    size_t total;
+    struct ox_type dense = *type;
+    dense.kind = OX_TYPE_TENSOR;
+    OX_TRY(literal_dims(dims, &total, p, &dense));
+    OX_TRY(ox_arena_alloc(&p->model->arena, out, 1, sizeof **out));
+    OX_TRY(ox_arena_alloc(&p->model->arena, &kept, (size_t)type->rank, sizeof *kept));
+    if (type->rank) memcpy(kept, dims, (size_t)type->rank * sizeof *kept);
+    struct ox_sparse *s = *out;
+    s->rank = type->rank;
+    s->dims = kept;
+    OX_TRY(ox_tok_take(p, '{'));
+    OX_TRY(parse_part(&s->values, p));
+    OX_TRY(ox_tok_take(p, ','));
+    OX_TRY(parse_part(&s->indices, p));
+    const ox_tensor *v = s->values, *at = s->indices;
+    if (v->dtype != type->dtype || v->rank != 1 || at->dtype != OX_INT64 || at->rank < 1 || at->rank > 2 ||
+        at->dims[0] != v->dims[0] || (at->rank == 2 && at->dims[1] != s->rank))
+        return ox_text_error(p, "values and indices do not fit the sparse tensor, or each other");
+    for (size_t i = 0; i < at->count; i++) {
+        int64_t index = ((const int64_t *)at->data)[i];
+        if (index < 0 || (uint64_t)index >= (at->rank == 1 ? total : (uint64_t)dims[i % (size_t)s->rank]))
+            return ox_text_error(p, "the index %lld is outside of the sparse tensor", (long long)index);
+    }
+    return ox_tok_take(p, '}');
+}

@@ -28,6 +28,33 @@ static void put_type_or_gap(struct ox_text_out *o, const struct ox_type *t) {
         ox_out(o, "{...}");
 }
 
+/* {values, where they are} */
+static void put_sparse_parts(struct ox_text_out *o, const struct ox_sparse *s) {
+    if (!s || !s->values || !s->indices) {
+        ox_out(o, "{...}");
+        return;
+    }
+    ox_out(o, "{");
+    ox_out_tensor(o, s->values, NULL);
+    ox_out(o, ", ");
+    ox_out_tensor(o, s->indices, NULL);
+    ox_out(o, "}");
+}
+
+/* The same with its type in front. */
+static void put_sparse_value(struct ox_text_out *o, const struct ox_sparse *s) {
+    if (s && s->values) {
+        ox_out(o, "sparse_tensor(");
+        ox_out(o, ox_dtype_name(s->values->dtype));
+        for (int i = 0; i < s->rank; i++) {
+            ox_out(o, i ? "," : "[");
+            ox_out_int(o, s->dims[i]);
+        }
+        ox_out(o, s->rank ? "]) " : ") ");
+    }
+    put_sparse_parts(o, s);
+}
+
 static void put_list_item(struct ox_text_out *o, const struct ox_attr *a, size_t i) {
     switch (a->type) {
     case OX_ATTR_FLOATS:
@@ -48,9 +75,12 @@ static void put_list_item(struct ox_text_out *o, const struct ox_attr *a, size_t
     case OX_ATTR_TYPE_PROTOS:
         put_type_or_gap(o, a->v.tps[i]);
         break;
+    case OX_ATTR_SPARSE_TENSORS:
+        put_sparse_value(o, a->v.sparse[i]);
+        break;
     default:
         ox_out(o, "{...}");
-        break; /* sparse tensors have no text */
+        break;
     }
 }
 
@@ -74,8 +104,10 @@ static void put_attr_value(struct ox_text_out *o, const struct ox_attr *a) {
     case OX_ATTR_TYPE_PROTO:
         put_type_or_gap(o, a->v.tp);
         break;
-    case OX_ATTR_UNDEFINED:
     case OX_ATTR_SPARSE_TENSOR:
+        put_sparse_value(o, a->v.sparse[0]);
+        break;
+    case OX_ATTR_UNDEFINED:
         ox_out(o, "{...}");
         break;
     default:
@@ -91,8 +123,7 @@ static void put_attr_value(struct ox_text_out *o, const struct ox_attr *a) {
 static void put_attr(struct ox_text_out *o, const struct ox_attr *a) {
     ox_out_name(o, a->name);
     const char *type = ox_text_attr_type(a->type);
-    if (type && (a->ref || a->count == 0 || a->type == OX_ATTR_SPARSE_TENSOR ||
-                 a->type == OX_ATTR_SPARSE_TENSORS)) {
+    if (type && (a->ref || a->count == 0)) {
         ox_out(o, " : ");
         ox_out(o, type);
     }
@@ -224,9 +255,15 @@ static void put_infos(struct ox_text_out *o, const struct ox_graph *g) {
     size_t n = 0;
     for (size_t i = 0; i < g->n_inits && !g->function; i++) {
         const struct ox_value *v = g->inits[i];
-        if (!v || !v->init) continue;
+        if (!v || (!v->init && !v->sparse)) continue;
         begin_entry(o, &n);
-        ox_out_tensor(o, v->init, ox_naming_value(o->naming, v));
+        if (v->init) {
+            ox_out_tensor(o, v->init, ox_naming_value(o->naming, v));
+        } else {
+            ox_out_info(o, v->type, ox_naming_value(o->naming, v));
+            ox_out(o, " = ");
+            put_sparse_parts(o, v->sparse);
+        }
         ox_out(o, ",");
     }
     for (const struct ox_node *node = ox_graph_begin(g); node; node = ox_node_next(node))
@@ -245,11 +282,15 @@ static void put_infos(struct ox_text_out *o, const struct ox_graph *g) {
 /* A function has no initializers: they become Constant nodes. */
 static void put_constants(struct ox_text_out *o, const struct ox_graph *g) {
     for (size_t i = 0; i < g->n_inits && g->function; i++) {
-        if (!g->inits[i] || !g->inits[i]->init) continue;
+        const struct ox_value *v = g->inits[i];
+        if (!v || (!v->init && !v->sparse)) continue;
         ox_out_line(o);
-        ox_out_name(o, ox_naming_value(o->naming, g->inits[i]));
-        ox_out(o, " = Constant <value = ");
-        ox_out_tensor(o, g->inits[i]->init, NULL);
+        ox_out_name(o, ox_naming_value(o->naming, v));
+        ox_out(o, v->init ? " = Constant <value = " : " = Constant <sparse_value = ");
+        if (v->init)
+            ox_out_tensor(o, v->init, NULL);
+        else
+            put_sparse_value(o, v->sparse);
         ox_out(o, "> ()");
     }
 }
@@ -265,15 +306,6 @@ static void put_aliases(struct ox_text_out *o, const struct ox_graph *g) {
     }
 }
 
-static void put_sparse(struct ox_text_out *o, const struct ox_graph *g) {
-    for (size_t i = 0; i < g->n_inits; i++) {
-        if (!g->inits[i] || !g->inits[i]->sparse) continue;
-        ox_out_line(o);
-        ox_out(o, "# sparse initializer, which has no text: ");
-        put_value(o, g->inits[i]);
-    }
-}
-
 static void put_body(struct ox_text_out *o, const struct ox_graph *g) {
     put_inputs(o, g);
     ox_out(o, " => ");
@@ -284,7 +316,6 @@ static void put_body(struct ox_text_out *o, const struct ox_graph *g) {
     else
         ox_out(o, "\n{");
     o->indent++;
-    put_sparse(o, g);
     put_constants(o, g);
     for (const struct ox_node *node = ox_graph_begin(g); node && o->status == OX_OK;
          node = ox_node_next(node)) {
