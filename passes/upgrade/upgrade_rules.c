@@ -258,6 +258,12 @@ static bool unchanged(const struct ox_node *n) {
     return false;
 }
 
+/* Is it changed by what its attributes say? */
+static bool is_reshaped(const struct ox_node *n, int64_t opset) {
+    return is_softmax(n) || ox_node_is(n, "Upsample") || (ox_node_is(n, "Resize") && opset < 11) || ox_node_is(n, "Scatter") ||
+           (ox_node_is(n, "BatchNormalization") && opset < 9);
+}
+
 const char *ox_upgrade_obstacle(const struct ox_node *n, int64_t opset) {
     if (n->domain || n->callee) return NULL;
     if (!n->op) return unchanged(n) ? NULL : "the operator is not known";
@@ -268,6 +274,9 @@ const char *ox_upgrade_obstacle(const struct ox_node *n, int64_t opset) {
     if (ox_node_is(n, "Scan") && opset < 9) return "Scan of opset 8 works on batches";
     if (ox_node_is(n, "Upsample") && upsample_obstacle(n, opset))
         return upsample_obstacle(n, opset);
+    if (is_reshaped(n, opset))
+        for (size_t i = 0; i < n->n_attrs; i++)
+            if (n->attrs[i].ref) return "an attribute is a parameter of a function";
     return move_obstacle(n, opset);
 }
 
