@@ -11,7 +11,8 @@
 enum {
     OX_BLOB_VERSION = 1,
     OX_BLOB_PACKED_FLAG = 1, /* sections 14 and 15 are there */
-    OX_BLOB_FLAGS = OX_BLOB_PACKED_FLAG, /* features a reader must know */
+    OX_BLOB_DIRECT_FLAG = 2, /* convolutions of floats are direct sums: no method that rounds otherwise */
+    OX_BLOB_FLAGS = OX_BLOB_PACKED_FLAG | OX_BLOB_DIRECT_FLAG, /* features a reader must know */
     OX_BLOB_ALIGN = 64, /* of sections in the file, and of constants in the section DATA */
     OX_BLOB_SLACK = 64  /* zero bytes behind the last constant, so that kernels may read beyond any of them */
 };
@@ -149,6 +150,7 @@ _Static_assert(sizeof(struct ox_blob_attr) == 24 && sizeof(struct ox_blob_pair) 
 
 /* The sections of a blob in memory: arrays and their lengths. */
 struct ox_blob {
+    uint32_t flags; /* of the header */
 #define X(number, NAME, name, type) \
     const type *name;               \
     size_t n_##name;

@@ -73,7 +73,7 @@ ox_status ox_blob_open(struct ox_blob *out, ox_ctx *ctx, const void *data, size_
     OX_TRY(check_header(&o, h));
     const struct ox_blob_section *s = (const void *)(h + 1);
     size_t end = sizeof *h + sizeof *s * h->n_sections;
-    *out = (struct ox_blob){0};
+    *out = (struct ox_blob){.flags = h->flags};
 #define X(number, NAME, name, type)                                                            \
     if (number <= h->n_sections) {                                                                      \
         OX_TRY(check_section(&o, s, number, &end, (number != OX_BLOB_DATA && number != OX_BLOB_PACKED) || weights)); \

@@ -452,7 +452,7 @@ static ox_status make_table(build_t *b)
     }
     OX_BLOB_SECTIONS(X)
 #undef X
-    b->header = (struct ox_blob_header){.version = OX_BLOB_VERSION, .flags = b->n_packs ? OX_BLOB_PACKED_FLAG : 0, .file_size = at, .n_sections = n};
+    b->header = (struct ox_blob_header){.version = OX_BLOB_VERSION, .flags = b->flags | (b->n_packs ? OX_BLOB_PACKED_FLAG : 0), .file_size = at, .n_sections = n};
     memcpy(b->header.magic, OX_BLOB_MAGIC, sizeof b->header.magic);
     ox_hash64_init(&h);
     ox_hash64_add(&h, &b->header, sizeof b->header);
@@ -484,9 +484,9 @@ ox_status ox_blob_emit(const struct ox_blob_build *b, ox_blob_put_fn put, void *
     return OX_OK;
 }
 
-ox_status ox_blob_build(struct ox_blob_build *b, struct ox_lower *lo, size_t n_packed, const struct ox_packed *packed)
+ox_status ox_blob_build(struct ox_blob_build *b, struct ox_lower *lo, uint32_t flags, size_t n_packed, const struct ox_packed *packed)
 {
-    *b = (struct ox_blob_build){.lo = lo, .given = packed, .n_given = n_packed};
+    *b = (struct ox_blob_build){.lo = lo, .flags = flags, .given = packed, .n_given = n_packed};
     ox_ptr_map_init(&b->names, lo->ctx);
     OX_TRY(add_all(b));
     return make_table(b);

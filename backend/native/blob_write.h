@@ -15,13 +15,14 @@ struct ox_blob_build {
 #undef X
     const struct ox_packed *given; /* packed weights */
     size_t n_given;
+    uint32_t flags;
     struct ox_blob_header header;
     struct ox_blob_section table[OX_BLOB_N_SECTIONS];
     struct ox_ptr_map names; /* interned names to strings */
 };
 
-/* Records are made; the header and its table are complete. */
-OX_MUST_USE ox_status ox_blob_build(struct ox_blob_build *build, struct ox_lower *lo, size_t n_packed, const struct ox_packed *packed);
+/* `flags` go into the header beside those that follow from what is there. Records are made; the header and its table are complete. */
+OX_MUST_USE ox_status ox_blob_build(struct ox_blob_build *build, struct ox_lower *lo, uint32_t flags, size_t n_packed, const struct ox_packed *packed);
 void ox_blob_build_end(struct ox_blob_build *build);
 /* Gives the bytes to `put`, from the first to the last; constants as tensors where they are stored as they are. tensor or data is NULL. */
 typedef ox_status (*ox_blob_put_fn)(void *user, const void *data, size_t size, const ox_tensor *tensor);

@@ -4,22 +4,23 @@
 
 #include <onnxopt/save.h>
 
-/* What a model is compiled with. */
-struct job {
-    ox_model *model;
-    size_t n_packed;
-    const struct ox_packed *packed;
-};
+static struct ox_native_options options_of(const struct ox_native_options *given)
+{
+    struct ox_native_options o = {0};
+    if (given) memcpy(&o, given, given->size < sizeof o ? given->size : sizeof o);
+    return o;
+}
 
-static ox_status with_program(const struct job *job, ox_status (*use)(const struct ox_blob_build *build, void *user), void *user)
+static ox_status with_program(ox_model *model, const struct ox_native_options *given, ox_status (*use)(const struct ox_blob_build *build, void *user), void *user)
 {
     struct ox_lower lo;
+    const struct ox_native_options o = options_of(given);
     struct ox_blob_build build = {.lo = &lo};
-    ox_status s = ox_lower_open(&lo, job->model);
+    ox_status s = ox_lower_open(&lo, model);
     if (s == OX_OK) s = ox_lower_run(&lo);
     if (s == OX_OK) s = ox_lower_settle(&lo);
     if (s == OX_OK) {
-        s = ox_blob_build(&build, &lo, job->n_packed, job->packed);
+        s = ox_blob_build(&build, &lo, o.exact_conv ? OX_BLOB_DIRECT_FLAG : 0, o.n_packed, o.packed);
         if (s == OX_OK) s = use(&build, user);
         ox_blob_build_end(&build);
     }
@@ -51,17 +52,22 @@ static ox_status use_file(const struct ox_blob_build *build, void *user)
     return s;
 }
 
-ox_status ox_native_save_packed(ox_model *model, const char *path, size_t count, const struct ox_packed *packed, uint64_t *bytes)
+ox_status ox_native_save_with(ox_model *model, const char *path, const struct ox_native_options *options, uint64_t *bytes)
 {
     struct to_file to = {.path = path};
-    OX_TRY(with_program(&(struct job){model, count, packed}, use_file, &to));
+    OX_TRY(with_program(model, options, use_file, &to));
     if (bytes) *bytes = to.bytes;
     return OX_OK;
 }
 
 ox_status ox_native_save(ox_model *model, const char *path, uint64_t *bytes)
 {
-    return ox_native_save_packed(model, path, 0, NULL, bytes);
+    return ox_native_save_with(model, path, NULL, bytes);
+}
+
+ox_status ox_native_save_packed(ox_model *model, const char *path, size_t count, const struct ox_packed *packed, uint64_t *bytes)
+{
+    return ox_native_save_with(model, path, &(struct ox_native_options){.size = sizeof(struct ox_native_options), .n_packed = count, .packed = packed}, bytes);
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */
@@ -90,10 +96,10 @@ static ox_status use_memory(const struct ox_blob_build *build, void *user)
     return s;
 }
 
-ox_status ox_native_build_packed(void **data, size_t *size, ox_model *model, size_t count, const struct ox_packed *packed)
+ox_status ox_native_build_with(void **data, size_t *size, ox_model *model, const struct ox_native_options *options)
 {
     struct to_memory to = {0};
-    OX_TRY(with_program(&(struct job){model, count, packed}, use_memory, &to));
+    OX_TRY(with_program(model, options, use_memory, &to));
     *data = to.data;
     *size = to.size;
     return OX_OK;
@@ -101,7 +107,12 @@ ox_status ox_native_build_packed(void **data, size_t *size, ox_model *model, siz
 
 ox_status ox_native_build(void **data, size_t *size, ox_model *model)
 {
-    return ox_native_build_packed(data, size, model, 0, NULL);
+    return ox_native_build_with(data, size, model, NULL);
+}
+
+ox_status ox_native_build_packed(void **data, size_t *size, ox_model *model, size_t count, const struct ox_packed *packed)
+{
+    return ox_native_build_with(data, size, model, &(struct ox_native_options){.size = sizeof(struct ox_native_options), .n_packed = count, .packed = packed});
 }
 
 void ox_native_free(ox_ctx *ctx, void *data)

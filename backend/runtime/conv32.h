@@ -11,6 +11,7 @@ struct oxr_conv32 {
     size_t channels, outputs;   /* of all groups */
     const float *filter, *bias; /* see step_params.h; bias: NULL, or one for each output */
     size_t step;                /* its number, by which packed weights are found */
+    bool direct;                /* must be a direct sum */
     bool adds;                  /* a tensor like the result is added before the clamp */
 };
 

@@ -19,7 +19,7 @@ struct conv {
 static bool suits(const struct oxr_conv32 *c)
 {
     const struct ox_step_window *w = &c->p->window;
-    return c->p->groups == 1 && !c->p->depthwise && w->kernel[0] == 3 && w->kernel[1] == 3 && w->stride[0] == 1 && w->stride[1] == 1 && w->dilation[0] == 1 &&
+    return !c->direct && c->p->groups == 1 && !c->p->depthwise && w->kernel[0] == 3 && w->kernel[1] == 3 && w->stride[0] == 1 && w->stride[1] == 1 && w->dilation[0] == 1 &&
            w->dilation[1] == 1 && oxr_winograd_choose(c->channels, c->outputs, 1, 64, 64) != 0;
 }
 

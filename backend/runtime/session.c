@@ -37,7 +37,7 @@ static ox_status make(struct oxr_session *s, int threads)
     OX_TRY(ox_alloc(s->ctx, &s->out_data, p->widest, sizeof(void *)));
     OX_TRY(ox_alloc(s->ctx, &s->shapes, 2 * p->widest, sizeof *s->shapes));
     oxr_workers_start(&s->workers, s->ctx);
-    s->env = (struct oxr_env){.ctx = s->ctx, .pool = s->workers.pool, .shared = p->shared};
+    s->env = (struct oxr_env){.ctx = s->ctx, .pool = s->workers.pool, .shared = p->shared, .direct = p->b.flags & OX_BLOB_DIRECT_FLAG};
     return oxr_native_init(s);
 }
 

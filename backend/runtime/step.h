@@ -35,6 +35,7 @@ struct oxr_shape {
 struct oxr_env {
     ox_ctx *ctx;              /* the session's: its memory is recycled, so what is allocated in reshape costs nothing later */
     struct pthreadpool *pool; /* NULL: the calling thread alone */
+    bool direct;              /* convolutions of floats must be direct sums */
     struct oxr_shared *shared; /* packed weights of the program: shared.h */
 };
 

@@ -50,6 +50,7 @@ static ox_status conv_create(void **state, const struct oxr_env *env, const stru
     c->what.filter = const_data(step, 1);
     c->what.bias = const_data(step, 2);
     c->what.step = step->number;
+    c->what.direct = env->direct;
     c->what.adds = step->n_in > 3 && step->present[3];
     c->way = pick(&c->what, 0);
     return c->way->create(&c->state, env, &c->what);

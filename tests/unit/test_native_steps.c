@@ -269,11 +269,67 @@ START_TEST(steps_compute_what_the_reference_does)
 }
 END_TEST
 
+/* What a program computes for `in`; the caller unrefs. */
+static ox_tensor *computed(ox_ctx *ctx, struct ox_model *m, ox_tensor *in, bool exact)
+{
+    void *data;
+    size_t size;
+    oxr_program *program;
+    oxr_session *session;
+    ck_assert_int_eq(ox_native_build_with(&data, &size, m, &(struct ox_native_options){.size = sizeof(struct ox_native_options), .exact_conv = exact}), OX_OK);
+    ck_assert_int_eq(oxr_program_open_memory(&program, ctx, data, size, NULL), OX_OK);
+    ck_assert_int_eq(oxr_session_new(&session, ctx, program, NULL), OX_OK);
+    ck_assert_int_eq(oxr_bind(session, 0, in), OX_OK);
+    ck_assert_int_eq(oxr_run(session), OX_OK);
+    const ox_tensor *y = oxr_result(session, 0);
+    ox_tensor *copy;
+    void *to;
+    ck_assert_int_eq(ox_tensor_new(&copy, &to, ctx, y->dtype, y->rank, y->dims), OX_OK);
+    memcpy(to, y->data, y->size);
+    oxr_session_free(session);
+    oxr_program_free(program);
+    ox_native_free(ctx, data);
+    return copy;
+}
+
+/* Numbers whose products and sums are exact in float tell a direct sum from Winograd's method, which is near. */
+START_TEST(exact_convolutions_are_direct_sums)
+{
+    const int64_t dims[] = {1, 16, 20, 20};
+    ox_ctx *ctx;
+    ox_tensor *in, *want = NULL;
+    float *x;
+    ox_session *reference;
+    char *text = expand(HEAD "m (float[1,16,20,20] x) => (float[1,32,20,20] y) <float[32,16,3,3] w = {@i4608}> { y = Conv <pads=[1,1,1,1]> (x, w) }");
+    ck_assert_int_eq(ox_ctx_new(&ctx, NULL), OX_OK);
+    struct ox_model *m = blob_model(ctx, text);
+    ck_assert_int_eq(ox_model_infer(m, NULL), OX_OK);
+    ck_assert_int_eq(ox_tensor_new(&in, (void **)&x, ctx, OX_FLOAT, 4, dims), OX_OK);
+    for (size_t i = 0; i < in->count; i++) x[i] = (float)(i * 7919 % 255) - 127;
+    ck_assert_int_eq(ox_session_new(&reference, m), OX_OK);
+    ck_assert_int_eq(ox_session_run(reference, (const ox_tensor *const *)&in, &want), OX_OK);
+    ox_session_free(reference);
+    ox_tensor *direct = computed(ctx, m, in, true), *fast = computed(ctx, m, in, false);
+    ck_assert_double_eq(difference(want, direct), 0);
+    ck_assert_double_gt(difference(want, fast), 0);
+    ck_assert_double_le(difference(want, fast), 2e-6);
+    ox_tensor_unref(in);
+    ox_tensor_unref(want);
+    ox_tensor_unref(direct);
+    ox_tensor_unref(fast);
+    ox_model_free(m);
+    ck_assert_uint_eq(ox_ctx_memory(ctx), 0);
+    ox_ctx_free(ctx);
+    free(text);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("native_steps");
     TCase *c = tcase_create("cases");
     tcase_add_loop_test(c, steps_compute_what_the_reference_does, 0, (int)(sizeof cases / sizeof *cases));
+    tcase_add_test(c, exact_convolutions_are_direct_sums);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

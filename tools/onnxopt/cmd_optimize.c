@@ -50,7 +50,8 @@ static bool to_native(const struct cli *cli)
 static ox_status write_model(struct cli *cli, ox_model *model, uint64_t *bytes)
 {
     struct ox_save_options o = {.size = sizeof o, .external = cli->flag.external != NULL};
-    if (to_native(cli)) return ox_native_save(model, cli->flag.output, bytes);
+    if (to_native(cli))
+        return ox_native_save_with(model, cli->flag.output, &(struct ox_native_options){.size = sizeof(struct ox_native_options), .exact_conv = cli->flag.exact_conv != NULL}, bytes);
     if (strcmp(cli->flag.output, "-") == 0) return ox_model_write(model, STDOUT_FILENO, bytes);
     return ox_model_save(model, cli->flag.output, &o, bytes);
 }

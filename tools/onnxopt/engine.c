@@ -35,7 +35,8 @@ ox_status engine_open_native(struct engine *e, struct cli *cli, const char *path
     ox_status s = engine_open(e, cli, path);
     if (s != OX_OK || e->program) return s;
     s = ox_optimize(e->model, NULL, NULL);
-    if (s == OX_OK) s = ox_native_build(&e->blob, &size, e->model);
+    const struct ox_native_options o = {.size = sizeof o, .exact_conv = cli->flag.exact_conv != NULL};
+    if (s == OX_OK) s = ox_native_build_with(&e->blob, &size, e->model, &o);
     if (s == OX_OK) s = oxr_program_open_memory(&e->program, cli->ctx, e->blob, size, &(struct oxr_open_options){.size = sizeof(struct oxr_open_options), .trust_weights = true});
     ox_model_free(e->model);
     e->model = NULL;
