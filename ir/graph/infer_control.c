@@ -68,14 +68,14 @@ static ox_status refine_step(struct ox_value *value, struct ox_arena *arena, con
     return refine(value, arena, type);
 }
 
-/* The first two inputs of a loop's body. */
+/* The first two inputs of a loop's body are scalars. */
 static ox_status enter_loop(const struct ox_graph *body, struct ox_arena *arena)
 {
     static const ox_dtype own[2] = {OX_INT64, OX_BOOL};
     for (size_t i = 0; i < 2 && i < body->n_inputs; i++) {
         const struct ox_type *type;
-        if (body->inputs[i]->type->kind == OX_TYPE_TENSOR) continue;
-        OX_TRY(ox_type_tensor(&type, arena, own[i], -1, NULL));
+        if (ox_type_is_static(body->inputs[i]->type)) continue;
+        OX_TRY(ox_type_tensor(&type, arena, own[i], 0, NULL));
         OX_TRY(refine(body->inputs[i], arena, type));
     }
     return OX_OK;

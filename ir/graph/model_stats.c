@@ -1,5 +1,5 @@
 /* ir/graph/model_stats.c - size and cost of a model: what `info` and the reports print. */
-#include "ir/graph/graph.h"
+#include "ir/graph/reason_priv.h"
 
 #include <onnxopt/model.h>
 
@@ -82,11 +82,30 @@ static void count_node(struct ox_model_stats *s, const struct ox_node *n)
     }
 }
 
+static void count_value(struct ox_model_stats *s, const struct ox_value *v)
+{
+    if (!v) return;
+    s->values++;
+    if (ox_type_lack(NULL, v->type) != OX_LACK_NOTHING) s->unknown_values++;
+}
+
+/* Types in a function's body are its calls'. */
+static void count_values(struct ox_model_stats *s, const struct ox_graph *graph)
+{
+    const struct ox_graph *outer = graph;
+    while (outer->owner) outer = outer->owner->graph;
+    if (outer->function) return;
+    for (size_t i = 0; i < graph->n_inputs; i++) count_value(s, graph->inputs[i]);
+    for (struct ox_node *n = ox_graph_begin(graph); n; n = ox_node_next(n))
+        for (size_t i = 0; i < n->n_out; i++) count_value(s, n->out[i]);
+}
+
 static ox_status count_graph(void *arg, struct ox_graph *graph)
 {
     struct ox_model_stats *s = arg;
     if (graph->owner) s->subgraphs++;
     for (struct ox_node *n = ox_graph_begin(graph); n; n = ox_node_next(n)) count_node(s, n);
+    count_values(s, graph);
     for (size_t i = 0; i < graph->n_inits; i++) {
         if (!graph->inits[i]) continue;
         s->initializers++;

@@ -116,6 +116,7 @@ struct ox_infer {
     const struct ox_partial *const *in_values; /* n_in entries; NULL: nothing known. Constants of up to OX_PARTIAL_MAX integers are given here too */
     const struct ox_type **out;        /* n_out entries, preset to NULL (unknown) */
     const struct ox_partial **out_values; /* n_out entries, preset to NULL */
+    const char *why;                   /* preset to NULL; what an output's shape hangs on that no operand's type or numbers tell: "how many ..." */
 };
 
 typedef ox_status (*ox_decode_fn)(const struct ox_call *call, void *params);

@@ -20,6 +20,7 @@ ox_status ox_infer_image_decoder(const struct ox_call *call, const void *params,
     if (rank >= 0 && rank != 1) return ox_bad_shape(call, "the input has rank %d, expected the bytes of a file (rank 1)", rank);
     OX_TRY(ox_dim_unknown(&dims[0], io->dims));
     OX_TRY(ox_dim_unknown(&dims[1], io->dims));
+    io->why = "how large the image is stands in its bytes";
     dims[2] = ox_dim_const(p->format == OX_PIXELS_GREY ? 1 : 3);
     return ox_infer_tensor(io, 0, OX_UINT8, 3, dims);
 }

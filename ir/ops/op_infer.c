@@ -78,6 +78,7 @@ static ox_status broadcast_dim(const struct ox_call *call, struct ox_infer *io, 
     OX_TRY(ox_dim_min(&some_a, io->dims, *a, ox_dim_const(1)));
     OX_TRY(ox_dim_min(&some_b, io->dims, b, ox_dim_const(1)));
     if (ox_dim_same(some_a, some_b)) return ox_dim_max(a, io->dims, *a, b);
+    io->why = "of two dims that are broadcast, either may be the other's or 1";
     return ox_dim_unknown(a, io->dims);
 }
 

@@ -16,6 +16,7 @@ ox_status ox_infer_nms(const struct ox_call *call, const void *params, struct ox
     OX_TRY(ox_expect_rank(call, 0, ox_in_rank(io, 0), 3, 3));
     OX_TRY(ox_expect_rank(call, 1, ox_in_rank(io, 1), 3, 3));
     OX_TRY(ox_dim_unknown(&dims[0], io->dims));
+    io->why = "how many boxes are kept depends on data";
     return ox_infer_tensor(io, 0, OX_INT64, 2, dims);
 }
 

@@ -179,6 +179,7 @@ ox_status ox_infer_unique(const struct ox_call *call, const void *params, struct
     ox_dim dims[OX_MAX_RANK], count, length;
     OX_TRY(ox_dim_unknown(&count, io->dims));
     OX_TRY(ox_dim_unknown(&length, io->dims));
+    io->why = "how many elements differ from each other is data";
     if (p->has_axis && rank >= 0) {
         OX_TRY(ox_axis(&axis, call, "axis", p->axis, rank));
         memcpy(dims, io->in[0]->dims, (size_t)rank * sizeof *dims);

@@ -179,8 +179,9 @@ static ox_status infer_step(struct ox_recipe *r, struct ox_call *sub, const ox_v
         types[i] = value_of(r, in[i])->type;
         values[i] = value_of(r, in[i])->partial;
     }
-    struct ox_infer io = {r->io->arena, r->io->dims, types, values, out, out_values};
+    struct ox_infer io = {r->io->arena, r->io->dims, types, values, out, out_values, NULL};
     OX_TRY(ox_op_infer(sub, &io));
+    if (io.why) r->io->why = io.why;
     for (size_t i = 0; i < sub->n_out; i++) {
         made[i].type = out[i];
         made[i].partial = out_values[i];

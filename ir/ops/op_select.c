@@ -98,6 +98,7 @@ ox_status ox_infer_non_zero(const struct ox_call *call, const void *params, stru
     (void)call;
     (void)params;
     OX_TRY(ox_dim_unknown(&dims[1], io->dims));
+    io->why = "how many elements are not zero is data";
     dims[0] = ox_dim_const(ox_in_rank(io, 0));
     if (ox_in_rank(io, 0) < 0) OX_TRY(ox_dim_unknown(&dims[0], io->dims));
     return ox_infer_tensor(io, 0, OX_INT64, 2, dims);
@@ -171,6 +172,7 @@ ox_status ox_infer_compress(const struct ox_call *call, const void *params, stru
     OX_TRY(ox_expect_dtype(call, 1, ox_in_dtype(io, 1), OX_BIT(OX_BOOL)));
     OX_TRY(ox_expect_rank(call, 1, ox_in_rank(io, 1), 1, 1));
     OX_TRY(ox_dim_unknown(&count, io->dims));
+    io->why = "how many elements the condition picks is data";
     if (marks && marks->dtype == OX_BOOL) {
         count = ox_dim_const(0);
         for (size_t i = 0; i < marks->count; i++)

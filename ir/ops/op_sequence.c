@@ -55,6 +55,7 @@ ox_status ox_infer_sequence_empty(const struct ox_call *call, const void *params
     const struct ox_sequence_empty_params *p = params;
     const struct ox_type *elem;
     (void)call;
+    io->why = "an empty sequence does not say what shape its elements will have";
     OX_TRY(ox_type_tensor(&elem, io->arena, p->dtype, -1, NULL));
     return list_type(&io->out[0], io, OX_TYPE_SEQUENCE, elem);
 }
@@ -103,6 +104,7 @@ ox_status ox_infer_sequence_at(const struct ox_call *call, const void *params, s
     (void)call;
     (void)params;
     io->out[0] = t;
+    io->why = "elements of the sequence may differ in shape";
     if (!ox_type_is_tensor(t) || t->rank < 0) return OX_OK;
     for (int i = 0; i < t->rank; i++) {
         dims[i] = t->dims[i];
@@ -321,6 +323,7 @@ ox_status ox_infer_concat_from_sequence(const struct ox_call *call, const void *
     ox_dim dims[OX_MAX_RANK];
     int axis;
     if (!ox_type_is_tensor(elem)) return OX_OK;
+    io->why = "how many elements the sequence has is not known";
     if (elem->rank < 0 || elem->rank + p->new_axis > OX_MAX_RANK) return ox_infer_tensor(io, 0, elem->dtype, -1, NULL);
     int rank = elem->rank + p->new_axis;
     OX_TRY(ox_axis(&axis, call, "axis", p->axis, rank));

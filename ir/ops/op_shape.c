@@ -324,6 +324,7 @@ ox_status ox_infer_squeeze(const struct ox_call *call, const void *params, struc
                                 ox_sym_dims_text(rank, io->in[0]->dims).text);
         gone[axes.at[i]] = true;
     }
+    if (!sure) io->why = "without axes, whether an axis goes hangs on a dim that may be 1";
     if (!sure) return ox_infer_tensor(io, 0, ox_in_dtype(io, 0), -1, NULL);
     for (int i = 0; i < rank; i++)
         if (!gone[i]) dims[kept++] = io->in[0]->dims[i];

@@ -39,6 +39,7 @@ ox_status ox_infer_string_normalizer(const struct ox_call *call, const void *par
         dims[rank - 1] = in[rank - 1];
     else
         OX_TRY(ox_dim_unknown(&dims[rank - 1], io->dims));
+    io->why = "how many words are left depends on data";
     return ox_infer_tensor(io, 0, OX_STRING, rank, dims);
 }
 

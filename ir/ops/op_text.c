@@ -96,6 +96,7 @@ ox_status ox_infer_string_split(const struct ox_call *call, const void *params, 
     }
     if (rank) memcpy(dims, io->in[0]->dims, (size_t)rank * sizeof *dims);
     OX_TRY(ox_dim_unknown(&dims[rank], io->dims));
+    io->why = "into how many pieces a text splits depends on data";
     OX_TRY(ox_infer_tensor(io, 0, OX_STRING, rank + 1, dims));
     return call->n_out > 1 ? ox_infer_tensor(io, 1, OX_INT64, rank, dims) : OX_OK;
 }

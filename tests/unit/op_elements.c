@@ -138,7 +138,7 @@ const char *oe_symbolic(struct oh *h, size_t n_out) {
     const struct ox_partial *in_values[OH_MAX] = {0}, *out_values[OH_MAX] = {0};
     const ox_tensor *consts[OH_MAX] = {0};
     bool present[OH_MAX] = {0};
-    struct ox_infer io = {&arena, &dims, in, in_values, out, out_values};
+    struct ox_infer io = {&arena, &dims, in, in_values, out, out_values, NULL};
     for (size_t i = 0; i < h->n_in; i++) {
         present[i] = h->in[i] != NULL;
         if (!h->in[i]) continue;

@@ -254,7 +254,7 @@ static ox_status infer(struct oh *h, size_t n_out, enum knowledge k, bool compar
     }
     struct call_parts c;
     make_call(&c, h, h->ctx, n_out, consts);
-    struct ox_infer io = {&arena, &dims, in, in_values, out, out_values};
+    struct ox_infer io = {&arena, &dims, in, in_values, out, out_values, NULL};
     if (status == OX_OK) status = ox_op_infer(&c.call, &io);
     for (size_t i = 0; compare && status == OX_OK && i < n_out; i++)
         if (h->out[i]) {

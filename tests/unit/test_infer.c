@@ -254,6 +254,158 @@ START_TEST(elements_of_a_sequence_may_differ)
 }
 END_TEST
 
+/* ---- reasons --------------------------------------------------------------------------------- */
+
+struct asked {
+    const char *name, *part, *reason, *op, *origin;
+    int dim, seen, total;
+};
+
+static void compare(void *user, const struct ox_unknown *u)
+{
+    struct asked *a = user;
+    a->total++;
+    if (strcmp(u->name, a->name) != 0) return;
+    a->seen++;
+    ck_assert_str_eq(u->reason, a->reason);
+    ck_assert_str_eq(u->part, a->part);
+    ck_assert_str_eq(u->op ? u->op : "", a->op);
+    ck_assert_str_eq(u->origin, a->origin);
+    ck_assert_int_eq(u->dim, a->dim);
+    ck_assert(strlen(u->text) > 5);
+}
+
+/* The value lacks `part` (of dim `dim`), for this reason, which begins at the value `origin` that `op` makes ("": an input of the model). */
+static void expect_reason(const char *text, const char *name, const char *part, int dim, const char *reason, const char *op, const char *origin)
+{
+    struct ox_model *m = infer(text);
+    struct asked a = {name, part, reason, op, origin, dim, 0, 0};
+    struct ox_model_stats stats;
+    for (int again = 0; again < 2; again++) {
+        a.seen = a.total = 0;
+        ck_assert_int_eq(ox_model_unknowns(m, compare, &a), OX_OK);
+        ck_assert_msg(a.seen == 1, "'%s' has %d reasons", name, a.seen);
+        ck_assert_int_eq(ox_model_stats(&stats, m), OX_OK);
+        ck_assert_uint_eq(stats.unknown_values, (size_t)a.total); /* every one has a reason */
+    }
+    ox_model_free(m);
+}
+
+START_TEST(inputs_that_declare_too_little)
+{
+    expect_reason(HEAD "(float[?,3] x) => (y) { a = Relu (x) y = Exp (a) }", "y", "dim", 0, "undeclared", "", "x");
+    expect_reason(HEAD "(float[] x) => (y) { a = Relu (x) y = Exp (a) }", "y", "rank", -1, "undeclared", "", "x");
+    expect_reason(HEAD "(x) => (y) { a = Relu (x) y = Exp (a) }", "y", "type", -1, "undeclared", "", "x");
+    expect_reason(HEAD "(float[?,3] x, float[3,?] w) => (y) { y = MatMul (x, w) }", "y", "dim", 0, "undeclared", "", "x");
+    expect_reason(HEAD "(float[N,3] x, float[3,?] w) => (y) { y = MatMul (x, w) }", "y", "dim", 1, "undeclared", "", "w");
+}
+END_TEST
+
+START_TEST(numbers_that_decide_a_shape)
+{
+    const char *given = "given-by-caller";
+    expect_reason(HEAD "(float[N,3] x, int64[2] s) => (y) { a = Reshape (x, s) y = Exp (a) }", "y", "dim", 0, given, "", "s");
+    expect_reason(HEAD "(float[N,3] x, int64[K] s) => (y) { a = Reshape (x, s) y = Exp (a) }", "y", "rank", -1, given, "", "s");
+    expect_reason(HEAD "(float[N,3] x, int64[2] s) => (y) { y = Expand (x, s) }", "y", "dim", 0, given, "", "s");
+    expect_reason(HEAD "(float[N,3] x, int64[2] s) => (y) { y = Tile (x, s) }", "y", "dim", 0, given, "", "s");
+    expect_reason(HEAD "(int64[2] s) => (y) { y = ConstantOfShape (s) }", "y", "dim", 0, given, "", "s");
+    expect_reason(HEAD "(float[N,3] x, int64[1] s, int64[1] e) => (y) { a = Constant <value = int64[1] {1}> () y = Slice (x, s, e, a) }", "y", "dim", 1, given, "", "s");
+    expect_reason(HEAD "(float[N,3] x, int64[1] s) => (y, i) { y, i = TopK (x, s) }", "y", "dim", 1, given, "", "s");
+    expect_reason(HEAD "(float[N,3] x, int64[1] a) => (y) { y = ReduceSum <keepdims = 0> (x, a) }", "y", "dim", 0, given, "", "a");
+    expect_reason(HEAD "(float[N,3,4,5] x, float[4] s) => (y) { y = Resize (x, , s) }", "y", "dim", 0, given, "", "s");
+    expect_reason(HEAD "(int64 a, int64 b) => (y) { one = Constant <value = int64 {1}> () c = Add (a, b) y = Range (a, c, one) }", "y", "dim", 0, given, "", "a"); /* both: the first is named */
+    /* Through arithmetic, and from data. */
+    expect_reason(HEAD "(float[N,3] x, int64[1] s) => (y) { t = Constant <value = int64[1] {3}> () u = Mul (s, t) v = Concat <axis = 0> (u, t) y = Reshape (x, v) }", "y", "dim", 0,
+                  given, "", "s");
+    expect_reason(HEAD "(float[N,3] x, float[1] s) => (y) { t = Constant <value = int64[1] {3}> () u = Cast <to = 7> (s) v = Concat <axis = 0> (u, t) y = Reshape (x, v) }", "y", "dim",
+                  0, "computed", "Cast", "u");
+    expect_reason(HEAD "(float[N,3] x, float[7] s) => (y) { u = ArgMax <keepdims = 0> (s) z = Constant <value = int64 {0}> () o = Constant <value = int64 {1}> () y = Range (z, u, o) }",
+                  "y", "dim", 0, "computed", "ArgMax", "u");
+}
+END_TEST
+
+START_TEST(what_operators_find_in_data)
+{
+    const char *data = "data-dependent";
+    expect_reason(HEAD "(float[N,3] x) => (y) { a = NonZero (x) b = Transpose (a) y = Neg (b) }", "b", "dim", 0, data, "NonZero", "a");
+    /* Its shape goes on as a number, and comes back as a shape. */
+    expect_reason(HEAD "(float[N,3] x) => (y) { a = NonZero (x) s = Shape (a) y = ConstantOfShape (s) }", "y", "dim", 1, data, "NonZero", "a");
+    expect_reason(HEAD "(float[9] x) => (y) { y = Unique (x) }", "y", "dim", 0, data, "Unique", "y");
+    expect_reason(HEAD "(float[1,9,4] b, float[1,2,9] s) => (y) { y = NonMaxSuppression (b, s) }", "y", "dim", 0, data, "NonMaxSuppression", "y");
+    expect_reason(HEAD "(float[N,4,1] x) => (y) { a = Squeeze (x) y = Relu (a) }", "y", "rank", -1, data, "Squeeze", "a");
+    expect_reason(HEAD "(float[N] x, float[M] w) => (y) { a = Add (x, w) y = Relu (a) }", "y", "dim", 0, data, "Add", "a");
+    expect_reason(HEAD "(float[3] x, float[4] w) => (y) { q = SequenceConstruct (x, w) i = Constant <value = int64 {0}> () y = SequenceAt (q, i) }", "y", "dim", 0, data,
+                  "SequenceConstruct", "q");
+    expect_reason(HEAD "(float[N] x) => (y) { e = SequenceEmpty () q = SequenceInsert (e, x) y = ConcatFromSequence <axis = 0> (q) }", "y", "rank", -1, data, "SequenceEmpty", "e");
+    expect_reason(HEAD "(float[N,3] x, float[9] p) => (y) { z = Constant <value = float {0}> () c = Greater (p, z) y = Compress (x, c) }", "y", "dim", 0, "computed", "Greater", "c");
+}
+END_TEST
+
+START_TEST(operators_and_functions_that_are_not_followed)
+{
+    expect_reason(HEAD "(float[N,3] x) => (y) { a = my.Foo (x) y = Relu (a) }", "y", "type", -1, "unknown-operator", "Foo", "a");
+    const char *function = "<domain: \"my\", opset_import: [\"\" : 17, \"my\" : 1]> ";
+    char text[600];
+    /* In the body of one that is: the node there. */
+    snprintf(text, sizeof text, HEAD "(float[N,3] x) => (y) { a = my.f (x) y = Relu (a) } %sf (p) => (q) { n = NonZero (p) q = Cast <to = 1> (n) }", function);
+    expect_reason(text, "y", "dim", 1, "data-dependent", "NonZero", "n");
+}
+END_TEST
+
+/* Not verified, which would refuse it. */
+START_TEST(functions_that_call_themselves)
+{
+    const char *text = HEAD "(float[N,3] x) => (y) { a = my.f (x) y = Relu (a) } <domain: \"my\", opset_import: [\"\" : 17, \"my\" : 1]> f (a) => (b) { b = my.f (a) }";
+    struct asked a = {"y", "type", "not-followed", "f", "a", -1, 0, 0};
+    struct ox_model *m;
+    ck_assert_int_eq(ox_text_parse(&m, ctx, text, strlen(text), "test"), OX_OK);
+    ck_assert_int_eq(ox_model_unknowns(m, compare, &a), OX_OK);
+    ck_assert_int_eq(a.seen, 1);
+    ox_model_free(m);
+}
+END_TEST
+
+START_TEST(conditions_and_loops)
+{
+    expect_reason(HEAD "(float[N,4] x, float[N] z, bool c) => (y) {"
+                       " a = If (c) <then_branch = t () => (p) { p = Relu (x) }, else_branch = f () => (q) { q = Relu (z) }> y = Neg (a) }",
+                  "y", "rank", -1, "branches-differ", "If", "a");
+    /* Another's shape decides: that of the first. */
+    expect_reason(HEAD "(float[N,4] x, float[N] z, bool c) => (y) {"
+                       " a = If (c) <then_branch = t () => (p) { p = Relu (x) }, else_branch = f () => (q) { q = Relu (z) }> s = Shape (a) n = Size (s)"
+                       " two = Constant <value = int64 {2}> () e = Equal (n, two)"
+                       " y = If (e) <then_branch = t2 () => (u) { u = Relu (x) }, else_branch = f2 () => (v) { v = Relu (z) }> }",
+                  "y", "rank", -1, "branches-differ", "If", "a");
+    expect_reason(HEAD "(float[N,4] x, bool c) => (y) { y = If (c) <then_branch = t () => (p) { p = NonZero (x) }, else_branch = f () => (q) { q = NonZero (x) }> }", "y", "dim", 1,
+                  "data-dependent", "NonZero", "p");
+    expect_reason(HEAD "(float[N,4] x, bool c) => (y) { one = Constant <value = int64[1] {1}> ()"
+                       " y = If (c) <then_branch = t () => (p) { p = Squeeze (x, one) }, else_branch = f () => (q) { q = Identity (x) }> }",
+                  "y", "type", -1, "contradiction", "Squeeze", "p");
+    expect_reason(LOOP("x", "t = Concat <axis = 0> (s, s) u = Identity (one)"), "y", "dim", 0, "changing-steps", "Loop", "s");
+    expect_reason(LOOP("x", "t = Relu (s) u = Identity (one)"), "z", "dim", 0, "step-count", "Loop", "z");
+    expect_reason(LOOP("x", "t = Relu (s) u = NonZero (s)"), "u", "dim", 1, "data-dependent", "NonZero", "u");
+    const char *counter = HEAD "(int64 n, bool go) => (z) { z = Loop (n, go) <body = b (i, c) => (c, u) { o = Constant <value = int64[1] {-1}> () j = Reshape (i, o) u = ConstantOfShape (j) }> }";
+    expect_reason(counter, "u", "dim", 0, "changing-steps", "Loop", "i");
+}
+END_TEST
+
+static void in_order(void *user, const struct ox_unknown *u)
+{
+    char *text = user;
+    snprintf(text + strlen(text), 100 - strlen(text), "%s ", u->name);
+}
+
+START_TEST(reasons_come_in_the_order_of_the_model)
+{
+    struct ox_model *m = infer(HEAD "(float[?] x, bool c, float[3] k) => (y) { a = Relu (x) b = If (c) <then_branch = t () => (p) { p = Neg (a) }, else_branch = f () => (q) { q = Abs (a) }>"
+                                    " d = Relu (k) y = Neg (b) }");
+    char text[100] = "";
+    ck_assert_int_eq(ox_model_unknowns(m, in_order, text), OX_OK);
+    ck_assert_str_eq(text, "x a p q b y ");
+    ox_model_free(m);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("infer");
@@ -271,6 +423,13 @@ int main(void)
     tcase_add_test(t, nested_loops_end);
     tcase_add_test(t, axes_that_are_not_known_are_counted);
     tcase_add_test(t, elements_of_a_sequence_may_differ);
+    tcase_add_test(t, inputs_that_declare_too_little);
+    tcase_add_test(t, numbers_that_decide_a_shape);
+    tcase_add_test(t, what_operators_find_in_data);
+    tcase_add_test(t, operators_and_functions_that_are_not_followed);
+    tcase_add_test(t, functions_that_call_themselves);
+    tcase_add_test(t, conditions_and_loops);
+    tcase_add_test(t, reasons_come_in_the_order_of_the_model);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

@@ -502,7 +502,7 @@ START_TEST(symbolic_outputs_are_floor_expressions) {
     OH_INTS(&h, "strides", 2, 2);
     OH_INTS(&h, "pads", 1, 1, 1, 1);
     const struct ox_partial *none[2] = {NULL, NULL}, *values[1] = {NULL};
-    struct ox_infer io = {&arena, &dims, in, none, out, values};
+    struct ox_infer io = {&arena, &dims, in, none, out, values, NULL};
     struct ox_call call = {.ctx = h.ctx,
                            .op = h.op,
                            .opset = 13,

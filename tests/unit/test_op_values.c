@@ -65,7 +65,7 @@ static void infer(struct values *v, const char *op)
 {
     struct ox_call call = {.ctx = v->ctx, .op = ox_op_find("", op), .opset = 21, .n_in = v->n_in,
                            .n_out = 1, .attrs = &v->attr, .n_attrs = v->n_attrs, .consts = v->consts};
-    struct ox_infer io = {&v->arena, &v->dims, v->types, v->in, &v->type, &v->out};
+    struct ox_infer io = {&v->arena, &v->dims, v->types, v->in, &v->type, &v->out, NULL};
     ck_assert_msg(ox_op_infer(&call, &io) == OX_OK, "%s", op);
     ck_assert_ptr_nonnull(v->type);
 }

@@ -32,12 +32,30 @@ struct ox_model_stats {
     uint64_t macs;              /* multiply-accumulates of Conv, ConvTranspose, Gemm, MatMul and their quantized forms in one run, with symbolic dims as 1 */
     size_t macs_unknown;        /* such nodes whose shapes are not known */
     size_t subgraphs, functions;
+    size_t values, unknown_values; /* inputs and what is computed; those whose type is not known in full (ox_model_unknowns says why) */
     size_t opaque_nodes;        /* nodes of operators that are not in the table */
     uint64_t file_bytes;        /* of the file the model was read from, and its external data; 0: from memory or text */
 };
 OX_MUST_USE ox_status ox_model_stats(struct ox_model_stats *out, ox_model *model);
 /* Operators used: the i-th distinct (domain, type) in alphabetical order, with how often. False when index is past the end. */
 bool ox_model_op_count(const char **domain, const char **type, size_t *count, bool *known, ox_model *model, size_t index);
+
+/* ---- what is not known of a model's values ---------------------------------------------------- */
+/* A value whose type shape inference does not know in full, and where that begins: many values behind one operator have one reason. */
+struct ox_unknown {
+    const char *name, *graph;   /* of the value; "" where it has none */
+    const char *type_text;      /* what is known: "float[N,?3]", "float[]" without rank, "?" without type */
+    const char *part;           /* the first that is missing: "type", "rank" or "dim" */
+    int dim;                    /* which dim; -1 for the other parts */
+    const char *reason;         /* stable: undeclared, given-by-caller, computed, data-dependent, unknown-operator, not-followed, branches-differ,
+                                   changing-steps, step-count, contradiction */
+    const char *text;           /* the same in a few words */
+    const char *domain, *op, *node; /* where it begins: operator, and name of the node or of its first output; NULL: an input of the model */
+    const char *origin;         /* the value it begins with */
+};
+typedef void (*ox_unknown_fn)(void *user, const struct ox_unknown *unknown); /* valid during the call */
+/* Calls fn for each such value, subgraphs included, in the order of the file. Types are inferred anew for it. */
+OX_MUST_USE ox_status ox_model_unknowns(ox_model *model, ox_unknown_fn fn, void *user);
 
 /* ONNX text form of a model; the caller frees it with ox_text_free. max_elements: larger tensors are elided (0: none). */
 OX_MUST_USE ox_status ox_model_text(char **out, size_t *len, const ox_model *model, size_t max_elements);
