@@ -1,5 +1,5 @@
 /* backend/runtime/depthwise8.h - depthwise int8 convolution over N,H,W,C: one filter a channel, any size, stride and dilation. Three
- * times as fast as what XNNPACK has for it, on processors with AVX512-VNNI and VBMI; elsewhere there is no such kernel here. */
+ * times as fast as what XNNPACK has for it, on processors with AVX512-VNNI; elsewhere there is no such kernel here. */
 #ifndef OX_BACKEND_RUNTIME_DEPTHWISE8_H
 #define OX_BACKEND_RUNTIME_DEPTHWISE8_H
 
@@ -10,9 +10,11 @@ enum { OXR_DEPTHWISE8_TAPS = 1024 }; /* most that a filter may have */
 /* Filters and what follows them, laid out for the kernel. Zero: not packed. */
 struct oxr_depthwise8 {
     size_t channels, taps, groups; /* groups: of four taps */
-    int8_t *weights;               /* [blocks of 16 channels][groups][16][4] */
-    int32_t *bias;                 /* [blocks * 16]: with the share of the input's zero point, and of its shift to unsigned */
-    float *factor;                 /* [blocks * 16]: in.scale * scale / out.scale */
+    size_t blocks;                 /* of 64 channels */
+    bool joins;                    /* the blocks repeat: pixels can be computed as one row of channels */
+    int8_t *weights;               /* [blocks][groups][4][16][4]: as the kernel meets them */
+    int32_t *bias;                 /* [blocks * 64], likewise: with the share of the input's zero point, and of its shift to unsigned */
+    float *factor;                 /* likewise: in.scale * scale / out.scale */
     int8_t *zeros;                 /* a pixel of padding */
 };
 

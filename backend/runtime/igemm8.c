@@ -119,7 +119,8 @@ ox_status oxr_igemm8_pack(struct oxr_igemm8 *g, ox_ctx *ctx, const struct oxr_ig
     g->blocks = (g->task.co + BLOCK - 1) / BLOCK;
     columns = g->task.groups * g->blocks * BLOCK;
     if (ox_mul_size(&bytes, columns, g->chunks * g->chunk)) return ox_fail(ctx, OX_NOMEM, "no-memory", NULL, "filters of %zu bytes", g->k);
-    OX_TRY(ox_alloc(ctx, &g->weights, bytes, 1)); /* zeroed */
+    OX_TRY(ox_alloc_raw(ctx, &g->weights, bytes, 1)); /* aligned, as all that is read often should be */
+    memset(g->weights, 0, bytes);
     OX_TRY(ox_alloc(ctx, &g->bias, columns, sizeof *g->bias));
     OX_TRY(ox_alloc(ctx, &g->factor, columns, sizeof *g->factor));
     OX_TRY(ox_alloc(ctx, &g->shift, columns, sizeof *g->shift));
