@@ -1,14 +1,6 @@
 /* backend/native/lower_map.c - elementwise operators, which follow the form that their readers want; pools, means, joins, resizing and softmax. */
 #include "backend/native/lower_util.h"
 
-/* Channels last where somebody behind reads it so. */
-static unsigned followed(struct ox_lower *lo, const struct ox_value *v)
-{
-    unsigned last = 1u << OX_FORM_LAST | 1u << OX_FORM_LAST_SHIFTED;
-    int rank = ox_lower_rank(v);
-    return rank >= 3 && rank <= OX_STEP_RANK_MAX && (ox_lower_wanted(lo, v) & last) ? OX_FORM_LAST : OX_FORM_PLAIN;
-}
-
 static bool is_float(const struct ox_value *v)
 {
     return ox_lower_dtype(v) == OX_FLOAT && ox_lower_rank(v) >= 0 && ox_lower_rank(v) <= 6;
@@ -19,7 +11,7 @@ static bool is_float(const struct ox_value *v)
 static ox_status unary_step(struct ox_lower *lo, const struct ox_node *node, const struct ox_step_unary_params *p, bool *claimed)
 {
     const struct ox_value *x = ox_node_in(node, 0);
-    unsigned form = followed(lo, node->out[0]);
+    unsigned form = ox_lower_followed(lo, node->out[0]);
     ox_operand in, out;
     if (!is_float(x)) return ox_lower_decline(lo, node, "not of type float, or of unknown rank");
     OX_TRY(ox_lower_in(&in, lo, x, form));
@@ -146,7 +138,7 @@ ox_status ox_lower_gelu(struct ox_lower *lo, const struct ox_node *node, bool *c
         once = once || f[i] == x;
     }
     if (!x || half != (n == FACTORS) || !once || !is_float(x) || ox_lower_rank(x) != ox_lower_rank(node->out[0])) return OX_OK;
-    unsigned form = followed(lo, node->out[0]);
+    unsigned form = ox_lower_followed(lo, node->out[0]);
     OX_TRY(ox_lower_in(&in, lo, x, form));
     OX_TRY(ox_lower_out(&out, lo, node->out[0], form));
     *claimed = true;
@@ -173,7 +165,7 @@ ox_status ox_lower_binary(struct ox_lower *lo, const struct ox_node *node, bool 
     if (p.op == OX_STEP_ADD && !*claimed) OX_TRY(ox_lower_dense_tail(lo, node, &tail, claimed));
     if (*claimed || p.op == OX_STEP_BINARY_OPS || node->n_in != 2 || ox_node_opset(node) < 8) return OX_OK;
     if (!is_float(ox_node_in(node, 0)) || !is_float(ox_node_in(node, 1)) || !is_float(y)) return ox_lower_decline(lo, node, "not of type float, or of unknown rank");
-    unsigned form = followed(lo, y);
+    unsigned form = ox_lower_followed(lo, y);
     unsigned forms[2] = {form, form};
     for (size_t i = 0; form == OX_FORM_LAST && i < 2; i++) {
         if (!fits_last(ox_node_in(node, i), ox_lower_rank(y))) forms[0] = forms[1] = form = OX_FORM_PLAIN;
@@ -304,7 +296,7 @@ ox_status ox_lower_concat(struct ox_lower *lo, const struct ox_node *node, bool 
     const struct ox_value *y = node->out[0];
     int rank = ox_lower_rank(y);
     ox_operand out, *in;
-    unsigned form = followed(lo, y);
+    unsigned form = ox_lower_followed(lo, y);
     if (form == OX_FORM_PLAIN) return OX_OK; /* the operator's own kernel does as well */
     if (!is_float(y) || !ox_lower_decode(&room, lo, node)) return OX_OK;
     for (size_t i = 0; i < node->n_in; i++)

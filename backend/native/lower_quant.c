@@ -23,14 +23,6 @@ static ox_status product(struct ox_lower *lo, const struct ox_node *node, const 
 
 /* ---- elementwise ------------------------------------------------------------------------------- */
 
-/* Channels last where somebody behind reads it so. */
-static unsigned followed(struct ox_lower *lo, const struct ox_value *v)
-{
-    unsigned last = 1u << OX_FORM_LAST | 1u << OX_FORM_LAST_SHIFTED;
-    int rank = ox_lower_rank(v);
-    return rank >= 3 && rank <= OX_STEP_RANK_MAX && (ox_lower_wanted(lo, v) & last) ? OX_FORM_LAST : OX_FORM_PLAIN;
-}
-
 static ox_status sum(struct ox_lower *lo, const struct ox_node *node, const struct ox_lower_quant *q, bool *claimed)
 {
     const struct ox_value *v = ox_node_in(node, 0);
@@ -60,7 +52,7 @@ static ox_status sum(struct ox_lower *lo, const struct ox_node *node, const stru
     float ra = p.a.scale / p.out.scale, rb = p.b.scale / p.out.scale, rab = p.a.scale * rb;
     bool fits = p.op == OX_STEP_MUL ? rab >= 0x1p-16f && rab < 256 : ra >= 0x1p-10f && ra < 256 && rb >= 0x1p-10f && rb < 256;
     if (!fits) return OX_OK;
-    unsigned form = followed(lo, q->value);
+    unsigned form = ox_lower_followed(lo, q->value);
     OX_TRY(ox_lower_in(&in[0], lo, a.value, a.form | form));
     OX_TRY(ox_lower_in(&in[1], lo, b.value, b.form | form));
     OX_TRY(ox_lower_out(&out, lo, q->value, q->form | form));
@@ -69,111 +61,6 @@ static ox_status sum(struct ox_lower *lo, const struct ox_node *node, const stru
 }
 
 /* ---- tables ------------------------------------------------------------------------------------ */
-
-enum { CHAIN_MAX = 8 };
-
-static bool elementwise(const struct ox_node *n)
-{
-    return n->op && (n->op->traits & OX_PURE) && (n->op->traits & OX_ELTWISE) && n->n_out == 1 && n->n_in >= 1 && n->n_in <= 3;
-}
-
-/* The nodes from a DequantizeLinear of one scale to `node`, each of one computed operand and constants of one number, latest first. */
-static int chain(const struct ox_node **at, struct ox_lower *lo, const struct ox_node *node)
-{
-    const struct ox_value *v = ox_node_in(node, 0);
-    int n = 0;
-    at[n++] = node;
-    while (v && v->def && v->def_index == 0 && ox_lower_sole(v) && n < CHAIN_MAX && elementwise(v->def)) {
-        const struct ox_node *op = v->def;
-        const struct ox_value *next = NULL;
-        for (size_t i = 0; i < op->n_in; i++) {
-            const struct ox_value *in = ox_node_in(op, i);
-            const ox_tensor *t = in ? ox_lower_value_const(lo, in) : NULL;
-            if (!in || (t && t->count == 1)) continue;
-            if (t || next) return 0;
-            next = in;
-        }
-        if (!next) return 0;
-        at[n++] = op;
-        v = next;
-    }
-    struct ox_lower_quant q;
-    if (!v || n >= CHAIN_MAX || !ox_lower_dequantized(&q, lo, v)) return 0;
-    at[n++] = v->def;
-    return n;
-}
-
-/* One node on 256 values, by the operator's own kernel: the step's results are exactly those of the nodes. Constants of one number come as
- * scalars, whatever their rank: the values are a vector here. */
-static ox_status apply(ox_tensor **out, struct ox_lower *lo, const struct ox_node *node, const ox_tensor *values)
-{
-    ox_ctx *ctx = ox_lower_model(lo)->ctx;
-    struct ox_call_scratch scratch = {.ctx = ctx};
-    struct ox_call call;
-    const ox_tensor *in[3] = {NULL, NULL, NULL};
-    ox_tensor *scalars[3] = {NULL, NULL, NULL};
-    bool placed = false;
-    *out = NULL;
-    ox_status status = ox_node_call(&call, &scratch, node);
-    for (size_t i = 0; i < node->n_in && i < 3 && status == OX_OK; i++) {
-        const struct ox_value *v = ox_node_in(node, i);
-        const ox_tensor *t = v ? ox_lower_value_const(lo, v) : NULL;
-        if (t && t->count == 1) status = ox_tensor_reshape(&scalars[i], ctx, t, 0, NULL);
-        in[i] = scalars[i] ? scalars[i] : t;
-        if (v && !t && !placed) {
-            in[i] = values;
-            placed = true;
-        }
-    }
-    if (status == OX_OK) status = ox_op_eval(&call, in, out);
-    for (int i = 0; i < 3; i++) ox_tensor_unref(scalars[i]);
-    ox_call_scratch_fini(&scratch);
-    return status;
-}
-
-static ox_status make_table(ox_tensor **out, struct ox_lower *lo, const struct ox_node *const *nodes, int n, unsigned in_form, unsigned out_form)
-{
-    ox_ctx *ctx = ox_lower_model(lo)->ctx;
-    const int64_t dims[] = {256};
-    unsigned char *data;
-    ox_tensor *t, *next;
-    OX_TRY(ox_tensor_new(&t, (void **)&data, ctx, ox_lower_dtype(ox_node_in(nodes[n - 1], 0)), 1, dims));
-    for (int i = 0; i < 256; i++) data[i] = (unsigned char)(i ^ (in_form == OX_FORM_SHIFTED ? 128 : 0)); /* entry i answers the bits i */
-    for (int i = n; i-- > 0;) {
-        ox_status status = apply(&next, lo, nodes[i], t);
-        ox_tensor_unref(t);
-        OX_TRY(status);
-        t = next;
-    }
-    if (t->rank != 1 || t->count != 256 || ox_dtype_bits(t->dtype) != 8) {
-        ox_tensor_unref(t);
-        return OX_OK; /* nothing made: the caller sees NULL */
-    }
-    ox_status status = ox_tensor_new(out, (void **)&data, ctx, OX_INT8, 1, dims);
-    for (int i = 0; status == OX_OK && i < 256; i++) data[i] = ((const unsigned char *)t->data)[i] ^ (out_form == OX_FORM_SHIFTED ? 128 : 0);
-    ox_tensor_unref(t);
-    return status;
-}
-
-static ox_status table(struct ox_lower *lo, const struct ox_node *node, const struct ox_lower_quant *q, bool *claimed)
-{
-    const struct ox_node *nodes[CHAIN_MAX + 1];
-    const struct ox_step_table_params p = {0};
-    struct ox_lower_quant x;
-    ox_operand in[2], out;
-    ox_tensor *entries = NULL;
-    int n = chain(nodes, lo, node);
-    if (n == 0 || !ox_lower_dequantized(&x, lo, nodes[n - 1]->out[0])) return OX_OK;
-    if (ox_lower_rank(x.value) < 0 || ox_lower_rank(x.value) != ox_lower_rank(q->value) || ox_lower_value_const(lo, x.value)) return OX_OK;
-    OX_TRY(make_table(&entries, lo, nodes, n, x.form, q->form));
-    if (!entries) return OX_OK;
-    OX_TRY(ox_lower_const(&in[1], lo, entries));
-    unsigned form = followed(lo, q->value);
-    OX_TRY(ox_lower_in(&in[0], lo, x.value, x.form | form));
-    OX_TRY(ox_lower_out(&out, lo, q->value, q->form | form));
-    *claimed = true;
-    return ox_lower_step(lo, node, OX_STEP_TABLE, &p, 2, in, 1, &out);
-}
 
 /* int8 to int8 of another scale, as a table; in place where both are the same. */
 static ox_status requantize(ox_operand *out, struct ox_lower *lo, const struct ox_node *node, ox_operand in, struct ox_step_quant from, struct ox_step_quant to)
@@ -254,7 +141,7 @@ static ox_status join(struct ox_lower *lo, const struct ox_node *node, const str
     if (!ox_lower_sole(ox_node_in(node, 0)) || op->n_in > JOIN_MAX || rank < 1 || rank > OX_STEP_RANK_MAX || !ox_lower_decode(&room, lo, op)) return OX_OK;
     for (size_t i = 0; i < op->n_in; i++)
         if (!ox_lower_dequantized(&x[i], lo, ox_node_in(op, i)) || ox_lower_rank(x[i].value) != rank) return OX_OK;
-    unsigned form = followed(lo, q->value);
+    unsigned form = ox_lower_followed(lo, q->value);
     p.axis = ox_lower_axis_in(c->axis, rank, form);
     for (size_t i = 0; i < op->n_in; i++) {
         OX_TRY(ox_lower_in(&in[i], lo, x[i].value, x[i].form | form));
@@ -274,14 +161,14 @@ ox_status ox_lower_quantize(struct ox_lower *lo, const struct ox_node *node, boo
     ox_operand in, out;
     if (!ox_lower_quantizer(&q, lo, node)) return ox_lower_decline(lo, node, "not to 8 bits by one constant scale");
     OX_TRY(product(lo, node, &q, claimed));
+    if (!*claimed) OX_TRY(ox_lower_table(lo, node, &q, claimed));
     if (!*claimed) OX_TRY(sum(lo, node, &q, claimed));
     if (!*claimed && (ox_lower_maker(x, "MaxPool") || ox_lower_maker(x, "AveragePool"))) OX_TRY(pool(lo, node, &q, claimed));
     if (!*claimed && (ox_lower_maker(x, "GlobalAveragePool") || ox_lower_maker(x, "ReduceMean"))) OX_TRY(mean(lo, node, &q, claimed));
     if (!*claimed && ox_lower_maker(x, "Concat")) OX_TRY(join(lo, node, &q, claimed));
-    if (!*claimed) OX_TRY(table(lo, node, &q, claimed));
     if (*claimed) return OX_OK;
     const struct ox_step_quantize_params p = {q.q};
-    unsigned form = followed(lo, q.value);
+    unsigned form = ox_lower_followed(lo, q.value);
     if (ox_lower_rank(x) < 0 || ox_lower_rank(x) > OX_STEP_RANK_MAX) return OX_OK;
     OX_TRY(ox_lower_in(&in, lo, x, form));
     OX_TRY(ox_lower_out(&out, lo, q.value, q.form | form));
@@ -297,7 +184,7 @@ ox_status ox_lower_dequantize(struct ox_lower *lo, const struct ox_node *node, b
         return ox_lower_decline(lo, node, "not from 8 bits by one constant scale");
     if (ox_lower_value_const(lo, x.value)) return OX_OK; /* weights that nobody could use as integers */
     const struct ox_step_dequantize_params p = {x.q};
-    unsigned form = followed(lo, node->out[0]);
+    unsigned form = ox_lower_followed(lo, node->out[0]);
     OX_TRY(ox_lower_in(&in, lo, x.value, x.form | form));
     OX_TRY(ox_lower_out(&out, lo, node->out[0], form));
     *claimed = true;

@@ -30,6 +30,13 @@ const struct ox_node *ox_lower_maker(const struct ox_value *v, const char *type)
     return v && v->def && v->def_index == 0 && ox_node_is(v->def, type) ? v->def : NULL;
 }
 
+unsigned ox_lower_followed(struct ox_lower *lo, const struct ox_value *v)
+{
+    const unsigned last = 1u << OX_FORM_LAST | 1u << OX_FORM_LAST_SHIFTED;
+    const int rank = ox_lower_rank(v);
+    return rank >= 3 && rank <= OX_STEP_RANK_MAX && (ox_lower_wanted(lo, v) & last) ? OX_FORM_LAST : OX_FORM_PLAIN;
+}
+
 /* ---- constants --------------------------------------------------------------------------------- */
 
 static ox_status evaluate(ox_tensor **out, struct ox_lower *lo, const struct ox_node *node)

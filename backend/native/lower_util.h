@@ -31,6 +31,9 @@ static inline int64_t ox_lower_dim(const struct ox_value *v, int i)
 const struct ox_node *ox_lower_maker(const struct ox_value *v, const char *type);
 static inline bool ox_lower_sole(const struct ox_value *v) { return v && v->n_uses == 1; }
 
+/* Channels last where somebody behind reads it so, else plain. */
+unsigned ox_lower_followed(struct ox_lower *lo, const struct ox_value *v);
+
 /* A constant, also one behind a DequantizeLinear (then computed now); *out, counted, is NULL where v is neither. */
 OX_MUST_USE ox_status ox_lower_float_const(ox_tensor **out, struct ox_lower *lo, const struct ox_value *v);
 /* A single float, or false. */
@@ -55,6 +58,9 @@ OX_MUST_USE ox_status ox_lower_weights(ox_tensor **w, ox_tensor **scales, struct
 OX_MUST_USE ox_status ox_lower_int_bias(ox_tensor **out, bool *fits, struct ox_lower *lo, const struct ox_value *v, float in, const ox_tensor *scales);
 /* Can products with these scales be computed in int8? */
 bool ox_lower_factors_fit(float in, const ox_tensor *scales, float out);
+
+/* Elementwise operators between one 8-bit value and a QuantizeLinear, as a table. */
+OX_MUST_USE ox_status ox_lower_table(struct ox_lower *lo, const struct ox_node *node, const struct ox_lower_quant *q, bool *claimed);
 
 /* A clamp behind a product: bounds of Relu or Clip node `act` (NULL: none). False: not constant. */
 bool ox_lower_bounds(float *low, float *high, struct ox_lower *lo, const struct ox_node *act);

@@ -113,11 +113,16 @@ static const struct {
     {"int8 product with a float result", "quantize dense_s8f unary",
      "m (float[2,5,40] x) => (float[2,5,9] y) <int8[40,9] w = {@i360}, float[9] s = {@p9}, int8[9] z = {@z9}, float[9] b = {@f9}, " SCALES "> "
      "{ q = QuantizeLinear(x, sx, zx) d = DequantizeLinear(q, sx, zx) v = DequantizeLinear <axis=1> (w, s, z) c = MatMul(d, v) a = Add(c, b) y = Tanh(a) }"},
-    {"int8 block", "shift transpose quantize conv_s8 table binary_s8 mean transpose",
+    {"int8 block", "shift transpose quantize conv_s8 table mean transpose",
      "m (float[1,8,6,6] x) => (uint8[1,8,1,1] y) <int8[8,8,1,1] w = {@i64}, float[8] s = {@p8}, int8[8] z = {@z8}, " SCALES "> "
      "{ q = QuantizeLinear(x, sx, zx) d = DequantizeLinear(q, sx, zx) v = DequantizeLinear <axis=0> (w, s, z) c = Conv(d, v) cq = QuantizeLinear(c, sy, zy) "
      "  e = DequantizeLinear(cq, sy, zy) h = Sigmoid(e) hq = QuantizeLinear(h, sx, zx) hd = DequantizeLinear(hq, sx, zx) "
      "  a = Mul(e, hd) aq = QuantizeLinear(a, sy, zy) ad = DequantizeLinear(aq, sy, zy) g = GlobalAveragePool(ad) y = QuantizeLinear(g, sy, zy) }"},
+    {"int8 sums and products", "quantize quantize binary_s8 table binary_s8 shift",
+     "m (float[1,8,6,6] x, float[1,8,6,6] z) => (uint8[1,8,6,6] y) <" SCALES "> "
+     "{ q = QuantizeLinear(x, sx, zx) d = DequantizeLinear(q, sx, zx) p = QuantizeLinear(z, sx, zx) e = DequantizeLinear(p, sx, zx) "
+     "  a = Add(d, e) aq = QuantizeLinear(a, sx, zx) ad = DequantizeLinear(aq, sx, zx) h = Tanh(ad) hq = QuantizeLinear(h, sx, zx) hd = DequantizeLinear(hq, sx, zx) "
+     "  m = Mul(hd, d) y = QuantizeLinear(m, sy, zy) }"},
     {"int8 joins and pools", "shift transpose quantize conv_s8 conv_s8 pool table concat transpose",
      "m (float[1,8,6,6] x) => (uint8[1,16,3,3] y) <int8[8,8,1,1] w = {@i64}, float[8] s = {@p8}, int8[8] z = {@z8}, float sj = {0.07}, " SCALES "> "
      "{ q = QuantizeLinear(x, sx, zx) d = DequantizeLinear(q, sx, zx) v = DequantizeLinear <axis=0> (w, s, z) c = Conv(d, v) cq = QuantizeLinear(c, sy, zy) "
