@@ -17,7 +17,7 @@ rows() { # FILE: names of rows; OP has the domain before the name, short forms h
         sub(/^[^(]*\(/, "", args)
         sub(/\).*/, "", args)
         n = split(args, a, ",")
-        column = form ~ /^OP/ ? 2 : 1
+        column = form == "OP" || form == "OP_PREPARED" ? 2 : 1
         if (n >= column) {
             gsub(/[" \t]/, "", a[column])
             print a[column]
