@@ -30,8 +30,9 @@ struct oxr_conv32_way {
 };
 
 extern const struct oxr_conv32_way oxr_conv32_winograd; /* winograd.h; leaves what does not win to the direct way */
-extern const struct oxr_conv32_way oxr_conv32_gemm; /* a product of rows of pixels */
-extern const struct oxr_conv32_way oxr_conv32_xnn;  /* suits always */
+extern const struct oxr_conv32_way oxr_conv32_gemm;      /* a product of rows of pixels */
+extern const struct oxr_conv32_way oxr_conv32_depthwise; /* depthwise32.h */
+extern const struct oxr_conv32_way oxr_conv32_xnn;       /* suits always */
 
 /* The best way that sums products directly. */
 const struct oxr_conv32_way *oxr_conv32_direct(const struct oxr_conv32 *c);

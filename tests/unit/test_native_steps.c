@@ -23,6 +23,12 @@ static const struct {
     {"depthwise and clip", "transpose conv transpose",
      "m (float[1,20,9,8] x) => (float[1,20,5,4] y) <float[20,1,5,5] w = {@f500}, float lo = {-0.5}, float hi = {0.75}> "
      "{ c = Conv <group=20, pads=[2,2,2,2], strides=[2,2]> (x, w) y = Clip(c, lo, hi) }"},
+    {"depthwise, wide", "transpose conv transpose",
+     "m (float[2,70,9,23] x) => (float[2,70,9,23] y) <float[70,1,3,3] w = {@f630}, float[70] b = {@f70}> { y = Conv <group=70, pads=[1,1,1,1]> (x, w, b) }"},
+    {"depthwise with dilation, one row", "transpose conv transpose",
+     "m (float[1,33,30] x) => (float[1,33,13] y) <float[33,1,3] w = {@f99}> { y = Conv <group=33, pads=[1,0], dilations=[2], strides=[2]> (x, w) }"},
+    {"depthwise, smaller than its window", "transpose conv transpose",
+     "m (float[1,17,2,3] x) => (float[1,17,2,3] y) <float[17,1,7,7] w = {@f833}> { c = Conv <group=17, pads=[3,3,3,3]> (x, w) y = Relu(c) }"},
     {"one dim", "transpose conv transpose", "m (float[2,5,30] x) => (float[2,7,14] y) <float[7,5,3] w = {@f105}> { c = Conv <strides=[2]> (x, w) y = Relu(c) }"},
     {"filters beyond the cache", "transpose conv transpose",
      "m (float[1,1400,3,3] x) => (float[1,200,3,3] y) <float[200,1400,1,1] w = {@f280000}, float[200] b = {@f200}> { y = Conv(x, w, b) }"},
