@@ -5,6 +5,7 @@
 
 static const struct oh_recorded cases[] = {
 #include "contrib_cases.inc"
+#include "contrib_model_cases.inc"
 };
 enum { N_CASES = sizeof cases / sizeof *cases };
 
