@@ -1,6 +1,8 @@
 /* passes/quantize/quant_stats.c - see quant_stats.h. */
 #include "passes/quantize/quant_stats.h"
 
+#include "passes/quantize/quant_watch.h"
+
 #include <math.h>
 
 /* What an element costs more in float than in int8, in multiply-accumulates: it is memory that is
@@ -80,27 +82,48 @@ static ox_status observe(void *user, const struct ox_value *v, const ox_tensor *
     return q->wants_channels ? add_channels(plan->ctx, q, t) : OX_OK;
 }
 
-static ox_status collect_one(struct ox_qsim *sim, const struct ox_dataset *data, size_t index,
-                             ox_tensor **inputs) {
-    OX_TRY(data->sample(data->self, index, inputs, NULL));
-    return ox_qsim_float(sim, (const ox_tensor *const *)inputs, false, observe, sim->plan);
+/* Was it computed, and does somebody want its histogram? */
+static bool watched(const struct ox_qplan *plan, const struct ox_value *v) {
+    const struct ox_qvalue *q = ox_qvalue_of(plan, v);
+    return q && q->data && q->seen && worth_watching(plan, v);
 }
 
-ox_status ox_qstats_collect(struct ox_qsim *sim, const struct ox_dataset *data, size_t *used) {
-    struct ox_qplan *plan = sim->plan;
-    ox_tensor **inputs;
-    size_t n = plan->graph->n_inputs > data->n_inputs ? plan->graph->n_inputs : data->n_inputs;
-    OX_TRY(ox_alloc(plan->ctx, &inputs, n, sizeof(ox_tensor *)));
+static ox_status collect_one(struct ox_qsim *sim, struct ox_qwatch *watch,
+                             const struct ox_dataset *data, size_t index, ox_tensor **inputs) {
+    const ox_tensor *const *in = (const ox_tensor *const *)inputs;
+    OX_TRY(data->sample(data->self, index, inputs, NULL));
+    if (watch->opened) return ox_qwatch_run(watch, in, observe, sim->plan);
+    return ox_qsim_float(sim, in, false, observe, sim->plan);
+}
+
+static ox_status collect(struct ox_qsim *sim, const struct ox_dataset *data,
+                         const struct ox_model_runner *runner, struct ox_qwatch *watch,
+                         ox_tensor **inputs, size_t n, size_t *used) {
     ox_status s = OX_OK;
     for (*used = 0; *used < data->count && s == OX_OK; ++*used) {
-        s = collect_one(sim, data, *used, inputs);
+        if (runner && *used == 1)
+            OX_TRY(ox_qwatch_init(watch, sim->plan, runner, watched));
+        s = collect_one(sim, watch, data, *used, inputs);
         for (size_t i = 0; i < n; i++) {
             ox_tensor_unref(inputs[i]);
             inputs[i] = NULL;
         }
-        if (s == OX_OK && !ox_progress(plan->ctx, "calibrate", *used + 1, data->count))
+        if (s == OX_OK && !ox_progress(sim->plan->ctx, "calibrate", *used + 1, data->count))
             s = OX_CANCELLED;
     }
+    return s;
+}
+
+ox_status ox_qstats_collect(struct ox_qsim *sim, const struct ox_dataset *data,
+                            const struct ox_model_runner *runner, size_t *used) {
+    struct ox_qplan *plan = sim->plan;
+    struct ox_qwatch watch = {0};
+    ox_tensor **inputs;
+    size_t n = plan->graph->n_inputs > data->n_inputs ? plan->graph->n_inputs : data->n_inputs;
+    OX_TRY(ox_alloc(plan->ctx, &inputs, n, sizeof(ox_tensor *)));
+    /* Matched activations exist in the simulation only. */
+    ox_status s = collect(sim, data, sim->match ? NULL : runner, &watch, inputs, n, used);
+    ox_qwatch_fini(&watch);
     ox_free(plan->ctx, inputs);
     return s;
 }

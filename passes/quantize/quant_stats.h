@@ -6,11 +6,13 @@
 #include "passes/quantize/quant_sim.h"
 
 #include <onnxopt/dataset.h>
+#include <onnxopt/passes.h>
 
 /* Runs the samples in float, one after the other, into the plan's histograms and channel
- * statistics. *used: how many. Memory does not depend on their number. */
+ * statistics. *used: how many. Memory does not depend on their number. runner (may be NULL) runs
+ * all but the first, which tells sizes and costs. */
 OX_MUST_USE ox_status ox_qstats_collect(struct ox_qsim *sim, const struct ox_dataset *data,
-                                        size_t *used);
+                                        const struct ox_model_runner *runner, size_t *used);
 /* Learns how made-up samples are to be shifted and scaled (sim->match), from up to `samples` of
  * them, in two rounds: the second one sees each layer behind what the first one found. */
 OX_MUST_USE ox_status ox_qstats_match(struct ox_qsim *sim, const struct ox_dataset *data,

@@ -265,7 +265,7 @@ static ox_status calibrate(struct quantizer *z, bool *no_samples) {
     if (quiet) ox_mute(z->run->ctx, true);
     ox_status s = open_data(z);
     if (s == OX_OK && z->synthetic) s = match_samples(z);
-    if (s == OX_OK) s = ox_qstats_collect(&z->sim, &z->data, &z->samples);
+    if (s == OX_OK) s = ox_qstats_collect(&z->sim, &z->data, z->run->options->runner, &z->samples);
     if (quiet) ox_mute(z->run->ctx, false);
     *no_samples = quiet && (s == OX_INVALID || s == OX_UNSUPPORTED);
     return *no_samples ? OX_OK : s;

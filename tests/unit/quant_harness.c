@@ -67,7 +67,7 @@ void quant_samples(struct quant_world *w, size_t count) {
 
 void quant_calibrate(struct quant_world *w) {
     size_t used;
-    ck_assert_int_eq(ox_qstats_collect(&w->sim, &w->data, &used), OX_OK);
+    ck_assert_int_eq(ox_qstats_collect(&w->sim, &w->data, NULL, &used), OX_OK);
     ck_assert_uint_eq(used, w->data.count);
     ox_qstats_costs(w->plan);
     ox_qplan_settle(w->plan);

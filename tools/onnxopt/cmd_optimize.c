@@ -1,5 +1,6 @@
 /* tools/onnxopt/cmd_optimize.c - the main job: read, optimize, quantize on demand, write, report. */
 #include "cli.h"
+#include "native_runner.h"
 #include "report.h"
 
 #include <string.h>
@@ -90,6 +91,10 @@ int cmd_optimize(struct cli *cli)
     if (code) return code;
     if (!cli_number(&seed, cli, "seed", cli->flag.seed, 1, 0, INT64_MAX)) return OX_USAGE;
     if (!cli_number(&max_rewrites, cli, "max-rewrites", cli->flag.max_rewrites, 0, 1, INT64_MAX)) return OX_USAGE;
+    bool known;
+    struct ox_model_runner runner;
+    const struct ox_model_runner *chosen = native_runner(cli, &runner, &known);
+    if (!known) return OX_USAGE;
     ox_status s = cli_load(&model, cli, cli->args[0]);
     if (s != OX_OK) return (int)s;
     struct ox_optimize_options o = {
@@ -101,6 +106,7 @@ int cmd_optimize(struct cli *cli)
         .after_pass = after_pass,
         .user = cli,
         .explain = cli->flag.explain != NULL,
+        .runner = chosen,
     };
     struct report report = {.in = cli->args[0], .out = cli->flag.output};
     s = transform(cli, model, &o, &report);

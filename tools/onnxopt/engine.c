@@ -1,5 +1,6 @@
 /* tools/onnxopt/engine.c - see engine.h. */
 #include "engine.h"
+#include "native_runner.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,24 +23,42 @@ static ox_status count(struct engine *e)
     return OX_OK;
 }
 
-ox_status engine_open(struct engine *e, struct cli *cli, const char *path)
+static ox_status open_file(struct engine *e, struct cli *cli, const char *path)
 {
     *e = (struct engine){.cli = cli};
-    ox_status s = engine_is_native(path) ? oxr_program_open(&e->program, cli->ctx, path, NULL) : cli_load(&e->model, cli, path);
+    return engine_is_native(path) ? oxr_program_open(&e->program, cli->ctx, path, NULL) : cli_load(&e->model, cli, path);
+}
+
+static ox_status compile(struct engine *e, struct cli *cli)
+{
+    const struct ox_native_options o = {.size = sizeof o, .exact_conv = cli->flag.exact_conv != NULL};
+    size_t size;
+    ox_status s = ox_native_build_with(&e->blob, &size, e->model, &o);
+    if (s == OX_OK) s = oxr_program_open_memory(&e->program, cli->ctx, e->blob, size, &(struct oxr_open_options){.size = sizeof(struct oxr_open_options), .trust_weights = true});
+    ox_model_free(e->model);
+    e->model = NULL;
+    return s;
+}
+
+ox_status engine_open(struct engine *e, struct cli *cli, const char *path)
+{
+    struct ox_model_runner room;
+    bool known;
+    const struct ox_model_runner *runner = native_runner(cli, &room, &known);
+    *e = (struct engine){.cli = cli};
+    if (!known) return OX_USAGE;
+    ox_status s = open_file(e, cli, path);
+    if (s == OX_OK && runner && e->model) s = compile(e, cli);
     return s == OX_OK ? count(e) : s;
 }
 
 ox_status engine_open_native(struct engine *e, struct cli *cli, const char *path)
 {
-    size_t size;
-    ox_status s = engine_open(e, cli, path);
-    if (s != OX_OK || e->program) return s;
-    s = ox_optimize(e->model, NULL, NULL);
-    const struct ox_native_options o = {.size = sizeof o, .exact_conv = cli->flag.exact_conv != NULL};
-    if (s == OX_OK) s = ox_native_build_with(&e->blob, &size, e->model, &o);
-    if (s == OX_OK) s = oxr_program_open_memory(&e->program, cli->ctx, e->blob, size, &(struct oxr_open_options){.size = sizeof(struct oxr_open_options), .trust_weights = true});
-    ox_model_free(e->model);
-    e->model = NULL;
+    ox_status s = open_file(e, cli, path);
+    if (s == OX_OK && e->model) {
+        s = ox_optimize(e->model, NULL, NULL);
+        if (s == OX_OK) s = compile(e, cli);
+    }
     return s == OX_OK ? count(e) : s;
 }
 

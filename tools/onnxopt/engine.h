@@ -21,7 +21,7 @@ struct engine {
 /* Is the file a native program? */
 bool engine_is_native(const char *path);
 OX_MUST_USE ox_status engine_open(struct engine *out, struct cli *cli, const char *path);
-/* The same, but a model is optimized (preset default) and compiled first. */
+/* The same, but a model is optimized (preset default) and compiled first. With --runner native engine_open compiles it, too, as it is. */
 OX_MUST_USE ox_status engine_open_native(struct engine *out, struct cli *cli, const char *path);
 void engine_close(struct engine *e);
 OX_MUST_USE ox_status engine_input(struct ox_port *out, const struct engine *e, size_t index);

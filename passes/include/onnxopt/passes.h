@@ -9,6 +9,16 @@
 extern "C" {
 #endif
 
+/* What runs a model where a pass must (quantize: calibration), in place of the reference executor: the native runtime, say. */
+struct ox_model_runner {
+    void *user;
+    /* Makes ready what runs the model as it is now: the model changes afterwards. Where this fails the reference executor runs. */
+    ox_status (*open)(void **opened, void *user, ox_model *model);
+    /* in: one tensor per input, NULL: its default; out: one per output, borrowed until the next run or the end. */
+    ox_status (*run)(void *opened, const ox_tensor *const *in, const ox_tensor **out);
+    void (*close)(void *opened);
+};
+
 /* Text of a pipeline: passes separated by commas, options in braces, loops until nothing changes:
  *     constants,loop(fold,cse,identity,dce),quantize{calibrator=mse;activations=uint8}
  * A preset ("default", "int8") is only a name for such a text. */
@@ -24,6 +34,9 @@ struct ox_optimize_options {
     void (*after_pass)(void *user, const char *pass, ox_model *model);
     void *user;
     bool explain;                   /* report (as notes) why rules that matched in part did not fire */
+    /* Borrowed; NULL: the reference executor, with which a model and samples give the same bytes on every machine. With another one they do where its
+     * results are the same bits. */
+    const struct ox_model_runner *runner;
 };
 
 typedef struct ox_outcome ox_outcome;
