@@ -21,11 +21,33 @@ static const struct {
     {NULL, NULL, NULL},
 };
 
+static int order(const char *domain, const char *op, size_t row)
+{
+    int by_domain = strcmp(domain, rows[row].domain);
+    return by_domain ? by_domain : strcmp(op, rows[row].op);
+}
+
+/* The first row of an operator; the others follow it. *n: how many; 0: the native path has none. */
+static size_t find_rows(size_t *n, const char *domain, const char *op)
+{
+    const size_t end = sizeof rows / sizeof *rows - 1;
+    size_t low = 0, high = end;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (order(domain, op, mid) > 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    for (*n = 0; low + *n < end && order(domain, op, low + *n) == 0; ++*n) {}
+    return low;
+}
+
 bool ox_native_lowers(const char *domain, const char *op)
 {
-    for (size_t i = 0; rows[i].op; i++)
-        if (strcmp(rows[i].op, op) == 0 && strcmp(rows[i].domain, domain) == 0) return true;
-    return false;
+    size_t n;
+    find_rows(&n, domain, op);
+    return n > 0;
 }
 
 /* ---- steps ----------------------------------------------------------------------------------- */
@@ -188,9 +210,8 @@ static bool is_wanted(const struct ox_lower *lo, const struct ox_node *n)
 static ox_status claim(struct ox_lower *lo, const struct ox_node *n)
 {
     bool claimed = false;
-    const char *domain = n->op ? n->op->domain : "";
-    for (size_t i = 0; n->op && rows[i].op && !claimed; i++)
-        if (strcmp(rows[i].op, n->op->name) == 0 && strcmp(rows[i].domain, domain) == 0) OX_TRY(rows[i].fn(lo, n, &claimed));
+    size_t n_rows = 0, first = n->op ? find_rows(&n_rows, n->op->domain, n->op->name) : 0;
+    for (size_t i = 0; i < n_rows && !claimed; i++) OX_TRY(rows[first + i].fn(lo, n, &claimed));
     return claimed ? OX_OK : lower_generic(lo, n);
 }
 

@@ -335,12 +335,24 @@ START_TEST(exact_convolutions_are_direct_sums)
 }
 END_TEST
 
+/* Rows are found by bisection, which takes them to be sorted. */
+START_TEST(every_row_is_found)
+{
+    static const char ONNX[] = "", MS[] = "com.microsoft";
+#define LOWER(domain, op, function) ck_assert_msg(ox_native_lowers(domain, #op), "%s", #op);
+#include "backend/native/lower.def"
+#undef LOWER
+    ck_assert(!ox_native_lowers(MS, "Conv") && !ox_native_lowers(ONNX, "Loop") && !ox_native_lowers(ONNX, "") && !ox_native_lowers("a", "Conv"));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("native_steps");
     TCase *c = tcase_create("cases");
     tcase_add_loop_test(c, steps_compute_what_the_reference_does, 0, (int)(sizeof cases / sizeof *cases));
     tcase_add_test(c, exact_convolutions_are_direct_sums);
+    tcase_add_test(c, every_row_is_found);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);
