@@ -2,27 +2,30 @@
 // The native path beside ONNX Runtime in one run: latency (best of many, by turns), time to a ready session, peak memory; float and int8, one and
 // two threads. int8 models are made here by onnxopt from the same float model, with uint8 activations and with int8 ones: ONNX Runtime runs both
 // and the better one counts, the native path compiles the second.
-//   ONNXOPT=build/bin/onnxopt ONNXOPT_MODELS=DIR bench_native.mjs [--match REGEX] [--seconds N] [--rounds N] [--threads 1,2] [--only f32,int8] [--json FILE]
-// DIR/exported/*.onnx are measured.
+//   ONNXOPT=build/bin/onnxopt ONNXOPT_MODELS=DIR bench_native.mjs [--match REGEX] [--seconds N] [--rounds N] [--threads 1,2] [--only f32,int8] [--dim NAME=N,...] [--json FILE]
+// DIR/exported/*.onnx are measured. Symbolic dims are 1 on both sides, or what --dim says: --dim seq=64,past=64.
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import { readModel } from '../oracle/onnx_lite.mjs';
-import { sampleMakers } from '../oracle/samples.mjs';
+import { readTestData, sampleOfDims } from '../oracle/samples.mjs';
 import { needOrt, Session } from '../oracle/ort.mjs';
 import { fixed, geomean, machine, onnxopt, scratchDir, start, table } from './bench_common.mjs';
 
 const SELF = fileURLToPath(import.meta.url);
 const QUANTIZE = (type) => `upgrade,freeze,default,quantize{activations=${type};target_db=0;float_share=0;weights_only=no;search_work=0}`;
 
+/** "seq=64,past=1" as an object. */
+const sizes = (text) => Object.fromEntries((text || '').split(',').filter(Boolean).map((d) => [d.split('=')[0], Number(d.split('=')[1])]));
+
 /** ONNX Runtime in a process of its own: its memory is measured, its threads end with it. */
-async function peer(file, seconds, threads) {
+async function peer(file, seconds, threads, dims) {
   const t0 = process.hrtime.bigint();
   const session = await Session.open(file, { threads });
   const open = Number(process.hrtime.bigint() - t0) / 1e6;
-  const inputs = sampleMakers(path.dirname(file), readModel(file))[0](0);
+  const model = readModel(file), inputs = readTestData(path.dirname(file), model) ?? sampleOfDims(model, sizes(dims));
   let best = Infinity, first = 0;
   const end = Date.now() + seconds * 1000;
   for (let i = 0; i < 3 || Date.now() < end; i++) {
@@ -57,9 +60,9 @@ function duel(theirs, blob, v, threads) {
   let ours = null;
   const peers = theirs.map(() => null);
   for (let round = 0; round < Number(v.rounds); round++) {
-    theirs.forEach((f, i) => { peers[i] = better(peers[i], json(process.execPath, [SELF, '--peer', f, v.seconds, String(threads)])); });
+    theirs.forEach((f, i) => { peers[i] = better(peers[i], json(process.execPath, [SELF, '--peer', f, v.seconds, String(threads), v.dim])); });
     const runs = Math.max(3, Math.round((1000 * Number(v.seconds)) / Math.min(...peers.map((p) => p.best_ms))));
-    ours = better(ours, json(helper, [blob, String(runs), String(threads)]));
+    ours = better(ours, json(helper, [blob, String(runs), String(threads), ...(v.dim ? [`dims=${v.dim}`] : [])]));
   }
   const best = peers.reduce((a, b) => (b.best_ms < a.best_ms ? b : a));
   return { theirs: best, ours, ratio: best.best_ms / ours.best_ms, open: (best.open_ms + best.first_ms) / (ours.open_ms + ours.first_ms), memory: ours.peak_kb / best.peak_kb };
@@ -79,7 +82,7 @@ function prepare(file, kind) {
 
 async function main() {
   const { values: v } = parseArgs({ options: { match: { type: 'string', default: '.' }, seconds: { type: 'string', default: '2' }, rounds: { type: 'string', default: '3' },
-    threads: { type: 'string', default: '1,2' }, only: { type: 'string', default: 'f32,int8' }, json: { type: 'string' } } });
+    threads: { type: 'string', default: '1,2' }, only: { type: 'string', default: 'f32,int8' }, dim: { type: 'string', default: '' }, json: { type: 'string' } } });
   needOrt();
   if (!process.env.ONNXOPT_MODELS) throw new Error('set ONNXOPT_MODELS to a folder with exported/*.onnx');
   const folder = path.join(process.env.ONNXOPT_MODELS, 'exported'), re = new RegExp(v.match);
@@ -112,5 +115,5 @@ async function main() {
   if (v.json) fs.writeFileSync(v.json, JSON.stringify(all, null, 1));
 }
 
-if (process.argv[2] === '--peer') await peer(process.argv[3], Number(process.argv[4]), Number(process.argv[5]));
+if (process.argv[2] === '--peer') await peer(process.argv[3], Number(process.argv[4]), Number(process.argv[5]), process.argv[6]);
 else await start('bench_native', main);

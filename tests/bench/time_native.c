@@ -1,6 +1,6 @@
 /* tests/bench/time_native.c - the helper bench_native.mjs runs: a model through the native path, many times in one process.
  *
- *   time_native MODEL RUNS THREADS [optimize] [check | each] [profile] [save=FILE.oxb]
+ *   time_native MODEL RUNS THREADS [optimize] [check | each] [profile] [save=FILE.oxb] [dims=NAME=N,...]
  * MODEL is an .onnx file, compiled here, or an .oxb file. Prints one JSON line: {"compile_ms":…,"open_ms":…,"first_ms":…,"best_ms":…,
  * "blob":bytes,"weights":bytes,"held":bytes,"peak_kb":…,"native":steps,"steps":steps,"worst":…}. open_ms is up to a session that is ready, first_ms the first
  * run; "check" compares with the reference executor ("worst": largest difference of an output by its largest magnitude); "each" says so output by output; "profile" lists the
@@ -26,7 +26,7 @@
 enum { MAX_PORTS = 512, MAX_STEPS = 65536 };
 
 struct options {
-    const char *model, *save;
+    const char *model, *save, *dims;
     long runs, threads;
     bool optimize, check, each, profile;
 };
@@ -44,22 +44,31 @@ static double now_ms(void)
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
-/* Seeded: floats between -1 and 1, integers 0 to 99; unknown dims are 1. */
-static ox_tensor *make_input(ox_ctx *ctx, const struct ox_port *port)
+/* What "seq=64,past=1" says of a dim, or 1. */
+static int64_t size_of(const char *dims, const char *symbol)
+{
+    const size_t n = symbol ? strlen(symbol) : 0;
+    for (const char *at = dims; at && n; at = strchr(at, ','), at = at ? at + 1 : NULL)
+        if (strncmp(at, symbol, n) == 0 && at[n] == '=') return strtol(at + n + 1, NULL, 10);
+    return 1;
+}
+
+/* Seeded: floats between -1 and 1, integers 0 to 63; masks of integers are all 1. */
+static ox_tensor *make_input(ox_ctx *ctx, const struct ox_port *port, const char *sizes)
 {
     int64_t dims[OX_MAX_RANK];
     ox_tensor *t = NULL;
     void *data = NULL;
     uint32_t state = 1;
     if (port->rank < 0 || port->rank > OX_MAX_RANK) return NULL;
-    for (int i = 0; i < port->rank; i++) dims[i] = port->dims[i] < 0 ? 1 : port->dims[i];
+    for (int i = 0; i < port->rank; i++) dims[i] = port->dims[i] < 0 ? size_of(sizes, port->symbols[i]) : port->dims[i];
     if (ox_tensor_new(&t, &data, ctx, port->dtype, port->rank, dims) != OX_OK) return NULL;
     for (size_t i = 0; i < t->count; i++) {
         state = state * 1664525u + 1013904223u;
         if (port->dtype == OX_FLOAT)
             ((float *)data)[i] = (float)(state >> 8) / 8388608.0f - 1;
         else if (port->dtype == OX_INT64)
-            ((int64_t *)data)[i] = state >> 16 & 63;
+            ((int64_t *)data)[i] = strstr(port->name, "mask") ? 1 : state >> 16 & 63;
     }
     return t;
 }
@@ -197,7 +206,7 @@ static ox_status measure(struct work *w, const struct options *o)
     for (size_t i = 0; i < w->n_in; i++) {
         struct ox_port port;
         if (oxr_input_has_default(w->program, i)) continue;
-        if (!oxr_input(&port, w->program, i) || !(w->in[i] = make_input(w->ctx, &port))) return OX_UNSUPPORTED;
+        if (!oxr_input(&port, w->program, i) || !(w->in[i] = make_input(w->ctx, &port, o->dims))) return OX_UNSUPPORTED;
         OX_TRY(oxr_bind(w->session, i, w->in[i]));
     }
     w->best = INFINITY;
@@ -220,7 +229,7 @@ int main(int argc, char **argv)
     struct options o = {0};
     struct work w = {.worst = 0};
     if (argc < 4) {
-        fprintf(stderr, "usage: time_native MODEL RUNS THREADS [optimize] [check | each] [profile] [save=FILE]\n");
+        fprintf(stderr, "usage: time_native MODEL RUNS THREADS [optimize] [check | each] [profile] [save=FILE] [dims=NAME=N,...]\n");
         return 2;
     }
     o.model = argv[1];
@@ -232,6 +241,7 @@ int main(int argc, char **argv)
         o.check = o.check || o.each || strcmp(argv[i], "check") == 0;
         o.profile = o.profile || strcmp(argv[i], "profile") == 0;
         if (strncmp(argv[i], "save=", 5) == 0) o.save = argv[i] + 5;
+        if (strncmp(argv[i], "dims=", 5) == 0) o.dims = argv[i] + 5;
     }
     struct ox_ctx_options co = {.size = sizeof co, .on_diag = on_diag, .threads = (int)o.threads};
     static double by_step[MAX_STEPS];

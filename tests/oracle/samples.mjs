@@ -96,6 +96,13 @@ function perturbed(base, seed) {
   return out;
 }
 
+/** Inputs of seed 0 where the symbolic dims have these sizes by name ({seq: 64}); others are 1. */
+export function sampleOfDims(model, sizes) {
+  const named = new Map(realInputs(model).map((v) => [v, (v.dims ?? []).map((d) => (typeof d === 'number' && d >= 0 ? d : sizes[d] ?? 1))]));
+  const inputs = realInputs(model).map((v) => ({ ...v, dims: named.get(v) }));
+  return fromScratch({ graph: { ...model.graph, inputs } }, PLANS[0], 0);
+}
+
 /** Ways to make the inputs of `seed`, most wanted first, as functions. */
 export function sampleMakers(folder, model) {
   const base = readTestData(folder, model);
