@@ -5,6 +5,7 @@
  * reads of a block stays in the first-level cache while the block's panels pass by. In a network, weights are not in any near cache when their turn
  * comes: tiles fetch the block after theirs, a share each, which is worth up to twice the speed where rows are few. */
 #include "backend/runtime/gemm32.h"
+#include "ir/ops/kernel_gemm.h"
 
 #include <math.h>
 #include <string.h>
@@ -89,6 +90,11 @@ void oxr_gemm32_pack(enum ox_isa isa, float *packed, size_t rows, size_t columns
     const size_t vector = find(isa)->vector;
     for (size_t j = 0; j < columns; j += 2 * vector) {
         const size_t n = least(columns - j, 2 * vector), width = parts(n, vector) * vector;
+        if (row_stride == 1) {
+            ox_pack_transposed(packed, width, b + j * column_stride, column_stride, n, rows, 1);
+            packed += rows * width;
+            continue;
+        }
         for (size_t i = 0; i < rows; i++, packed += width) {
             for (size_t x = 0; x < n; x++) packed[x] = b[i * row_stride + (j + x) * column_stride];
             for (size_t x = n; x < width; x++) packed[x] = 0;

@@ -7,6 +7,7 @@
 #include "ir/ops/kernel_gemm.h"
 
 enum { DOT_ROWS = 16, DOT_INNER = 32, DOT_WORK = 1 << 16 };
+enum { WIDE_ROWS = 96, WIDE_INNER = 256, WIDE_COLUMNS = 1024 }; /* packing so wide an operand does not pay for so few rows */
 
 #define bad_shape(env, ...) ox_fail((env)->ctx, OX_INVALID, "shape-mismatch", NULL, __VA_ARGS__)
 #define bad_type(env, shape) ox_fail((env)->ctx, OX_INVALID, "wrong-type", NULL, "product of %s", ox_dtype_name((shape)->dtype))
@@ -109,7 +110,8 @@ static ox_status matmul_run(void *state, const struct oxr_env *env, const void *
     (void)workspace;
     for (size_t i = 0; m->k == 0 && i < m->total; i++) ((float *)out[0])[i] = 0;
     if (m->total == 0 || m->k == 0) return OX_OK;
-    if (m->transposed && m->m <= DOT_ROWS && m->k >= DOT_INNER && m->n > 1) {
+    const bool few = m->m <= DOT_ROWS && m->k >= DOT_INNER && m->n > 1, wide = m->m <= WIDE_ROWS && m->k >= WIDE_INNER && m->n >= WIDE_COLUMNS;
+    if (m->transposed && (few || wide)) {
         for (size_t i = 0; i < m->batch; i++) {
             struct oxr_dots32 d = {.isa = ox_isa_pick(OX_ISA_BEST), .m = m->m, .k = m->k, .a_stride = m->k, .b_stride = m->k, .c_stride = m->n};
             d.a = (const float *)in[0] + m->at[i];

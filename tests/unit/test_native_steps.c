@@ -75,6 +75,8 @@ static const struct {
      "{ a = MatMul(x, z) t = Transpose <perm=[1,0]> (w) b = MatMul(x, t) c = Mul(a, b) u = Transpose <perm=[0,1,3,2]> (c) y = MatMul(c, u) }"},
     {"shared table", "matmul generic dense", "m (float[3,40] x, int64[3] i) => (float[3,40] y) <float[11,40] w = {@f440}> "
      "{ t = Transpose <perm=[1,0]> (w) p = MatMul(x, t) q = MatMul(p, w) g = Gather(w, i) y = Add(q, g) }"},
+    {"wide table, many rows", "matmul chain", "m (float[30,260] x, float[1025,260] w) => (float[30,1025] y) "
+     "{ t = Transpose <perm=[1,0]> (w) p = MatMul(x, t) a = Tanh(p) y = Mul(a, p) }"},
     {"attention", "attention", "m (float[2,7,3,8] q, float[2,3,9,8] k, float[2,9,3,5] v, float[2,1,7,9] bias) => (float[2,7,3,5] y) <float s = {0.35}> "
      "{ qt = Transpose <perm=[0,2,1,3]> (q) kt = Transpose <perm=[0,1,3,2]> (k) vt = Transpose <perm=[0,2,1,3]> (v) p = MatMul(qt, kt) c = Mul(p, s) "
      "  m = Add(c, bias) w = Softmax <axis=-1> (m) o = MatMul(w, vt) y = Transpose <perm=[0,2,1,3]> (o) }"},
