@@ -198,6 +198,19 @@ static ox_status lower_generic(struct ox_lower *lo, const struct ox_node *n)
     return ox_node_each_graph(n, lower_nested, &nested);
 }
 
+ox_status ox_lower_move(struct ox_lower *lo, const struct ox_node *n, ox_operand data, size_t result, ox_operand to)
+{
+    struct ox_low_step *s;
+    ox_operand *in, *out;
+    OX_TRY(ox_arena_alloc(&lo->arena, &in, n->n_in, sizeof *in));
+    OX_TRY(ox_arena_alloc(&lo->arena, &out, n->n_out, sizeof *out));
+    in[0] = data;
+    for (size_t i = 1; i < n->n_in; i++) OX_TRY(ox_lower_in(&in[i], lo, n->in[i].value, OX_FORM_PLAIN));
+    for (size_t i = 0; i < n->n_out; i++) out[i] = i == result ? to : OX_OPERAND_NONE;
+    OX_TRY(ox_lower_new_step(&s, lo, OX_BLOB_GENERIC, n, n->n_in, in, n->n_out, out));
+    return put(lo, s);
+}
+
 /* ---- the walk -------------------------------------------------------------------------------- */
 
 static bool is_wanted(const struct ox_lower *lo, const struct ox_node *n)

@@ -64,5 +64,7 @@ OX_MUST_USE ox_status ox_lower_temp(ox_operand *out, struct ox_lower *lo);
  * record that its check function refuses is OX_INTERNAL). `node` names it in profiles. */
 OX_MUST_USE ox_status ox_lower_step(struct ox_lower *lo, const struct ox_node *node, unsigned kind, const void *params, size_t n_in,
                                     const ox_operand *in, size_t n_out, const ox_operand *out);
+/* Emits node's own kernel on other data than its operand 0, for one result. */
+OX_MUST_USE ox_status ox_lower_move(struct ox_lower *lo, const struct ox_node *node, ox_operand data, size_t result, ox_operand to);
 
 #endif

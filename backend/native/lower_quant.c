@@ -62,8 +62,7 @@ static ox_status sum(struct ox_lower *lo, const struct ox_node *node, const stru
 
 /* ---- tables ------------------------------------------------------------------------------------ */
 
-/* int8 to int8 of another scale, as a table; in place where both are the same. */
-static ox_status requantize(ox_operand *out, struct ox_lower *lo, const struct ox_node *node, ox_operand in, struct ox_step_quant from, struct ox_step_quant to)
+ox_status ox_lower_requantize(ox_operand *out, struct ox_lower *lo, const struct ox_node *node, ox_operand in, struct ox_step_quant from, struct ox_step_quant to)
 {
     const struct ox_step_table_params p = {0};
     const int64_t dims[] = {256};
@@ -145,7 +144,7 @@ static ox_status join(struct ox_lower *lo, const struct ox_node *node, const str
     p.axis = ox_lower_axis_in(c->axis, rank, form);
     for (size_t i = 0; i < op->n_in; i++) {
         OX_TRY(ox_lower_in(&in[i], lo, x[i].value, x[i].form | form));
-        OX_TRY(requantize(&in[i], lo, node, in[i], x[i].q, q->q));
+        OX_TRY(ox_lower_requantize(&in[i], lo, node, in[i], x[i].q, q->q));
     }
     OX_TRY(ox_lower_out(&out, lo, q->value, q->form | form));
     *claimed = true;
@@ -166,6 +165,7 @@ ox_status ox_lower_quantize(struct ox_lower *lo, const struct ox_node *node, boo
     if (!*claimed && (ox_lower_maker(x, "MaxPool") || ox_lower_maker(x, "AveragePool"))) OX_TRY(pool(lo, node, &q, claimed));
     if (!*claimed && (ox_lower_maker(x, "GlobalAveragePool") || ox_lower_maker(x, "ReduceMean"))) OX_TRY(mean(lo, node, &q, claimed));
     if (!*claimed && ox_lower_maker(x, "Concat")) OX_TRY(join(lo, node, &q, claimed));
+    if (!*claimed) OX_TRY(ox_lower_moved(lo, node, &q, claimed));
     if (*claimed) return OX_OK;
     const struct ox_step_quantize_params p = {q.q};
     unsigned form = ox_lower_followed(lo, q.value);

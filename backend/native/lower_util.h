@@ -62,6 +62,11 @@ bool ox_lower_factors_fit(float in, const ox_tensor *scales, float out);
 /* Elementwise operators between one 8-bit value and a QuantizeLinear, as a table. */
 OX_MUST_USE ox_status ox_lower_table(struct ox_lower *lo, const struct ox_node *node, const struct ox_lower_quant *q, bool *claimed);
 
+/* What only moves elements moves 8-bit ones as well, between a DequantizeLinear and a QuantizeLinear by the same scale or another. */
+OX_MUST_USE ox_status ox_lower_moved(struct ox_lower *lo, const struct ox_node *node, const struct ox_lower_quant *q, bool *claimed);
+/* int8 to int8 of another scale, as a table; *out is `in` where both are the same. */
+OX_MUST_USE ox_status ox_lower_requantize(ox_operand *out, struct ox_lower *lo, const struct ox_node *node, ox_operand in, struct ox_step_quant from, struct ox_step_quant to);
+
 /* A clamp behind a product: bounds of Relu or Clip node `act` (NULL: none). False: not constant. */
 bool ox_lower_bounds(float *low, float *high, struct ox_lower *lo, const struct ox_node *act);
 /* The same in the integers of a result; false where nothing would be left. */

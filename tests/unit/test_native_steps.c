@@ -131,6 +131,14 @@ static const struct {
      "{ q = QuantizeLinear(x, sx, zx) d = DequantizeLinear(q, sx, zx) p = QuantizeLinear(z, sx, zx) e = DequantizeLinear(p, sx, zx) "
      "  a = Add(d, e) aq = QuantizeLinear(a, sx, zx) ad = DequantizeLinear(aq, sx, zx) h = Tanh(ad) hq = QuantizeLinear(h, sx, zx) hd = DequantizeLinear(hq, sx, zx) "
      "  m = Mul(hd, d) y = QuantizeLinear(m, sy, zy) }"},
+    {"int8 moves", "shift generic table shift",
+     "m (uint8[2,6,20] x) => (uint8[3,4,10] y, uint8[3,4,10] z) <int64[3] d = {4,3,20}, " SCALES "> "
+     "{ a = DequantizeLinear(x, sx, zx) b = Reshape(a, d) c = QuantizeLinear(b, sx, zx) e = DequantizeLinear(c, sx, zx) f = Transpose <perm=[1,0,2]> (e) "
+     "  g = QuantizeLinear(f, sx, zx) h = DequantizeLinear(g, sx, zx) i, j = Split <axis=2> (h) y = QuantizeLinear(i, sx, zx) z = QuantizeLinear(j, sy, zy) }"},
+    {"int8 channels last by hand", "transpose quantize conv_s8 concat shift",
+     "m (float[1,8,6,6] x) => (uint8[1,6,6,8] y) <int8[8,8,1,1] w = {@i64}, float[8] s = {@p8}, int8[8] z = {@z8}, " SCALES "> "
+     "{ q = QuantizeLinear(x, sx, zx) d = DequantizeLinear(q, sx, zx) v = DequantizeLinear <axis=0> (w, s, z) c = Conv(d, v) cq = QuantizeLinear(c, sy, zy) "
+     "  e = DequantizeLinear(cq, sy, zy) t = Transpose <perm=[0,2,3,1]> (e) y = QuantizeLinear(t, sy, zy) }"},
     {"int8 joins and pools", "shift transpose quantize conv_s8 conv_s8 pool table concat transpose",
      "m (float[1,8,6,6] x) => (uint8[1,16,3,3] y) <int8[8,8,1,1] w = {@i64}, float[8] s = {@p8}, int8[8] z = {@z8}, float sj = {0.07}, " SCALES "> "
      "{ q = QuantizeLinear(x, sx, zx) d = DequantizeLinear(q, sx, zx) v = DequantizeLinear <axis=0> (w, s, z) c = Conv(d, v) cq = QuantizeLinear(c, sy, zy) "
