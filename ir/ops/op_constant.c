@@ -271,30 +271,6 @@ static ox_status range_value(struct ox_infer *io, int64_t start, int64_t delta, 
     return ox_infer_value(io, 0, 1, (size_t)count.k, elems);
 }
 
-ox_status ox_infer_range(const struct ox_call *call, const void *params, struct ox_infer *io) {
-    (void)params;
-    ox_dtype dtype = ox_in_dtype(io, 0);
-    const struct ox_partial *v[3];
-    for (size_t i = 0; i < 3; i++) {
-        OX_TRY(ox_expect_dtype(call, i, ox_in_dtype(io, i), RANGE_TYPES));
-        OX_TRY(ox_expect_same_dtype(call, 0, dtype, i, ox_in_dtype(io, i)));
-        v[i] = ox_in_value(io, i);
-        if (v[i] && v[i]->count != 1)
-            return ox_bad_shape(call, "input %zu of Range is not a scalar", i);
-    }
-    if (!v[0] || !v[1] || !v[2]) return ox_infer_rank(io, 0, dtype, 1);
-    ox_dim start = v[0]->elems[0], limit = v[1]->elems[0], delta = v[2]->elems[0], count;
-    if (ox_dim_is_const(delta) && delta.k == 0) return ox_bad_attr(call, "Range with a delta of 0");
-    if (!ox_dim_is_known(start) || !ox_dim_is_known(limit) || !ox_dim_is_const(delta))
-        return ox_infer_rank(io, 0, dtype, 1);
-    OX_TRY(ox_dim_sub(&count, io->dims, limit, start));
-    OX_TRY(ox_dim_ceildiv(&count, io->dims, count, delta));
-    OX_TRY(ox_dim_max(&count, io->dims, count, ox_dim_const(0)));
-    OX_TRY(ox_infer_tensor(io, 0, dtype, 1, &count));
-    if (!ox_dim_is_const(start)) return OX_OK;
-    return range_value(io, start.k, delta.k, count);
-}
-
 /* max(0, ceil((limit - start) / delta)); too many to count: INT64_MAX. */
 static ox_status range_count(int64_t *count, const struct ox_call *call, const union ox_wide *v,
                              ox_wide_kind kind) {
@@ -315,6 +291,47 @@ static ox_status range_count(int64_t *count, const struct ox_call *call, const u
     uint64_t n = (span - 1) / by + 1;
     *count = n < INT64_MAX ? (int64_t)n : INT64_MAX;
     return OX_OK;
+}
+
+/* Of constants that are no integers, too. */
+static ox_status infer_range_consts(const struct ox_call *call, struct ox_infer *io, ox_dtype dtype) {
+    union ox_wide v[3];
+    for (size_t i = 0; i < 3; i++) {
+        const ox_tensor *t = ox_const_input(call, i);
+        uint64_t aligned;
+        if (!t || t->count != 1 || t->dtype != dtype || t->size > sizeof aligned)
+            return ox_infer_rank(io, 0, dtype, 1);
+        memcpy(&aligned, t->data, t->size);
+        ox_wide_load(&v[i], dtype, &aligned, 1, 1);
+    }
+    int64_t n;
+    OX_TRY(range_count(&n, call, v, ox_wide_of(dtype)));
+    ox_dim count = ox_dim_const(n);
+    return ox_infer_tensor(io, 0, dtype, 1, &count);
+}
+
+ox_status ox_infer_range(const struct ox_call *call, const void *params, struct ox_infer *io) {
+    (void)params;
+    ox_dtype dtype = ox_in_dtype(io, 0);
+    const struct ox_partial *v[3];
+    for (size_t i = 0; i < 3; i++) {
+        OX_TRY(ox_expect_dtype(call, i, ox_in_dtype(io, i), RANGE_TYPES));
+        OX_TRY(ox_expect_same_dtype(call, 0, dtype, i, ox_in_dtype(io, i)));
+        v[i] = ox_in_value(io, i);
+        if (v[i] && v[i]->count != 1)
+            return ox_bad_shape(call, "input %zu of Range is not a scalar", i);
+    }
+    if (!v[0] || !v[1] || !v[2]) return infer_range_consts(call, io, dtype);
+    ox_dim start = v[0]->elems[0], limit = v[1]->elems[0], delta = v[2]->elems[0], count;
+    if (ox_dim_is_const(delta) && delta.k == 0) return ox_bad_attr(call, "Range with a delta of 0");
+    if (!ox_dim_is_known(start) || !ox_dim_is_known(limit) || !ox_dim_is_const(delta))
+        return ox_infer_rank(io, 0, dtype, 1);
+    OX_TRY(ox_dim_sub(&count, io->dims, limit, start));
+    OX_TRY(ox_dim_ceildiv(&count, io->dims, count, delta));
+    OX_TRY(ox_dim_max(&count, io->dims, count, ox_dim_const(0)));
+    OX_TRY(ox_infer_tensor(io, 0, dtype, 1, &count));
+    if (!ox_dim_is_const(start)) return OX_OK;
+    return range_value(io, start.k, delta.k, count);
 }
 
 struct range {

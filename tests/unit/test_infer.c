@@ -406,6 +406,22 @@ START_TEST(reasons_come_in_the_order_of_the_model)
 }
 END_TEST
 
+START_TEST(ranges_of_constants_that_are_no_integers)
+{
+#define RANGE(start, limit, delta) HEAD "() => (y) { a = Constant <value = float {" start "}> () b = Constant <value = float {" limit "}> () c = Constant <value = float {" delta "}> () y = Range (a, b, c) }"
+    expect_type(RANGE("0", "1", "0.25"), "y", "float[4]");
+    expect_type(RANGE("0", "1.1", "0.25"), "y", "float[5]");
+    expect_type(RANGE("1", "0", "0.25"), "y", "float[0]");
+    expect_type(RANGE("1", "0", "-0.5"), "y", "float[2]");
+    struct ox_model *m = parse(RANGE("0", "1", "0"));
+    ck_assert_int_eq(ox_model_infer(m, NULL), OX_INVALID);
+    ox_model_free(m);
+    n_diags = 0;
+    expect_reason(HEAD "(int64 n) => (y) { a = Constant <value = float {0}> () b = Cast <to = 1> (n) c = Constant <value = float {1}> () y = Range (a, b, c) }", "y", "dim", 0,
+                  "computed", "Cast", "b");
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("infer");
@@ -423,6 +439,7 @@ int main(void)
     tcase_add_test(t, nested_loops_end);
     tcase_add_test(t, axes_that_are_not_known_are_counted);
     tcase_add_test(t, elements_of_a_sequence_may_differ);
+    tcase_add_test(t, ranges_of_constants_that_are_no_integers);
     tcase_add_test(t, inputs_that_declare_too_little);
     tcase_add_test(t, numbers_that_decide_a_shape);
     tcase_add_test(t, what_operators_find_in_data);
