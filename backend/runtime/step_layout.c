@@ -1,5 +1,6 @@
 /* backend/runtime/step_layout.c - kernels that change the form of a tensor and not its values: transpose, and the shift between uint8 and
  * int8. Portable; also the smallest example of a native step. */
+#include "backend/runtime/plane.h"
 #include "backend/runtime/step.h"
 #include "ir/ops/mover.h"
 
@@ -9,7 +10,25 @@ struct transpose {
     const struct ox_step_transpose_params *p;
     struct ox_strided loops;
     size_t size; /* bytes of an element */
+    bool plane;  /* each sample is a matrix that is turned over */
+    size_t samples, rows, cols;
 };
+
+/* The first axis stays and the others rotate. */
+static bool rotates(struct transpose *t, const struct oxr_shape *in)
+{
+    const int rank = (int)t->p->rank, by = rank > 2 ? t->p->perm[1] - 1 : 0;
+    if (by <= 0 || t->p->perm[0] != 0 || (t->size != 1 && t->size != 4)) return false;
+    for (int i = 1; i < rank; i++)
+        if (t->p->perm[i] != 1 + (i - 1 + by) % (rank - 1)) return false;
+    t->samples = (size_t)in->dims[0];
+    t->rows = t->cols = 1;
+    for (int i = 1; i < rank; i++) {
+        size_t *part = i <= by ? &t->rows : &t->cols;
+        if (in->dims[i] <= 0 || ox_mul_size(part, *part, (size_t)in->dims[i])) return false;
+    }
+    return true;
+}
 
 static ox_status transpose_create(void **state, const struct oxr_env *env, const struct ox_step *step)
 {
@@ -37,13 +56,32 @@ static ox_status transpose_reshape(void *state, const struct oxr_env *env, const
     t->loops.rank = 0;
     for (int i = 0; i < rank; i++) ox_strided_add(&t->loops, out->dims[i], to[i], from[t->p->perm[i]]);
     t->size = (size_t)bits / 8;
+    t->plane = rotates(t, in);
     return OX_OK;
+}
+
+struct turn_job {
+    const struct transpose *t;
+    const unsigned char *in;
+    unsigned char *out;
+};
+
+static void turn_range(void *arg, size_t begin, size_t end)
+{
+    const struct turn_job *j = arg;
+    oxr_plane_turn(j->out, j->in, j->t->size, j->t->rows, j->t->cols, begin, end);
 }
 
 static ox_status transpose_run(void *state, const struct oxr_env *env, const void *const *in, void *const *out, void *workspace)
 {
     struct transpose *t = state;
     (void)workspace;
+    if (t->plane) {
+        struct turn_job job = {t, in[0], out[0]};
+        for (size_t i = 0; i < t->samples; i++, job.in += t->rows * t->cols * t->size, job.out += t->rows * t->cols * t->size)
+            ox_parallel(env->ctx, t->cols, 16 + 16384 / t->rows, turn_range, &job);
+        return OX_OK;
+    }
     ox_strided_copy(env->ctx, out[0], in[0], t->size, &t->loops);
     return OX_OK;
 }
