@@ -177,6 +177,42 @@ ox_status oxr_run(oxr_session *s)
     return status;
 }
 
+static ox_status bind_zeros(struct oxr_session *s, size_t i, bool *fixed)
+{
+    const struct ox_blob_port *port = &s->p->b.ports[i];
+    int64_t dims[OX_MAX_RANK];
+    ox_tensor *t;
+    void *data;
+    if (port->fallback) return OX_OK;
+    if (!port->dtype || port->dtype == OX_STRING || port->rank < 0) return OX_UNSUPPORTED;
+    for (int k = 0; k < port->rank; k++) {
+        dims[k] = s->p->b.dims[port->dims + (uint32_t)k];
+        if (dims[k] >= 0) continue;
+        dims[k] = 1;
+        *fixed = false;
+    }
+    OX_TRY(ox_tensor_new(&t, &data, s->ctx, (ox_dtype)port->dtype, port->rank, dims));
+    ox_status status = oxr_bind(s, i, t);
+    ox_tensor_unref(t);
+    return status;
+}
+
+ox_status oxr_rehearse(oxr_session *s, bool *fixed)
+{
+    bool all = true;
+    const struct ox_blob_info *info = s->p->b.info;
+    ox_status status = OX_OK;
+    ox_mute(s->ctx, true);
+    for (size_t i = 0; i < info->n_inputs; i++) drop_all(&s->bound[i], 1);
+    for (size_t i = 0; i < info->n_inputs && status == OX_OK; i++) status = bind_zeros(s, i, &all);
+    if (status == OX_OK) status = oxr_run(s);
+    ox_mute(s->ctx, false);
+    if (fixed) *fixed = all;
+    drop_all(s->bound, info->n_inputs);
+    drop_all(s->results, info->n_outputs);
+    return status == OX_OK || status == OX_NOMEM || status == OX_CANCELLED ? status : OX_UNSUPPORTED;
+}
+
 const ox_tensor *oxr_result(const oxr_session *s, size_t index)
 {
     return index < s->p->b.info->n_outputs ? s->results[index] : NULL;

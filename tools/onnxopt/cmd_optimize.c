@@ -2,6 +2,7 @@
 #include "cli.h"
 #include "native_runner.h"
 #include "report.h"
+#include "save_native.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -51,8 +52,7 @@ static bool to_native(const struct cli *cli)
 static ox_status write_model(struct cli *cli, ox_model *model, uint64_t *bytes)
 {
     struct ox_save_options o = {.size = sizeof o, .external = cli->flag.external != NULL};
-    if (to_native(cli))
-        return ox_native_save_with(model, cli->flag.output, &(struct ox_native_options){.size = sizeof(struct ox_native_options), .exact_conv = cli->flag.exact_conv != NULL}, bytes);
+    if (to_native(cli)) return save_native(cli, model, bytes);
     if (strcmp(cli->flag.output, "-") == 0) return ox_model_write(model, STDOUT_FILENO, bytes);
     return ox_model_save(model, cli->flag.output, &o, bytes);
 }
@@ -85,6 +85,7 @@ int cmd_optimize(struct cli *cli)
     if (cli->flag.output[0] == 0) return cli_usage_error(cli, "the output's name is empty");
     if (cli->flag.external && strcmp(cli->flag.output, "-") == 0) return cli_usage_error(cli, "--external needs a file, not standard output");
     if (cli->flag.external && to_native(cli)) return cli_usage_error(cli, "--external is for .onnx files");
+    if (cli->flag.pack && !to_native(cli)) return cli_usage_error(cli, "--pack is for native files (.oxb)");
     if (cli->flag.dump_after && !known_pass(cli->flag.dump_after)) return cli_usage_error(cli, "--dump-after %s: no such pass", cli->flag.dump_after);
     if (strcmp(cli->flag.output, "-") == 0) cli->out = stderr;
     int code = pipeline_text(cli, pipeline, sizeof pipeline);

@@ -90,6 +90,10 @@ void oxr_session_free(oxr_session *session);
 OX_MUST_USE ox_status oxr_bind(oxr_session *session, size_t index, const ox_tensor *tensor);
 /* Runs with what is bound. After a failure there are no results; the session can be used again. */
 OX_MUST_USE ox_status oxr_run(oxr_session *session);
+/* Runs once with zeros, so that what is made at the first run has been made, and the memory that a run takes is known (oxr_session_memory). Dims that
+ * are not fixed are 1; *fixed (may be NULL): there are none. Inputs are unbound afterwards, and there are no results. OX_UNSUPPORTED, without a diagnostic: an
+ * input's type is not known, or the model does not run on zeros. */
+OX_MUST_USE ox_status oxr_rehearse(oxr_session *session, bool *fixed);
 /* Output `index` of the last run: borrowed until the next run, bind or the session's end. NULL: there is none. */
 const ox_tensor *oxr_result(const oxr_session *session, size_t index);
 /* Binds, runs, and copies the outputs into tensors of the context, counted for the caller. in: oxr_inputs entries, NULL: the default; out:
