@@ -72,6 +72,7 @@ struct oxr_session {
     uint64_t bodies;      /* times that a subgraph has been entered in this run */
     struct oxr_native *natives; /* by step */
     ox_tensor **bound, **results;
+    int64_t *key; /* shapes of inputs, as the pool knows runs by */
     const ox_tensor **in; /* operands of the plain step at hand */
     ox_tensor **out;
     const void **in_data;

@@ -69,7 +69,10 @@ static ox_status reshape(struct oxr_session *s, size_t i)
     n->shaped = false;
     n->workspace = 0;
     memset(n->out, 0, step->n_out * sizeof *n->out);
-    OX_TRY(s->p->plans[i].kernel->reshape(n->state, &s->env, s->shapes, n->out, &n->workspace));
+    oxr_pool_pause(&s->pool, true);
+    ox_status status = s->p->plans[i].kernel->reshape(n->state, &s->env, s->shapes, n->out, &n->workspace);
+    oxr_pool_pause(&s->pool, false);
+    OX_TRY(status);
     for (size_t k = 0; k < step->n_out; k++)
         if (n->out[k].rank < 0 || n->out[k].rank > OX_STEP_RANK_MAX) return ox_fail(s->ctx, OX_INTERNAL, "bad-step", NULL, "result %zu is of rank %d", k, n->out[k].rank);
     memcpy(n->in, s->shapes, step->n_in * sizeof *n->in);

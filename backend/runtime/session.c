@@ -31,6 +31,7 @@ static ox_status make(struct oxr_session *s, int threads)
     OX_TRY(ox_alloc(s->ctx, &s->slots, p->b.info->n_slots, sizeof(ox_tensor *)));
     OX_TRY(ox_alloc(s->ctx, &s->bound, p->b.info->n_inputs, sizeof(ox_tensor *)));
     OX_TRY(ox_alloc(s->ctx, &s->results, p->b.info->n_outputs, sizeof(ox_tensor *)));
+    OX_TRY(ox_alloc(s->ctx, &s->key, p->b.info->n_inputs, (2 + OX_MAX_RANK) * sizeof *s->key));
     OX_TRY(ox_alloc(s->ctx, &s->in, p->widest, sizeof(ox_tensor *)));
     OX_TRY(ox_alloc(s->ctx, &s->out, p->widest, sizeof(ox_tensor *)));
     OX_TRY(ox_alloc(s->ctx, &s->in_data, p->widest, sizeof(void *)));
@@ -85,6 +86,7 @@ void oxr_session_free(oxr_session *s)
         ox_free(ctx, s->slots);
         ox_free(ctx, s->bound);
         ox_free(ctx, s->results);
+        ox_free(ctx, s->key);
         ox_free(ctx, s->in);
         ox_free(ctx, s->out);
         ox_free(ctx, s->in_data);
@@ -142,6 +144,19 @@ ox_status oxr_bind(oxr_session *s, size_t index, const ox_tensor *tensor)
     return OX_OK;
 }
 
+/* Types and dims of the inputs. */
+static size_t make_key(struct oxr_session *s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->p->b.info->n_inputs; i++) {
+        const ox_tensor *t = s->bound[i];
+        s->key[n++] = t ? (int64_t)t->dtype : -1;
+        s->key[n++] = t ? t->rank : 0;
+        for (int k = 0; t && k < t->rank; k++) s->key[n++] = t->dims[k];
+    }
+    return n;
+}
+
 static ox_status run(struct oxr_session *s)
 {
     const struct ox_blob *b = &s->p->b;
@@ -172,7 +187,9 @@ ox_status oxr_run(oxr_session *s)
     struct ox_place place = {.file = p->file, .graph = oxr_text(p, p->b.info->name)};
     drop_all(s->results, p->b.info->n_outputs);
     const struct ox_place *former = ox_place_set(s->ctx, &place);
+    oxr_pool_begin(&s->pool, s->key, make_key(s));
     ox_status status = run(s);
+    oxr_pool_end(&s->pool, status == OX_OK);
     ox_place_set(s->ctx, former);
     return status;
 }
@@ -252,5 +269,5 @@ void oxr_profile(oxr_session *s, oxr_profile_fn fn, void *user)
 
 void oxr_session_memory(struct oxr_memory *out, const oxr_session *s)
 {
-    *out = (struct oxr_memory){s->pool.held, s->pool.used, s->pool.peak, s->pool.requests};
+    *out = (struct oxr_memory){s->pool.held, s->pool.used, s->pool.peak, s->pool.requests, s->pool.planned};
 }

@@ -125,6 +125,61 @@ START_TEST(the_second_run_allocates_nothing)
 }
 END_TEST
 
+START_TEST(memory_is_as_planned)
+{
+    struct made m = make(blob_texts[_i], 1);
+    struct oxr_memory rehearsed, ran;
+    oxr_session *other;
+    bool fixed;
+    ck_assert_int_eq(oxr_rehearse(m.session, &fixed), OX_OK);
+    oxr_session_memory(&rehearsed, m.session);
+    ck_assert_int_eq(oxr_session_new(&other, ctx, m.program, &(struct oxr_session_options){.size = sizeof(struct oxr_session_options), .threads = 1}), OX_OK);
+    struct ox_port port;
+    for (size_t i = 0; oxr_input(&port, m.program, i); i++) { /* the same shapes, other numbers */
+        int64_t dims[OX_MAX_RANK];
+        ox_tensor *x;
+        void *data;
+        if (oxr_input_has_default(m.program, i)) continue;
+        for (int k = 0; k < port.rank; k++) dims[k] = port.dims[k] < 0 ? 1 : port.dims[k];
+        ck_assert_int_eq(ox_tensor_new(&x, &data, ctx, port.dtype, port.rank, dims), OX_OK);
+        for (size_t k = 0; k < x->count && port.dtype == OX_FLOAT; k++) ((float *)data)[k] = (float)k;
+        ck_assert_int_eq(oxr_bind(other, i, x), OX_OK);
+        ox_tensor_unref(x);
+    }
+    for (int i = 0; i < 3; i++) ck_assert_int_eq(oxr_run(other), OX_OK);
+    oxr_session_memory(&ran, other);
+    ck_assert_uint_eq(ran.planned, rehearsed.planned);
+    oxr_session_free(other);
+    unmake(&m);
+}
+END_TEST
+
+/* Results of a run that are the inputs of the next one stay what they are, although they lie in the arena. */
+START_TEST(results_may_be_fed_back)
+{
+    struct made m = make("<ir_version: 8, opset_import: [\"\" : 17]> m (float[N,2048] x) => (float[N,2048] y) <float one = {1}> "
+                         "{ a = Add(x, one) b = Exp(a) c = Log(b) d = Mul(c, one) y = Identity(d) }", 1);
+    ox_tensor *x = floats(2, (int64_t[]){3, 2048});
+    ck_assert_int_eq(oxr_bind(m.session, 0, x), OX_OK);
+    size_t before = 0;
+    for (int i = 1; i <= 12; i++) {
+        ck_assert_int_eq(oxr_run(m.session), OX_OK);
+        ox_tensor *y = ox_tensor_ref((ox_tensor *)(uintptr_t)oxr_result(m.session, 0));
+        for (size_t k = 0; k < y->count; k++) ck_assert_float_eq_tol(((const float *)y->data)[k], ((const float *)x->data)[k] + (float)i, 1e-4f);
+        ck_assert_int_eq(oxr_bind(m.session, 0, y), OX_OK);
+        ox_tensor_unref(y);
+        if (i == 6) before = allocations;
+    }
+    ck_assert_uint_eq(allocations, before);
+    struct oxr_memory memory;
+    oxr_session_memory(&memory, m.session);
+    ck_assert_uint_ge(memory.planned, x->size); /* the result lies there, too */
+    ck_assert_uint_le(memory.planned, memory.held);
+    ox_tensor_unref(x);
+    unmake(&m);
+}
+END_TEST
+
 START_TEST(shapes_may_change_and_come_back)
 {
     struct made m = make(blob_texts[0], 1);
@@ -432,6 +487,8 @@ int main(void)
     TCase *t = tcase_create("runtime");
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, the_second_run_allocates_nothing, 0, 5);
+    tcase_add_loop_test(t, memory_is_as_planned, 0, 4);
+    tcase_add_test(t, results_may_be_fed_back);
     tcase_add_test(t, shapes_may_change_and_come_back);
     tcase_add_test(t, wrong_and_missing_inputs_are_named);
     tcase_add_test(t, a_session_survives_a_failing_run);

@@ -49,10 +49,10 @@ static bool to_native(const struct cli *cli)
     return len > 4 && strcmp(cli->flag.output + len - 4, ".oxb") == 0;
 }
 
-static ox_status write_model(struct cli *cli, ox_model *model, uint64_t *bytes)
+static ox_status write_model(struct cli *cli, ox_model *model, uint64_t *bytes, uint64_t *arena)
 {
     struct ox_save_options o = {.size = sizeof o, .external = cli->flag.external != NULL};
-    if (to_native(cli)) return save_native(cli, model, bytes);
+    if (to_native(cli)) return save_native(cli, model, bytes, arena);
     if (strcmp(cli->flag.output, "-") == 0) return ox_model_write(model, STDOUT_FILENO, bytes);
     return ox_model_save(model, cli->flag.output, &o, bytes);
 }
@@ -68,7 +68,7 @@ static ox_status transform(struct cli *cli, ox_model *model, struct ox_optimize_
         s = ox_optimize(model, o, &outcome);
     }
     if (s == OX_OK) s = ox_model_stats(&report->after, model);
-    if (s == OX_OK) s = write_model(cli, model, &report->bytes_out);
+    if (s == OX_OK) s = write_model(cli, model, &report->bytes_out, &report->arena);
     report->bytes_in = report->before.file_bytes;
     report->outcome = outcome;
     if (data.free) data.free(data.self);

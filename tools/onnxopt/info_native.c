@@ -1,5 +1,6 @@
 /* tools/onnxopt/info_native.c - see info_native.h. */
 #include "info_native.h"
+#include "save_native.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -54,8 +55,8 @@ static int as_json(struct cli *cli, const oxr_program *program, const struct oxr
     for (size_t i = 0; oxr_step_info(&info, program, i); i++)
         json_array_append_new(steps, json_pack("{s:I, s:s, s:s, s:s, s:s}", "graph", (json_int_t)info.graph, "operator", info.op, "node", info.name, "kernel", info.kernel, "why", info.why));
     for (size_t i = 0; oxr_metadata(&key, &value, program, i); i++) json_object_set_new(meta, key, json_string(value));
-    return cli_print_json(cli, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "program", cli->args[0], "bytes", (json_int_t)s->file_bytes, "weight_bytes",
-                                         (json_int_t)s->weight_bytes, "packed_bytes", (json_int_t)s->packed_file, "packed_bytes_here", (json_int_t)s->packed_here, "graphs", (json_int_t)s->graphs, "steps", (json_int_t)s->steps, "native_steps", (json_int_t)s->native,
+    return cli_print_json(cli, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "program", cli->args[0], "bytes", (json_int_t)s->file_bytes, "weight_bytes",
+                                         (json_int_t)s->weight_bytes, "packed_bytes", (json_int_t)s->packed_file, "packed_bytes_here", (json_int_t)s->packed_here, "arena_bytes", (json_int_t)native_arena(cli, program), "graphs", (json_int_t)s->graphs, "steps", (json_int_t)s->steps, "native_steps", (json_int_t)s->native,
                                          "inputs", ports(program, oxr_input), "outputs", ports(program, oxr_output), "metadata", meta, "step_list", steps));
 }
 
@@ -75,6 +76,8 @@ static int as_text(struct cli *cli, const oxr_program *program, const struct oxr
     print_ports(f, "inputs", program, oxr_input);
     print_ports(f, "outputs", program, oxr_output);
     fprintf(f, "%-12s %s, %s of them weights\n", "size", cli_bytes((double)s->file_bytes).text, cli_bytes((double)s->weight_bytes).text);
+    const uint64_t arena = native_arena(cli, program);
+    if (arena) fprintf(f, "%-12s %s for a run\n", "memory", cli_bytes((double)arena).text);
     if (s->packed_file)
         fprintf(f, "%-12s %s%s\n", "packed", cli_bytes((double)s->packed_file).text, s->packed_here ? ", for this processor" : ", for other processors");
     fprintf(f, "%-12s %zu, %zu of them native", "steps", s->steps, s->native);

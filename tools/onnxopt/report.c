@@ -60,6 +60,7 @@ static void print_sizes(FILE *f, const struct report *r)
         ratio((double)r->after.parameters, (double)r->before.parameters));
     if (r->bytes_in)
         row(f, "bytes", cli_bytes((double)r->bytes_in).text, cli_bytes((double)r->bytes_out).text, ratio((double)r->bytes_out, (double)r->bytes_in));
+    if (r->arena) fprintf(f, "  %-14s %12s %12s\n", "run's memory", "", cli_bytes((double)r->arena).text);
     row(f, "MACs", cli_count((double)r->before.macs).text, cli_count((double)r->after.macs).text,
         ratio((double)r->after.macs, (double)r->before.macs));
 }
@@ -209,6 +210,7 @@ static int report_json(struct cli *cli, const struct report *r)
     struct ox_quant_summary s;
     json_t *json = json_pack("{s:s, s:s, s:f, s:o, s:o, s:o}", "in", r->in, "out", r->out, "seconds", r->seconds, "before",
                              stats_json(&r->before, r->bytes_in), "after", stats_json(&r->after, r->bytes_out), "passes", passes_json(r->outcome));
+    if (json && r->arena) json_object_set_new(json, "arena_bytes", json_integer((json_int_t)r->arena));
     ox_outcome_quant_summary(&s, r->outcome);
     if (json && s.ran) json_object_set_new(json, "quantization", quant_json(r->outcome));
     return cli_print_json(cli, json);

@@ -7,7 +7,7 @@
 struct report {
     const char *in, *out;
     struct ox_model_stats before, after;
-    uint64_t bytes_in, bytes_out;
+    uint64_t bytes_in, bytes_out, arena; /* arena: of a native program, or 0 */
     const ox_outcome *outcome;
     double seconds;
 };

@@ -114,6 +114,8 @@ struct oxr_memory {
     size_t used;     /* of these, in use right now */
     size_t peak;     /* most that were in use at a time */
     size_t requests; /* how often memory was taken from the context's allocator */
+    size_t planned;  /* bytes of the arena in which everything of the last run lies (1 KB blocks and smaller ones not counted), as planned for its shapes; 0: requests
+                      * were not the same ones as before, and there is no plan */
 };
 void oxr_session_memory(struct oxr_memory *out, const oxr_session *session);
 
