@@ -27,6 +27,15 @@ static ox_status check_clamp(ox_ctx *ctx, float low, float high)
     return low < high ? OX_OK : ox_bad_step(ctx, "clamp to %g .. %g", (double)low, (double)high);
 }
 
+/* A clamp or an activation, not both. */
+static ox_status check_act(ox_ctx *ctx, float low, float high, uint32_t act, uint32_t zero)
+{
+    if (act >= OX_STEP_ACTS) return ox_bad_step(ctx, "activation %u", act);
+    if (act && (low > -INFINITY || high < INFINITY)) return ox_bad_step(ctx, "activation %u and a clamp", act);
+    OX_TRY(check_zero(ctx, zero));
+    return check_clamp(ctx, low, high);
+}
+
 static ox_status check_clamp_s8(ox_ctx *ctx, int32_t low, int32_t high)
 {
     return low >= -128 && low < high && high <= 127 ? OX_OK : ox_bad_step(ctx, "clamp to %d .. %d", low, high);
@@ -99,7 +108,7 @@ ox_status ox_step_check_conv(ox_ctx *ctx, const struct ox_step *step)
     int64_t outputs;
     OX_TRY(check_filter(&outputs, ctx, step, &p->window, p->groups, p->depthwise, OX_FLOAT));
     OX_TRY(check_vector(ctx, step, 2, OX_FLOAT, outputs));
-    return check_clamp(ctx, p->low, p->high);
+    return check_act(ctx, p->low, p->high, p->act, p->zero);
 }
 
 ox_status ox_step_check_conv_s8(ox_ctx *ctx, const struct ox_step *step)
@@ -116,7 +125,7 @@ ox_status ox_step_check_dense(ox_ctx *ctx, const struct ox_step *step)
     const struct ox_step_dense_params *p = step->params;
     OX_TRY(check_const(ctx, step, 1, OX_FLOAT, 2));
     OX_TRY(check_vector(ctx, step, 2, OX_FLOAT, step->consts[1]->dims[0]));
-    return check_clamp(ctx, p->low, p->high);
+    return check_act(ctx, p->low, p->high, p->act, p->zero);
 }
 
 ox_status ox_step_check_dense_s8(ox_ctx *ctx, const struct ox_step *step)

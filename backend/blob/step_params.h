@@ -51,12 +51,18 @@ struct ox_step_window {
     uint32_t top, right, bottom, left;          /* padding */
 };
 
+/* What a sum goes through where it is not clamped; the bounds are infinite then. */
+enum ox_step_act {
+    OX_STEP_ACT_NONE, OX_STEP_ACT_SIGMOID, OX_STEP_ACT_SWISH /* x * sigmoid(x) */, OX_STEP_ACT_HARDSWISH, OX_STEP_ACT_GELU, OX_STEP_ACT_GELU_TWICE, OX_STEP_ACTS
+};
+
 /* Operands: data; filter [O,kh,kw,C/groups], or [1,kh,kw,O] where depthwise is 1 (then groups == C); bias [O]; a tensor like the result, which is
  * added to it before the clamp. */
 struct ox_step_conv_params {
     struct ox_step_window window;
     uint32_t groups, depthwise;
     float low, high; /* the result is clamped */
+    uint32_t act, zero;
 };
 
 /* Operands: data; filter as above, int8, zero point 0; a scale for each of O; bias [O], int32 in units of in.scale * its scale. */
@@ -70,6 +76,7 @@ struct ox_step_conv_s8_params {
 /* Operands: data [...,K]; weights [N,K]; bias [N]; a tensor like the result, which is added to it before the clamp. The result is [...,N]. */
 struct ox_step_dense_params {
     float low, high;
+    uint32_t act, zero;
 };
 
 /* As conv_s8. */
@@ -177,9 +184,9 @@ struct ox_step_dequantize_params {
 _Static_assert(sizeof(struct ox_step_concat_params) == 8, "part of the format");
 _Static_assert(sizeof(struct ox_step_mean_params) == 16, "part of the format");
 _Static_assert(sizeof(struct ox_step_table_params) == 8, "part of the format");
-_Static_assert(sizeof(struct ox_step_conv_params) == 56, "part of the format");
+_Static_assert(sizeof(struct ox_step_conv_params) == 64, "part of the format");
 _Static_assert(sizeof(struct ox_step_conv_s8_params) == 72, "part of the format");
-_Static_assert(sizeof(struct ox_step_dense_params) == 8, "part of the format");
+_Static_assert(sizeof(struct ox_step_dense_params) == 16, "part of the format");
 _Static_assert(sizeof(struct ox_step_dense_s8_params) == 24, "part of the format");
 _Static_assert(sizeof(struct ox_step_dense_s8f_params) == 16, "part of the format");
 _Static_assert(sizeof(struct ox_step_matmul_params) == 8, "part of the format");

@@ -92,17 +92,19 @@ static bool look(struct link *l, struct ox_lower *lo, const struct ox_node *node
 }
 
 /* A product or normalization in front takes this operator along. */
-static bool goes_along(const struct ox_node *node)
+static bool goes_along(struct ox_lower *lo, const struct ox_node *node)
 {
     static const char *const makers[] = {"Conv", "Gemm", "MatMul", "BatchNormalization", "ConvTranspose"};
-    if (!ox_node_is(node, "Relu") && !ox_node_is(node, "Clip") && !ox_node_is(node, "Add")) return false;
+    uint32_t act;
+    const struct ox_value *x = ox_lower_act_of(&act, lo, node);
+    if (!x && !ox_node_is(node, "Relu") && !ox_node_is(node, "Clip") && !ox_node_is(node, "Add")) return false;
     for (size_t i = 0; i < node->n_in && i < 2; i++) {
-        const struct ox_value *v = ox_node_in(node, i);
+        const struct ox_value *v = x ? x : ox_node_in(node, i);
         for (size_t k = 0; k < sizeof makers / sizeof *makers; k++)
-            if (ox_lower_sole(v) && ox_lower_maker(v, makers[k])) return true;
+            if ((x || ox_lower_sole(v)) && ox_lower_maker(v, makers[k])) return true;
         /* An activation behind a product with a bias. */
-        const struct ox_node *add = ox_lower_sole(v) && !ox_node_is(node, "Add") ? ox_lower_maker(v, "Add") : NULL;
-        if (add && goes_along(add)) return true;
+        const struct ox_node *add = (x || ox_lower_sole(v)) && !ox_node_is(node, "Add") ? ox_lower_maker(v, "Add") : NULL;
+        if (add && goes_along(lo, add)) return true;
     }
     return false;
 }
@@ -142,7 +144,7 @@ static bool operand(uint8_t *out, struct chain *c, const struct ox_value *v)
     float value;
     if (!is_float(v)) return false;
     if (ox_lower_scalar(&value, c->lo, v) && ox_lower_rank(v) <= ox_lower_rank(c->root)) return number(out, c, value);
-    if (v->def && v->graph == c->root->graph && ox_lower_sole(v) && same_dims(v, c->root) && !goes_along(v->def) && look(&l, c->lo, v->def) &&
+    if (v->def && v->graph == c->root->graph && ox_lower_sole(v) && same_dims(v, c->root) && !goes_along(c->lo, v->def) && look(&l, c->lo, v->def) &&
         c->begun + l.n_ops <= OX_STEP_CHAIN_OPS)
         return put(out, c, v->def, &l);
     return input(out, c, v);
@@ -199,7 +201,7 @@ static ox_status lower(struct ox_lower *lo, const struct ox_node *node, uint32_t
     ox_operand in[OX_STEP_CHAIN_INPUTS], out;
     struct link l;
     uint8_t last;
-    if (goes_along(node) || !look(&l, lo, node) || !put(&last, &c, node, &l) || c.p.n_ops < least || !lead(&c)) return OX_OK;
+    if (goes_along(lo, node) || !look(&l, lo, node) || !put(&last, &c, node, &l) || c.p.n_ops < least || !lead(&c)) return OX_OK;
     const unsigned form = form_of(&c);
     for (size_t i = 0; i < c.n_in; i++) OX_TRY(ox_lower_in(&in[i], lo, c.in[i], form));
     OX_TRY(ox_lower_out(&out, lo, node->out[0], form));

@@ -51,7 +51,7 @@ static ox_status filter(ox_operand *out, struct ox_lower *lo, ox_tensor *w, bool
 
 static ox_status float_conv(struct ox_lower *lo, const struct conv *c, const struct ox_lower_tail *tail, bool *claimed)
 {
-    struct ox_step_conv_params p = {.window = c->window, .groups = c->groups, .depthwise = c->depthwise};
+    struct ox_step_conv_params p = {.window = c->window, .groups = c->groups, .depthwise = c->depthwise, .act = tail->fn};
     ox_tensor *w, *bias;
     ox_operand in[4] = {OX_OPERAND_NONE, OX_OPERAND_NONE, OX_OPERAND_NONE, OX_OPERAND_NONE}, out;
     if (!ox_lower_bounds(&p.low, &p.high, lo, tail->act)) return ox_lower_decline(lo, tail->last, "bounds are not constant");
@@ -172,7 +172,7 @@ ox_status ox_lower_norm_tail(struct ox_lower *lo, const struct ox_node *norm, co
 {
     const struct ox_value *x = ox_node_in(norm, 0);
     const int64_t n = ox_lower_dim(x, 1);
-    struct ox_step_conv_params p = {.window = {{1, 1}, {1, 1}, {1, 1}, 0, 0, 0, 0}, .groups = (uint32_t)n, .depthwise = 1};
+    struct ox_step_conv_params p = {.window = {{1, 1}, {1, 1}, {1, 1}, 0, 0, 0, 0}, .groups = (uint32_t)n, .depthwise = 1, .act = tail->fn};
     union ox_lower_room room;
     const struct ox_batch_norm_params *b = (const void *)room.bytes;
     ox_operand in[3], out;

@@ -92,10 +92,10 @@ static ox_status mixed_dense(struct ox_lower *lo, const struct dense *d, const s
 
 static ox_status float_dense(struct ox_lower *lo, const struct dense *d, const struct ox_lower_tail *tail, bool *claimed)
 {
-    struct ox_step_dense_params p;
+    struct ox_step_dense_params p = {.act = tail->fn};
     ox_tensor *w, *bias = NULL;
     ox_operand in[4] = {OX_OPERAND_NONE, OX_OPERAND_NONE, OX_OPERAND_NONE, OX_OPERAND_NONE}, out;
-    if (tail->add && ox_lower_maker(d->w, "DequantizeLinear")) return OX_OK; /* may do without floats */
+    if ((tail->add || tail->fn) && ox_lower_maker(d->w, "DequantizeLinear")) return OX_OK; /* may do without floats */
     OX_TRY(mixed_dense(lo, d, tail, claimed));
     if (*claimed) return OX_OK;
     if (!ox_lower_bounds(&p.low, &p.high, lo, tail->act)) return ox_lower_decline(lo, tail->last, "bounds are not constant");

@@ -73,11 +73,12 @@ bool ox_lower_bounds(float *low, float *high, struct ox_lower *lo, const struct 
 bool ox_lower_int_bounds(int32_t *low, int32_t *high, struct ox_lower *lo, const struct ox_node *act, struct ox_step_quant out);
 
 /* Products with an addition and an activation behind, claimed together at `last`, whose first output they make. With q, the result is int8. `add` is what
- * is added, of the dims of the result; it and `act` may be NULL. */
+ * is added, of the dims of the result; it and `act` may be NULL. fn and q do not meet. */
 struct ox_lower_tail {
     const struct ox_node *last, *act;
     const struct ox_lower_quant *q;
     const struct ox_value *add;
+    uint32_t fn; /* enum ox_step_act, with no act */
 };
 OX_MUST_USE ox_status ox_lower_conv_tail(struct ox_lower *lo, const struct ox_node *conv, const struct ox_lower_tail *tail, bool *claimed);
 /* A BatchNormalization by constants: a factor and a shift for each channel. */
@@ -86,6 +87,11 @@ OX_MUST_USE ox_status ox_lower_dense_tail(struct ox_lower *lo, const struct ox_n
 
 /* An Add of a product that nobody else reads and a tensor of the same dims. `tail` says what comes behind the Add. */
 OX_MUST_USE ox_status ox_lower_sum_tail(struct ox_lower *lo, const struct ox_node *sum, const struct ox_lower_tail *tail, bool *claimed);
+
+/* What the activation `node` is applied to, if nobody else reads that; else NULL. *act: enum ox_step_act. */
+const struct ox_value *ox_lower_act_of(uint32_t *act, struct ox_lower *lo, const struct ox_node *node);
+/* The activation of x that ends in `node`, together with the product that makes x. */
+OX_MUST_USE ox_status ox_lower_act_tail(struct ox_lower *lo, const struct ox_node *node, const struct ox_value *x, uint32_t act, bool *claimed);
 
 /* Window of a pool or convolution over 1 or 2 dims; false: of another rank, or SAME padding that depends on unknown dims. `v` is the data. */
 bool ox_lower_window(struct ox_step_window *out, struct ox_lower *lo, const struct ox_node *node, const struct ox_window *w, const struct ox_value *v,

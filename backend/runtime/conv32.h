@@ -3,6 +3,7 @@
 #ifndef OX_BACKEND_RUNTIME_CONV32_H
 #define OX_BACKEND_RUNTIME_CONV32_H
 
+#include "backend/runtime/act32.h"
 #include "backend/runtime/step.h"
 
 /* What a step says, for as long as its state lives. */
@@ -13,6 +14,7 @@ struct oxr_conv32 {
     size_t step;                /* its number, by which packed weights are found */
     bool direct;                /* must be a direct sum */
     bool adds;                  /* a tensor like the result is added before the clamp */
+    const struct oxr_act32 *act; /* what the sums go through, if the way is to do it; else NULL */
 };
 
 /* N,H,W of the data, H,W of the result; none is 0. */
@@ -21,6 +23,7 @@ struct oxr_conv_shape {
 };
 
 struct oxr_conv32_way {
+    bool acts; /* it sees to what->act; else that is NULL, and the step does it afterwards */
     bool (*suits)(const struct oxr_conv32 *c);
     /* As those of a kernel (step.h). `add` is NULL where nothing is added; it may be `out` itself. */
     ox_status (*create)(void **state, const struct oxr_env *env, const struct oxr_conv32 *c);

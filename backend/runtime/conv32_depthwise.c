@@ -37,7 +37,8 @@ static ox_status create(void **state, const struct oxr_env *env, const struct ox
                                     .zeros = c->zeros,
                                     .channels = what->channels,
                                     .low = what->p->low,
-                                    .high = what->p->high};
+                                    .high = what->p->high,
+                                    .act = what->act};
     return OX_OK;
 }
 
@@ -66,4 +67,4 @@ static ox_status run(void *state, const struct oxr_env *env, const float *in, co
     return OX_OK;
 }
 
-const struct oxr_conv32_way oxr_conv32_depthwise = {suits, create, reshape, run, destroy};
+const struct oxr_conv32_way oxr_conv32_depthwise = {true, suits, create, reshape, run, destroy};

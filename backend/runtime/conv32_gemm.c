@@ -37,7 +37,7 @@ static ox_status create(void **state, const struct oxr_env *env, const struct ox
     OX_TRY(ox_alloc(env->ctx, &c, 1, sizeof *c));
     *state = c;
     c->what = what;
-    c->g = (struct oxr_gemm32){ox_isa_pick(OX_ISA_BEST), w->kernel[0], k, what->outputs, NULL, what->bias, what->p->low, what->p->high};
+    c->g = (struct oxr_gemm32){ox_isa_pick(OX_ISA_BEST), w->kernel[0], k, what->outputs, NULL, what->bias, what->p->low, what->p->high, what->act};
     OX_TRY(oxr_gemm32_shared(&c->g.b, env, what->step, c->g.isa, depth, what->outputs, what->filter));
     c->padded = w->top || w->right || w->bottom || w->left;
     c->straight = !c->padded && w->kernel[0] == 1 && w->kernel[1] == 1 && w->stride[0] == 1 && w->stride[1] == 1;
@@ -112,4 +112,4 @@ static ox_status run(void *state, const struct oxr_env *env, const float *in, co
     return OX_OK;
 }
 
-const struct oxr_conv32_way oxr_conv32_gemm = {suits, create, reshape, run, destroy};
+const struct oxr_conv32_way oxr_conv32_gemm = {true, suits, create, reshape, run, destroy};

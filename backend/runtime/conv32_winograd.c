@@ -113,4 +113,4 @@ static ox_status run(void *state, const struct oxr_env *env, const float *in, co
     return OX_OK;
 }
 
-const struct oxr_conv32_way oxr_conv32_winograd = {suits, create, reshape, run, destroy};
+const struct oxr_conv32_way oxr_conv32_winograd = {false, suits, create, reshape, run, destroy};

@@ -3,7 +3,6 @@
  * a whole are left out. */
 #include "backend/runtime/depthwise32.h"
 
-#include <math.h>
 #include <string.h>
 
 enum { PIXELS_MAX = 7 };
@@ -97,8 +96,8 @@ void oxr_depthwise32_rows(const struct oxr_depthwise32 *d, size_t begin, size_t 
     struct block b;
     struct lines l;
     const size_t most = at_a_time(d->isa);
-    b.low = d->act ? -INFINITY : d->low;
-    b.high = d->act ? INFINITY : d->high;
+    b.low = d->low;
+    b.high = d->high;
     for (size_t row = begin; row < end; row++) {
         const size_t floats = s->out_width * d->channels;
         float *out = d->out + row * floats;
@@ -109,6 +108,6 @@ void oxr_depthwise32_rows(const struct oxr_depthwise32 *d, size_t begin, size_t 
             find_taps(&b, &l, d, x);
             pixels(d, &b);
         }
-        if (d->act) d->act(out, (const void *const[]){out}, 0, floats, &d->act_params);
+        if (d->act) oxr_act32_run(d->act, out, floats);
     }
 }

@@ -4,7 +4,6 @@
 #define OX_BACKEND_RUNTIME_DEPTHWISE32_H
 
 #include "backend/runtime/conv32.h"
-#include "ir/ops/elementwise.h"
 #include "ir/ops/kernel_isa.h"
 
 enum { OXR_DEPTHWISE32_TAPS = 256 }; /* most that a filter may have */
@@ -16,8 +15,7 @@ struct oxr_depthwise32 {
     const float *zeros;         /* a pixel of padding */
     size_t channels;
     float low, high;
-    ox_loop_fn act; /* NULL, or what is done to the result before the clamp */
-    struct ox_unary_params act_params;
+    const struct oxr_act32 *act; /* NULL, or what the results go through instead of the clamp */
     struct oxr_conv_shape shape;
     const float *in;
     float *out;

@@ -201,6 +201,7 @@ static void run_block(const struct part *p, const struct block *b, const struct 
             look_ahead(&t, p, b, next, j, s, tiles);
             kernels->tiles[mr - 1][t.n > kernels->vector](&t);
         }
+        for (size_t i = 0; end && g->act && i < mr; i++) oxr_act32_run(g->act, r->c + (from + i) * r->c_stride + b->j0, least(b->j1, g->n) - b->j0);
     }
 }
 

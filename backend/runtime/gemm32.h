@@ -14,6 +14,7 @@
 #ifndef OX_BACKEND_RUNTIME_GEMM32_H
 #define OX_BACKEND_RUNTIME_GEMM32_H
 
+#include "backend/runtime/act32.h"
 #include "ir/ops/kernel_isa.h"
 
 #include <stdbool.h>
@@ -33,6 +34,7 @@ struct oxr_gemm32 {
     const float *b;    /* packed */
     const float *bias; /* n, or NULL */
     float low, high;   /* -INFINITY, INFINITY: none */
+    const struct oxr_act32 *act; /* instead of them, or NULL */
 };
 
 /* Strides are in floats. */

@@ -3,13 +3,15 @@
 #include "backend/runtime/xnn_common.h"
 
 static const struct oxr_conv32_way *const ways[] = {&oxr_conv32_winograd, &oxr_conv32_gemm, &oxr_conv32_depthwise, &oxr_conv32_xnn};
-enum { DIRECT = 1 /* from here on */ };
+enum { DIRECT = 1 /* from here on */, PIECE = 8192 };
 
 struct conv {
     struct oxr_conv32 what;
     const struct oxr_conv32_way *way;
     void *state;
     bool empty;
+    struct oxr_act32 act;
+    size_t total; /* elements of the result */
 };
 
 static void conv_destroy(void *state, const struct oxr_env *env)
@@ -53,6 +55,8 @@ static ox_status conv_create(void **state, const struct oxr_env *env, const stru
     c->what.direct = env->direct;
     c->what.adds = step->n_in > 3 && step->present[3];
     c->way = pick(&c->what, 0);
+    c->act = oxr_act32(p->act);
+    if (c->act.loop && c->way->acts) c->what.act = &c->act;
     return c->way->create(&c->state, env, &c->what);
 }
 
@@ -96,13 +100,30 @@ static ox_status conv_shapes(void *state, const struct oxr_env *env, const struc
     if (in->dtype != OX_FLOAT) return oxr_bad_type(env, in, "convolution");
     OX_TRY(oxr_conv_reshape(&shape, &c->empty, out, env, in, &c->what.p->window, c->what.channels, c->what.outputs));
     if (c->what.adds) OX_TRY(oxr_like(env, &in[3], out, "what is added to a convolution"));
-    return c->empty ? OX_OK : c->way->reshape(c->state, env, &shape, workspace);
+    if (c->empty) return OX_OK;
+    c->total = shape.images * shape.out_height * shape.out_width * c->what.outputs;
+    return c->way->reshape(c->state, env, &shape, workspace);
+}
+
+struct pass {
+    const struct oxr_act32 *act;
+    float *x;
+};
+
+static void act(void *context, size_t first, size_t count)
+{
+    const struct pass *p = context;
+    oxr_act32_run(p->act, p->x + first, count);
 }
 
 static ox_status conv_run(void *state, const struct oxr_env *env, const void *const *in, void *const *out, void *workspace)
 {
     struct conv *c = state;
-    return c->empty ? OX_OK : c->way->run(c->state, env, in[0], c->what.adds ? in[3] : NULL, out[0], workspace);
+    struct pass after = {&c->act, out[0]};
+    if (c->empty) return OX_OK;
+    OX_TRY(c->way->run(c->state, env, in[0], c->what.adds ? in[3] : NULL, out[0], workspace));
+    if (c->act.loop && !c->way->acts) pthreadpool_parallelize_1d_tile_1d(env->pool, act, &after, c->total, PIECE, 0);
+    return OX_OK;
 }
 
 const struct oxr_kernel oxr_kernel_conv = {conv_create, conv_shapes, conv_run, conv_destroy, 4};

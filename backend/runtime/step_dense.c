@@ -7,6 +7,7 @@ struct dense {
     struct oxr_gemm32 g;
     bool adds;
     size_t rows;
+    struct oxr_act32 act;
     void *peer; /* state of XNNPACK's kernel, where that is used */
 };
 
@@ -26,10 +27,12 @@ static ox_status dense_create(void **state, const struct oxr_env *env, const str
     struct dense *d;
     OX_TRY(ox_alloc(env->ctx, &d, 1, sizeof *d));
     *state = d;
+    d->act = oxr_act32(p->act);
+    d->g.n = n;
     if (isa == OX_ISA_PLAIN) return oxr_xnn_dense.create(&d->peer, env, step);
     const float *packed;
     OX_TRY(oxr_gemm32_shared(&packed, env, step->number, isa, k, n, step->consts[1]->data));
-    d->g = (struct oxr_gemm32){isa, 1, k, n, packed, step->n_in > 2 && step->consts[2] ? step->consts[2]->data : NULL, p->low, p->high};
+    d->g = (struct oxr_gemm32){isa, 1, k, n, packed, step->n_in > 2 && step->consts[2] ? step->consts[2]->data : NULL, p->low, p->high, d->act.loop ? &d->act : NULL};
     d->adds = step->n_in > 3 && step->present[3];
     return OX_OK;
 }
@@ -39,7 +42,10 @@ static ox_status dense_reshape(void *state, const struct oxr_env *env, const str
     struct dense *d = state;
     const int last = in->rank - 1;
     size_t total;
-    if (d->peer) return oxr_xnn_dense.reshape(d->peer, env, in, out, workspace);
+    if (d->peer) {
+        OX_TRY(oxr_xnn_dense.reshape(d->peer, env, in, out, workspace));
+        return oxr_count(&d->rows, in, 0, last) ? OX_OK : oxr_bad_shape(env, "too many elements");
+    }
     if (in->dtype != OX_FLOAT) return oxr_bad_type(env, in, "product");
     if (in->rank < 1 || in->dims[last] != (int64_t)d->g.k) return oxr_bad_shape(env, "product of rank %d, weights for %zu", in->rank, d->g.k);
     *out = *in;
@@ -51,7 +57,11 @@ static ox_status dense_reshape(void *state, const struct oxr_env *env, const str
 static ox_status dense_run(void *state, const struct oxr_env *env, const void *const *in, void *const *out, void *workspace)
 {
     struct dense *d = state;
-    if (d->peer) return oxr_xnn_dense.run(d->peer, env, in, out, workspace);
+    if (d->peer) {
+        OX_TRY(oxr_xnn_dense.run(d->peer, env, in, out, workspace));
+        if (d->act.loop && d->rows) oxr_act32_run(&d->act, out[0], d->rows * d->g.n);
+        return OX_OK;
+    }
     const struct oxr_gemm32_rows r = {.a = in[0],
                                       .a_stride = d->g.k,
                                       .c = out[0],

@@ -145,7 +145,7 @@ static ox_status run32(void *state, const struct oxr_env *env, const float *in, 
     return OX_OK;
 }
 
-const struct oxr_conv32_way oxr_conv32_xnn = {suits32, create32, reshape32, run32, destroy32};
+const struct oxr_conv32_way oxr_conv32_xnn = {false, suits32, create32, reshape32, run32, destroy32};
 
 /* ---- int8 -------------------------------------------------------------------------------------- */
 

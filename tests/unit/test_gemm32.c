@@ -92,7 +92,7 @@ static void compute(struct product *p, enum ox_isa isa, struct pthreadpool *pool
     float *packed = malloc(size * sizeof *packed);
     ck_assert_ptr_nonnull(packed);
     oxr_gemm32_pack(isa, packed, depth, p->n, p->b, p->by_columns ? 1 : p->n, p->by_columns ? depth : 1);
-    const struct oxr_gemm32 g = {isa, p->taps, p->k, p->n, packed, p->bias, p->low, p->high};
+    const struct oxr_gemm32 g = {isa, p->taps, p->k, p->n, packed, p->bias, p->low, p->high, NULL};
     const struct oxr_gemm32_rows r = {.a = p->scattered ? NULL : p->a,
                                       .each = p->scattered ? p->each : NULL,
                                       .a_stride = p->a_stride,

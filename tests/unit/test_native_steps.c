@@ -32,7 +32,7 @@ static const struct {
     {"one dim", "transpose conv transpose", "m (float[2,5,30] x) => (float[2,7,14] y) <float[7,5,3] w = {@f105}> { c = Conv <strides=[2]> (x, w) y = Relu(c) }"},
     {"filters beyond the cache", "transpose conv transpose",
      "m (float[1,1400,3,3] x) => (float[1,200,3,3] y) <float[200,1400,1,1] w = {@f280000}, float[200] b = {@f200}> { y = Conv(x, w, b) }"},
-    {"residual block", "transpose conv conv unary transpose",
+    {"residual block", "transpose conv conv transpose",
      "m (float[1,8,6,6] x) => (float[1,8,6,6] y) <float[8,8,3,3] w = {@f576}, float[8,8,1,1] v = {@f64}> "
      "{ a = Conv <pads=[1,1,1,1]> (x, w) r = Relu(a) b = Conv(r, v) s = Add(b, r) t = Sigmoid(s) y = Identity(t) }"},
     {"residual block with a clamp, either order", "transpose conv conv conv conv transpose",
@@ -45,11 +45,18 @@ static const struct {
      "m (float[1,8,5,5] x, float[1,8,1,5] z) => (float[1,8,5,5] y, float[1,8,5,5] c) <float[8,8,1,1] w = {@f64}> { c = Conv(x, w) a = Add(c, z) y = Add(c, a) }"},
     {"grouped sum", "transpose conv binary transpose",
      "m (float[1,8,5,5] x) => (float[1,8,5,5] y) <float[8,4,1,1] w = {@f32}> { c = Conv <group=2> (x, w) y = Add(x, c) }"},
+    {"swish of a sum, behind a depthwise and a 3x3 convolution", "transpose conv conv conv transpose",
+     "m (float[1,64,12,12] x) => (float[1,64,12,12] y) <float[64,1,3,3] w = {@f576}, float[64,64,3,3] u = {@f36864}, float[64,64,1,1] v = {@f4096}, float[64] b = {@f64}> "
+     "{ c = Conv <group=64, pads=[1,1,1,1]> (x, w) cs = Sigmoid(c) cm = Mul(cs, c) d = Conv <pads=[1,1,1,1]> (cm, u, b) ds = Sigmoid(d) dm = Mul(d, ds) "
+     "  e = Conv(dm, v) f = Add(e, cm) fs = Sigmoid(f) y = Mul(f, fs) }"},
+    {"hardswish and sigmoid of products", "dense dense",
+     "m (float[5,12] x) => (float[5,9] y) <float[12,9] w = {@f108}, float[9] b = {@f9}, float[9,9] v = {@f81}> "
+     "{ p = MatMul(x, w) a = Add(p, b) r = HardSwish(a) q = MatMul(r, v) s = Add(q, r) y = Sigmoid(s) }"},
     {"pools and joins", "transpose conv pool concat transpose",
      "m (float[1,4,9,9] x) => (float[1,2,5,5] y) <float[6,4,1,1] w = {@f24}, float[2,12,1,1] v = {@f24}> "
      "{ c = Conv(x, w) p = MaxPool <kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]> (c) q = AveragePool <kernel_shape=[2,2], strides=[2,2], ceil_mode=1> (c) "
      "  j = Concat <axis=1> (p, q) y = Conv(j, v) }"},
-    {"squeeze and excite", "transpose conv mean conv unary binary transpose",
+    {"squeeze and excite", "transpose conv mean conv binary transpose",
      "m (float[1,6,5,5] x) => (float[1,6,5,5] y) <float[6,6,1,1] w = {@f36}, float[6,6,1,1] v = {@f36}> "
      "{ c = Conv(x, w) g = GlobalAveragePool(c) e = Conv(g, v) s = Sigmoid(e) y = Mul(c, s) }"},
     {"normalized", "transpose conv conv transpose",
@@ -98,7 +105,7 @@ static const struct {
     {"chain of everything", "chain", "m (float[2,3,8] x) => (float[2,3,8] y) <float lo = {-0.9}, float two = {2}, float[8] v = {@f8}, float[3,1] u = {@f3}> "
      "{ a = Sigmoid(x) b = Softplus(a) c = Mul(b, v) d = Clip(c, lo) e = Pow(d, two) f = Sub(e, u) g = PRelu(f, v) h = Selu(g) i = HardSigmoid <alpha=0.3> (h) "
      "  j = Exp(i) k = Erf(j) y = Div(k, two) }"},
-    {"chain between convolutions", "transpose conv chain conv transpose", "m (float[1,6,5,5] x) => (float[1,6,5,5] y) <float[6,6,1,1] w = {@f36}, float[1,6,1,1] s = {@f6}> "
+    {"swish between convolutions", "transpose conv binary conv transpose", "m (float[1,6,5,5] x) => (float[1,6,5,5] y) <float[6,6,1,1] w = {@f36}, float[1,6,1,1] s = {@f6}> "
      "{ c = Conv(x, w) d = Sigmoid(c) e = Mul(c, d) f = Mul(e, s) y = Conv(f, w) }"},
     {"chain across outer dims", "chain", "m (float[4,1,7,1] x, float[1,3,1,5] z, float[4,3,7,5] t) => (float[4,3,7,5] y) { a = Add(t, x) b = Mul(a, z) y = Tanh(b) }"},
     {"long chain", "chain", "m (float[1300] x, float s) => (float[1300] y) { a = Mul(x, s) b = Tanh(a) c = Add(x, b) d = Mul(c, s) e = Max(d, x) f = Neg(e) g = Min(f, s) h = Log(s) y = Sub(g, h) }"},
