@@ -68,6 +68,7 @@ ox_status ox_ctx_new(ox_ctx **out, const struct ox_ctx_options *options)
     ctx->on_progress = o.on_progress;
     ctx->progress_user = o.progress_user;
     ctx->limits = o.limits;
+    ctx->random_seed = o.random_seed;
     ctx->threads = o.threads;
     if (ctx->threads <= 0) {
         long n = sysconf(_SC_NPROCESSORS_ONLN);
@@ -97,6 +98,7 @@ ox_status ox_ctx_child(ox_ctx **out, ox_ctx *parent, const struct ox_allocator *
         .allocator = allocator,
         .threads = threads > 0 ? threads : parent->threads,
         .limits = parent->limits,
+        .random_seed = parent->random_seed,
     };
     OX_TRY(ox_ctx_new(out, &o));
     (*out)->parent = parent;
@@ -110,6 +112,8 @@ void ox_ctx_free(ox_ctx *ctx)
     struct ox_allocator a = ctx->allocator;
     a.release(a.user, ctx);
 }
+
+uint64_t ox_ctx_random_seed(const ox_ctx *ctx) { return ctx->random_seed; }
 
 int ox_ctx_threads(const ox_ctx *ctx)
 {

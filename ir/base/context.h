@@ -54,6 +54,7 @@ void ox_report(ox_ctx *ctx, enum ox_severity severity, const char *id, const str
  * and the inference driver push the node they are at, so kernels need no idea of graphs.
  * Returns the former place, to be restored with ox_place_set. */
 const struct ox_place *ox_place_set(ox_ctx *ctx, const struct ox_place *place);
+uint64_t ox_ctx_random_seed(const ox_ctx *ctx); /* struct ox_ctx_options */
 /* While muted, diagnostics are dropped and not counted (a fold that is only tried). Nests. */
 void ox_mute(ox_ctx *ctx, bool on);
 

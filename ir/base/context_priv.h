@@ -15,6 +15,7 @@ struct ox_ctx {
     void *progress_user;
     struct ox_limits limits;
     int threads;
+    uint64_t random_seed;
     size_t errors;
     struct ox_ctx *parent; /* ox_ctx_child; else NULL */
     size_t memory, memory_peak, refusals;

@@ -15,7 +15,7 @@ ox_status ox_random_start(struct ox_random *r, const struct ox_call *call) {
     const struct ox_attr *attr = ox_attr_find(call, "seed");
     double number;
     if (!attr) {
-        ox_random_seed64(r, call->stream);
+        ox_random_seed64(r, call->stream + ox_ctx_random_seed(call->ctx) * 0x9e3779b97f4a7c15u);
         return OX_OK;
     }
     if (attr->type == OX_ATTR_INT) { /* Dropout's */

@@ -73,9 +73,10 @@ static void on_diag(void *user, const struct ox_diag *d)
 
 int cli_open(struct cli *cli)
 {
-    int64_t threads, memory;
+    int64_t threads, memory, seed;
     if (!cli_number(&threads, cli, "threads", cli->flag.threads, 0, 1, 1024)) return OX_USAGE;
     if (!cli_number(&memory, cli, "max-memory", cli->flag.max_memory, 0, 1, (int64_t)1 << 40)) return OX_USAGE;
+    if (!cli_number(&seed, cli, "seed", cli->flag.seed, 0, 0, INT64_MAX)) return OX_USAGE;
     struct ox_ctx_options o = {
         .size = sizeof o,
         .on_diag = on_diag,
@@ -84,6 +85,7 @@ int cli_open(struct cli *cli)
         .progress_user = cli,
         .threads = (int)threads,
         .limits.max_memory = (size_t)memory << 20,
+        .random_seed = (uint64_t)seed,
     };
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);

@@ -106,6 +106,7 @@ struct ox_ctx_options {
     const struct ox_allocator *allocator; /* copied; NULL: malloc */
     int threads;                          /* 0: one per online CPU */
     struct ox_limits limits;
+    uint64_t random_seed;                 /* gives random operators that have no seed of their own other numbers; the same ones each time */
 };
 
 typedef struct ox_ctx ox_ctx;
