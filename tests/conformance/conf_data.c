@@ -54,90 +54,6 @@ static ox_status retype(ox_tensor **tensor, ox_ctx *ctx, ox_dtype declared)
     return OX_OK;
 }
 
-/* ---- sequences and optionals: SequenceProto and OptionalProto, which have the same field numbers ----------------- */
-
-enum { LIST_DEPTH = 8, LIST_MAX = 256 };
-enum { FIELD_TENSOR = 3, FIELD_SEQUENCE = 5, FIELD_OPTIONAL = 7 };
-
-static bool varint(uint64_t *out, const unsigned char **at, const unsigned char *end)
-{
-    *out = 0;
-    for (unsigned shift = 0; *at < end && shift < 64; shift += 7) {
-        unsigned char byte = *(*at)++;
-        *out |= (uint64_t)(byte & 127) << shift;
-        if (byte < 128) return true;
-    }
-    return false;
-}
-
-/* The next field: its number, and its bytes where it is length-delimited (else of no size). False: no more, or broken. */
-static bool next_field(uint64_t *number, const unsigned char **bytes, size_t *size, const unsigned char **at, const unsigned char *end)
-{
-    uint64_t tag, value;
-    if (!varint(&tag, at, end) || !varint(&value, at, end)) return false;
-    *number = tag >> 3;
-    *bytes = *at;
-    *size = 0;
-    if ((tag & 7) != 2) return (tag & 7) == 0;
-    if (value > (uint64_t)(end - *at)) return false;
-    *size = (size_t)value;
-    *at += value;
-    return true;
-}
-
-static ox_status read_tensor(ox_tensor **out, ox_ctx *ctx, const void *data, size_t size)
-{
-    struct ox_bytes *bytes;
-    struct ox_wire wire;
-    struct ox_external external;
-    struct ox_place place = {0};
-    OX_TRY(ox_bytes_new(&bytes, ctx, size));
-    if (size) memcpy(bytes->data, data, size);
-    ox_status s = ox_external_init(&external, ctx, NULL, NULL);
-    if (s == OX_OK) {
-        s = ox_wire_unpack(&wire, ctx, &onnx__tensor_proto__descriptor, bytes->data, size, "item");
-        if (s == OX_OK) {
-            const struct ox_tensor_source source = {ctx, &wire, bytes, &external, &place};
-            s = ox_read_tensor(out, &source, (const Onnx__TensorProto *)wire.root);
-            ox_wire_fini(&wire);
-        }
-        ox_external_fini(&external);
-    }
-    ox_bytes_unref(bytes);
-    return s;
-}
-
-static ox_status read_list(ox_tensor **out, ox_ctx *ctx, ox_dtype kind, const unsigned char *data, size_t size, int depth)
-{
-    ox_tensor *items[LIST_MAX];
-    const unsigned char *at = data, *bytes;
-    size_t n = 0, length;
-    uint64_t field;
-    ox_status s = depth < LIST_DEPTH ? OX_OK : OX_INVALID;
-    while (s == OX_OK && n < LIST_MAX && next_field(&field, &bytes, &length, &at, data + size)) {
-        if (field == FIELD_TENSOR)
-            s = read_tensor(&items[n], ctx, bytes, length);
-        else if (field == FIELD_SEQUENCE || field == FIELD_OPTIONAL)
-            s = read_list(&items[n], ctx, field == FIELD_SEQUENCE ? OX_SEQUENCE : OX_OPTIONAL, bytes, length, depth + 1);
-        else
-            continue;
-        if (s == OX_OK) n++;
-    }
-    if (s == OX_OK && at != data + size) s = ox_fail(ctx, OX_INVALID, "bad-data", NULL, "a recorded sequence is broken");
-    if (s == OX_OK) s = ox_tensor_list(out, ctx, kind, n, items);
-    for (size_t i = 0; i < n; i++) ox_tensor_unref(items[i]);
-    return s;
-}
-
-static ox_status read_list_file(ox_tensor **out, ox_ctx *ctx, const char *path, ox_dtype kind)
-{
-    struct ox_bytes *bytes;
-    OX_TRY(ox_file_map(&bytes, ctx, path, SIZE_MAX));
-    ox_status s = read_list(out, ctx, kind, bytes->data, bytes->size, 0);
-    ox_bytes_unref(bytes);
-    return s;
-}
-
 /* ---- tensors --------------------------------------------------------------------------------- */
 
 static ox_status read_file(ox_tensor **out, ox_ctx *ctx, const char *path, ox_dtype declared)
@@ -151,7 +67,7 @@ static ox_status read_file(ox_tensor **out, ox_ctx *ctx, const char *path, ox_dt
 
 static ox_dtype list_kind(const struct ox_type *type)
 {
-    return type->kind == OX_TYPE_SEQUENCE ? OX_SEQUENCE : type->kind == OX_TYPE_OPTIONAL ? OX_OPTIONAL : OX_UNDEFINED;
+    return type->kind == OX_TYPE_SEQUENCE ? OX_SEQUENCE : type->kind == OX_TYPE_OPTIONAL ? OX_OPTIONAL : type->kind == OX_TYPE_MAP ? OX_MAP : OX_UNDEFINED;
 }
 
 /* The input behind a port. */
@@ -175,7 +91,7 @@ static ox_status read_files(struct conf_tensors *t, struct ox_model *model, cons
         ox_dtype list = list_kind(outputs ? model->graph->outputs[i].type : nth_input(model, i)->type);
         ox_status s = OX_OK;
         if (is_there(file) && list)
-            s = read_list_file(&tensor, ox_model_ctx(model), file, list);
+            s = ox_value_file_read(&tensor, ox_model_ctx(model), file, list);
         else if (is_there(file))
             s = read_file(&tensor, ox_model_ctx(model), file, outputs ? OX_UNDEFINED : port.dtype);
         free(file);

@@ -545,6 +545,107 @@ START_TEST(npz_cut_off_anywhere) {
 }
 END_TEST
 
+/* ---- sequences, optionals, maps ---------------------------------------------------------------- */
+
+static void add_message(struct pb *to, uint32_t field, struct pb m) {
+    pb_bytes(to, field, m.data, m.len);
+    pb_free(&m);
+}
+
+static struct pb number(float f) { return raw(OX_FLOAT, "", &f, sizeof f); }
+
+static ox_status read_value(ox_tensor **out, const struct pb *p, ox_dtype kind) {
+    front_write("v.pb", p->data, p->len);
+    return ox_value_file_read(out, front.ctx, front_path("v.pb"), kind);
+}
+
+/* {5: 1.5, -1: 2.5}; how: keys as they come, packed, or strings "a" and ""; values one by one or (bit 2) in one tensor. */
+static struct pb map_of(int how) {
+    struct pb map = {0}, values = {0};
+    pb_int(&map, 2, (how & 3) == 2 ? OX_STRING : OX_INT64);
+    if ((how & 3) == 0) pb_int(&map, 3, 5), pb_int(&map, 3, -1);
+    if ((how & 3) == 1) pb_packed(&map, 3, (int64_t[]){5, -1}, 2);
+    if ((how & 3) == 2) pb_bytes(&map, 4, "a", 1), pb_bytes(&map, 4, "", 0);
+    if (how & 4) {
+        add_message(&values, 3, raw(OX_FLOAT, "2", (float[]){1.5f, 2.5f}, 8));
+    } else {
+        add_message(&values, 3, number(1.5f));
+        add_message(&values, 3, number(2.5f));
+    }
+    add_message(&map, 5, values);
+    return map;
+}
+
+START_TEST(maps) {
+    for (int how = 0; how < 7; how++) {
+        if ((how & 3) == 3) continue;
+        struct pb map = map_of(how), list = {0};
+        ox_tensor *t;
+        ck_ok(read_value(&t, &map, OX_MAP));
+        const ox_tensor *keys = ox_tensor_item(t, 0), *values = ox_tensor_item(t, 1);
+        ck_assert(t->dtype == OX_MAP && t->count == 2 && keys->count == 2 && values->dtype == OX_FLOAT && values->rank == 1);
+        if ((how & 3) == 2)
+            ck_assert_uint_eq(((const struct ox_str *)keys->data)[0].len, 1);
+        else
+            ck_assert(((const int64_t *)keys->data)[0] == 5 && ((const int64_t *)keys->data)[1] == -1);
+        ck_assert(((const float *)values->data)[0] == 1.5f && ((const float *)values->data)[1] == 2.5f);
+        ox_tensor_unref(t);
+        pb_bytes(&list, 6, map.data, map.len);
+        pb_bytes(&list, 6, map.data, map.len);
+        ck_ok(read_value(&t, &list, OX_SEQUENCE));
+        ck_assert(t->dtype == OX_SEQUENCE && t->count == 2 && ox_tensor_item(t, 1)->dtype == OX_MAP);
+        ox_tensor_unref(t);
+        for (size_t len = 0; len < map.len; len++) { /* cut off anywhere: an error, or a shorter map */
+            struct pb cut = {.data = map.data, .len = len};
+            if (read_value(&t, &cut, OX_MAP) == OX_OK) ox_tensor_unref(t);
+        }
+        pb_free(&map);
+        pb_free(&list);
+    }
+}
+END_TEST
+
+START_TEST(lists) {
+    struct pb list = {0}, empty = {0}, deep = {0};
+    ox_tensor *t;
+    add_message(&list, 3, number(1));
+    pb_bytes(&list, 5, "", 0);
+    ck_ok(read_value(&t, &list, OX_SEQUENCE));
+    ck_assert(t->count == 2 && ox_tensor_item(t, 0)->dtype == OX_FLOAT && ox_tensor_item(t, 1)->dtype == OX_SEQUENCE && ox_tensor_item(t, 1)->count == 0);
+    ox_tensor_unref(t);
+    ck_fails(read_value(&t, &list, OX_OPTIONAL), OX_INVALID, "bad-value"); /* of two */
+    ck_ok(read_value(&t, &empty, OX_OPTIONAL));
+    ck_assert_uint_eq(t->count, 0);
+    ox_tensor_unref(t);
+    for (int i = 0; i < 9; i++) {
+        struct pb outer = {0};
+        add_message(&outer, 5, deep);
+        deep = outer;
+    }
+    ck_fails(read_value(&t, &deep, OX_SEQUENCE), OX_INVALID, "bad-value");
+    pb_free(&deep);
+    pb_free(&list);
+}
+END_TEST
+
+START_TEST(maps_that_are_wrong) {
+    struct pb keys = {0}, both = map_of(0), few = map_of(0), typed_keys = map_of(0);
+    ox_tensor *t;
+    pb_int(&keys, 3, 1); /* no values */
+    ck_fails(read_value(&t, &keys, OX_MAP), OX_INVALID, "bad-value");
+    pb_bytes(&both, 4, "k", 1);
+    ck_fails(read_value(&t, &both, OX_MAP), OX_INVALID, "bad-value");
+    pb_int(&few, 3, 9); /* three keys, two values */
+    ck_fails(read_value(&t, &few, OX_MAP), OX_INVALID, "bad-value");
+    pb_int(&typed_keys, 2, OX_INT32);
+    ck_fails(read_value(&t, &typed_keys, OX_MAP), OX_UNSUPPORTED, "no-reader");
+    pb_free(&keys);
+    pb_free(&both);
+    pb_free(&few);
+    pb_free(&typed_keys);
+}
+END_TEST
+
 int main(void) {
     Suite *s = suite_create("tensor_file");
     TCase *t = tcase_create("tensor_file");
@@ -555,6 +656,9 @@ int main(void) {
     tcase_add_test(t, narrow_types_are_packed);
     tcase_add_test(t, float_data_and_strings);
     tcase_add_test(t, storage_and_shape_must_be_right);
+    tcase_add_test(t, maps);
+    tcase_add_test(t, lists);
+    tcase_add_test(t, maps_that_are_wrong);
     tcase_add_test(t, npy_files);
     tcase_add_test(t, npy_in_other_orders);
     tcase_add_test(t, npy_headers_that_are_wrong);

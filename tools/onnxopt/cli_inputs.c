@@ -30,11 +30,46 @@ static ox_status find_input(size_t *index, const struct engine *e, const char *n
     return OX_INVALID;
 }
 
+/* What the type of an input says it is a list of; OX_UNDEFINED: it is a tensor. */
+static ox_dtype list_kind(const struct ox_port *port)
+{
+    static const struct {
+        const char *begin;
+        ox_dtype kind;
+    } kinds[] = {{"seq(", OX_SEQUENCE}, {"optional(", OX_OPTIONAL}, {"map(", OX_MAP}};
+    for (size_t i = 0; port->type_text && i < sizeof kinds / sizeof *kinds; i++)
+        if (strncmp(port->type_text, kinds[i].begin, strlen(kinds[i].begin)) == 0) return kinds[i].kind;
+    return OX_UNDEFINED;
+}
+
+/* The file of an input that is a list: it has no name of its own, so the input must be named or the only one. *taken: it is such a file. */
+static ox_status read_list(bool *taken, ox_tensor **in, const struct engine *e, const char *name, const char *path)
+{
+    struct ox_port port;
+    size_t index = 0;
+    *taken = false;
+    if (!name && e->n_in != 1) return OX_OK;
+    ox_status s = name ? find_input(&index, e, name, path) : OX_OK;
+    if (s == OX_OK) s = engine_input(&port, e, index);
+    if (s != OX_OK) return s;
+    *taken = list_kind(&port) != OX_UNDEFINED;
+    if (!*taken) return OX_OK;
+    ox_tensor *t;
+    s = ox_value_file_read(&t, e->cli->ctx, path, list_kind(&port));
+    if (s != OX_OK) return s;
+    ox_tensor_unref(in[index]);
+    in[index] = t;
+    return OX_OK;
+}
+
 /* A file of tensors; `name` (or NULL) is what its unnamed tensor is called. */
 static ox_status read_file(ox_tensor **in, const struct engine *e, const char *name, const char *path)
 {
     ox_tensor_file *file;
-    ox_status s = ox_tensor_file_open(&file, e->cli->ctx, path);
+    bool taken;
+    ox_status s = read_list(&taken, in, e, name, path);
+    if (s != OX_OK || taken) return s;
+    s = ox_tensor_file_open(&file, e->cli->ctx, path);
     if (s != OX_OK) return s;
     for (size_t i = 0; i < ox_tensor_file_count(file) && s == OX_OK; i++) {
         size_t index = 0;

@@ -30,6 +30,10 @@ const char *ox_tensor_file_name(const ox_tensor_file *file, size_t index); /* ""
 /* Reads one (inflating and checking it). Counted for the caller. */
 OX_MUST_USE ox_status ox_tensor_file_read(ox_tensor **out, ox_tensor_file *file, size_t index);
 
+/* Reads a file that holds one value of this kind: OX_SEQUENCE, OX_OPTIONAL, OX_MAP (messages that look alike, so it must be said), or any
+ * other for a TensorProto. Counted for the caller. */
+OX_MUST_USE ox_status ox_value_file_read(ox_tensor **out, ox_ctx *ctx, const char *path, ox_dtype kind);
+
 /* How images become input tensors, and how arrays are cut into samples. Zero-initialize for: taken from the model's input. */
 struct ox_preprocess {
     size_t size;             /* sizeof(struct ox_preprocess) */
