@@ -145,8 +145,7 @@ ox_status ox_lower_conv(struct ox_lower *lo, const struct ox_node *node, bool *c
 
 /* ---- BatchNormalization ------------------------------------------------------------------------ */
 
-/* Factors and shifts of n channels; *w NULL where something is not constant. */
-static ox_status fold_norm(ox_tensor **w, ox_tensor **bias, struct ox_lower *lo, const struct ox_node *norm, double epsilon, int64_t n)
+ox_status ox_lower_fold_norm(ox_tensor **w, ox_tensor **bias, struct ox_lower *lo, const struct ox_node *norm, double epsilon, int64_t n)
 {
     const int64_t dims[] = {1, 1, 1, n};
     const float *in[4];
@@ -181,7 +180,7 @@ ox_status ox_lower_norm_tail(struct ox_lower *lo, const struct ox_node *norm, co
         return ox_lower_decline(lo, tail->last, "not over some channels of floats");
     if (!ox_lower_decode(&room, lo, norm) || b->training || !b->spatial || norm->n_in != 5) return ox_lower_decline(lo, tail->last, "computes statistics");
     if (!ox_lower_bounds(&p.low, &p.high, lo, tail->act)) return ox_lower_decline(lo, tail->last, "bounds are not constant");
-    ox_status status = fold_norm(&w, &bias, lo, norm, (double)b->epsilon, n);
+    ox_status status = ox_lower_fold_norm(&w, &bias, lo, norm, (double)b->epsilon, n);
     if (status != OX_OK || !w) {
         ox_tensor_unref(w);
         ox_tensor_unref(bias);

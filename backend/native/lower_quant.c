@@ -165,6 +165,7 @@ ox_status ox_lower_quantize(struct ox_lower *lo, const struct ox_node *node, boo
     if (!*claimed && (ox_lower_maker(x, "MaxPool") || ox_lower_maker(x, "AveragePool"))) OX_TRY(pool(lo, node, &q, claimed));
     if (!*claimed && (ox_lower_maker(x, "GlobalAveragePool") || ox_lower_maker(x, "ReduceMean"))) OX_TRY(mean(lo, node, &q, claimed));
     if (!*claimed && ox_lower_maker(x, "Concat")) OX_TRY(join(lo, node, &q, claimed));
+    if (!*claimed) OX_TRY(ox_lower_norm8(lo, node, &q, claimed));
     if (!*claimed) OX_TRY(ox_lower_moved(lo, node, &q, claimed));
     if (*claimed) return OX_OK;
     const struct ox_step_quantize_params p = {q.q};

@@ -138,6 +138,10 @@ static const struct {
      "{ q = QuantizeLinear(x, sx, zx) d = DequantizeLinear(q, sx, zx) p = QuantizeLinear(z, sx, zx) e = DequantizeLinear(p, sx, zx) "
      "  a = Add(d, e) aq = QuantizeLinear(a, sx, zx) ad = DequantizeLinear(aq, sx, zx) h = Tanh(ad) hq = QuantizeLinear(h, sx, zx) hd = DequantizeLinear(hq, sx, zx) "
      "  m = Mul(hd, d) y = QuantizeLinear(m, sy, zy) }"},
+    {"int8 normalization of what is joined", "transpose quantize unary conv conv_s8 concat shift",
+     "m (float[1,5,6,6] x, float[1,7,6,6] z) => (uint8[1,17,6,6] y) <float[17] s = {@p17}, float[17] b = {@f17}, float[17] e = {@f17}, float[17] v = {@p17}, float sz = {0.02}, uint8 zz = {99}, " SCALES "> "
+     "{ q = QuantizeLinear(x, sx, zx) d = DequantizeLinear(q, sx, zx) p = QuantizeLinear(z, sz, zz) f = DequantizeLinear(p, sz, zz) a = Abs(x) "
+     "  k = Concat <axis=1> (f, d, a) n = BatchNormalization(k, s, b, e, v) r = Relu(n) y = QuantizeLinear(r, sy, zy) }"},
     {"int8 moves", "shift generic table shift",
      "m (uint8[2,6,20] x) => (uint8[3,4,10] y, uint8[3,4,10] z) <int64[3] d = {4,3,20}, " SCALES "> "
      "{ a = DequantizeLinear(x, sx, zx) b = Reshape(a, d) c = QuantizeLinear(b, sx, zx) e = DequantizeLinear(c, sx, zx) f = Transpose <perm=[1,0,2]> (e) "
