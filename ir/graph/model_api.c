@@ -148,14 +148,28 @@ void ox_session_free(ox_session *session)
     ox_free(ctx, session);
 }
 
+/* Is the value of the type, as far as the type says? Lists are compared with all that is in them: types nest to 32. */
+static bool fits(const struct ox_type *type, const ox_tensor *t)
+{
+    if (type->kind == OX_TYPE_UNKNOWN) return true;
+    if (type->kind == OX_TYPE_SEQUENCE || type->kind == OX_TYPE_OPTIONAL) {
+        bool fit = t->dtype == (type->kind == OX_TYPE_SEQUENCE ? OX_SEQUENCE : OX_OPTIONAL);
+        for (size_t i = 0; fit && i < t->count; i++) fit = fits(type->elem, ox_tensor_item(t, i));
+        return fit;
+    }
+    if (type->kind == OX_TYPE_MAP)
+        return t->dtype == OX_MAP && t->count == 2 && ox_tensor_item(t, 0)->dtype == type->dtype &&
+               (!ox_type_is_tensor(type->elem) || ox_tensor_item(t, 1)->dtype == type->elem->dtype);
+    bool fit = type->kind == OX_TYPE_TENSOR && (type->dtype == OX_UNDEFINED || type->dtype == t->dtype) && (type->rank < 0 || type->rank == t->rank);
+    for (int i = 0; fit && i < type->rank; i++)
+        if (ox_dim_is_const(type->dims[i]) && type->dims[i].k != t->dims[i]) fit = false;
+    return fit;
+}
+
 static ox_status check_input(ox_ctx *ctx, const struct ox_value *v, const ox_tensor *t)
 {
     const struct ox_type *type = v->type;
-    bool fits = type->kind == OX_TYPE_UNKNOWN || (type->kind == OX_TYPE_TENSOR && (type->dtype == OX_UNDEFINED || type->dtype == t->dtype) &&
-                                                  (type->rank < 0 || type->rank == t->rank));
-    for (int i = 0; fits && i < type->rank; i++)
-        if (ox_dim_is_const(type->dims[i]) && type->dims[i].k != t->dims[i]) fits = false;
-    if (fits) return OX_OK;
+    if (fits(type, t)) return OX_OK;
     char want[256], got[256];
     size_t n = (size_t)snprintf(got, sizeof got, "%s[", ox_dtype_name(t->dtype));
     for (int i = 0; i < t->rank && n < sizeof got - 24; i++)
