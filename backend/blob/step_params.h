@@ -162,6 +162,11 @@ struct ox_step_attention_params {
     float scale;
 };
 
+/* Entries of the last dim in another order, or some of them: out[.., i] = in[.., operand 1 [i]], which is a constant int32 [n]. Floats. */
+struct ox_step_channels_params {
+    uint64_t zero;
+};
+
 /* Over the last dim. */
 struct ox_step_softmax_params {
     uint64_t zero;
@@ -196,6 +201,7 @@ _Static_assert(sizeof(struct ox_step_binary_s8_params) == 32, "part of the forma
 _Static_assert(sizeof(struct ox_step_unary_params) == 16, "part of the format");
 _Static_assert(sizeof(struct ox_step_chain_params) == 216, "part of the format");
 _Static_assert(sizeof(struct ox_step_attention_params) == 8, "part of the format");
+_Static_assert(sizeof(struct ox_step_channels_params) == 8, "part of the format");
 _Static_assert(sizeof(struct ox_step_softmax_params) == 8, "part of the format");
 _Static_assert(sizeof(struct ox_step_resize_params) == 16, "part of the format");
 _Static_assert(sizeof(struct ox_step_quantize_params) == 8, "part of the format");

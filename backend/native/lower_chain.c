@@ -185,6 +185,28 @@ static bool lead(struct chain *c)
     return true;
 }
 
+/* x * Sigmoid(x) is one operator. */
+static void join_swish(struct chain *c)
+{
+    for (uint32_t i = 1; i < c->p.n_ops; i++) {
+        struct ox_step_chain_op *mul = &c->p.ops[i];
+        const struct ox_step_chain_op *before = &c->p.ops[i - 1];
+        const uint8_t result = (uint8_t)(OX_STEP_CHAIN_RESULT + i - 1);
+        if (mul->op != code_of("Mul") || before->op != code_of("Sigmoid") || (mul->a != result && mul->b != result)) continue;
+        if ((mul->a == result ? mul->b : mul->a) != before->a) continue;
+        *mul = (struct ox_step_chain_op){.op = code_of("Swish"), .a = before->a, .alpha = 1};
+        /* The sigmoid goes; later results move down. */
+        for (uint32_t k = i - 1; k + 1 < c->p.n_ops; k++) {
+            struct ox_step_chain_op *o = &c->p.ops[k];
+            *o = c->p.ops[k + 1];
+            if (o->a >= result) o->a--;
+            if (o->b >= result) o->b--;
+        }
+        c->p.ops[--c->p.n_ops] = (struct ox_step_chain_op){0};
+        i--;
+    }
+}
+
 /* Channels last where somebody behind reads it so, and all operands can be had so. */
 static unsigned form_of(const struct chain *c)
 {
@@ -203,6 +225,7 @@ static ox_status lower(struct ox_lower *lo, const struct ox_node *node, uint32_t
     uint8_t last;
     if (goes_along(lo, node) || !look(&l, lo, node) || !put(&last, &c, node, &l) || c.p.n_ops < least || !lead(&c)) return OX_OK;
     const unsigned form = form_of(&c);
+    join_swish(&c);
     for (size_t i = 0; i < c.n_in; i++) OX_TRY(ox_lower_in(&in[i], lo, c.in[i], form));
     OX_TRY(ox_lower_out(&out, lo, node->out[0], form));
     *claimed = true;

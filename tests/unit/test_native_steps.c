@@ -84,6 +84,14 @@ static const struct {
      "{ t = Transpose <perm=[1,0]> (w) p = MatMul(x, t) q = MatMul(p, w) g = Gather(w, i) y = Add(q, g) }"},
     {"wide table, many rows", "matmul chain", "m (float[30,260] x, float[1025,260] w) => (float[30,1025] y) "
      "{ t = Transpose <perm=[1,0]> (w) p = MatMul(x, t) a = Tanh(p) y = Mul(a, p) }"},
+    {"channels split and shuffled", "transpose conv channels concat", "m (float[2,6,5,4] x) => (float[2,8,5,4] y) "
+     "<float[8,6,1,1] w = {@f48}, float[4,4,1,1] v = {@f16}, float[8,8,1,1] u = {@f64}, int64[5] r = {2,2,4,5,4}, int64[4] q = {2,8,5,4}> "
+     "{ c = Conv(x, w) a, b = Split <axis=1> (c) d = Conv(a, v) j = Concat <axis=1> (b, d) s = Reshape(j, r) t = Transpose <perm=[0,2,1,3,4]> (s) k = Reshape(t, q) y = Conv(k, u) }"},
+    {"every other channel", "transpose conv channels concat", "m (float[1,6,5,4] x) => (float[1,3,5,4] y) "
+     "<float[8,6,1,1] w = {@f48}, float[4,4,1,1] v = {@f16}, float[3,8,1,1] u = {@f24}, int64[3] r = {4,2,20}, int64[5] q = {2,-1,4,5,4}, int64 one = {1}, int64 zero = {0}> "
+     "{ c = Conv(x, w) s = Reshape(c, r) t = Transpose <perm=[1,0,2]> (s) k = Reshape(t, q) a = Gather <axis=0> (k, zero) b = Gather <axis=0> (k, one) "
+     "  d = Conv(b, v) j = Concat <axis=1> (a, d) y = Conv(j, u) }"},
+    {"swish spelled out", "chain", "m (float[3,40] x, float[3,40] z) => (float[3,40] y) { a = Mul(x, z) b = Sigmoid(x) c = Mul(b, x) d = Add(a, c) y = Neg(d) }"},
     {"attention", "attention", "m (float[2,7,3,8] q, float[2,3,9,8] k, float[2,9,3,5] v, float[2,1,7,9] bias) => (float[2,7,3,5] y) <float s = {0.35}> "
      "{ qt = Transpose <perm=[0,2,1,3]> (q) kt = Transpose <perm=[0,1,3,2]> (k) vt = Transpose <perm=[0,2,1,3]> (v) p = MatMul(qt, kt) c = Mul(p, s) "
      "  m = Add(c, bias) w = Softmax <axis=-1> (m) o = MatMul(w, vt) y = Transpose <perm=[0,2,1,3]> (o) }"},
