@@ -324,7 +324,8 @@ static bool scaled_by_dims(struct ox_lower *lo, const struct ox_node *node, cons
         if (r->axes[i] == axis || r->axes[i] == axis - 4) at = i;
     const float *factors = r->scales ? r->scales : t && t->dtype == OX_FLOAT ? t->data : NULL;
     size_t n = r->scales ? r->n_scales : t ? t->count : 0;
-    return factors && at < n && (double)factors[at] * (double)from == (double)to;
+    /* A quotient that is rounded to float moves samples by as little as rounding does; between them the result is continuous. */
+    return factors && at < n && fabs((double)factors[at] * (double)from - (double)to) <= (double)to * 0x1p-22;
 }
 
 ox_status ox_lower_resize(struct ox_lower *lo, const struct ox_node *node, bool *claimed)

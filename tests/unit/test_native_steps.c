@@ -84,6 +84,8 @@ static const struct {
      "{ t = Transpose <perm=[1,0]> (w) p = MatMul(x, t) q = MatMul(p, w) g = Gather(w, i) y = Add(q, g) }"},
     {"wide table, many rows", "matmul chain", "m (float[30,260] x, float[1025,260] w) => (float[30,1025] y) "
      "{ t = Transpose <perm=[1,0]> (w) p = MatMul(x, t) a = Tanh(p) y = Mul(a, p) }"},
+    {"bilinear by a rounded factor", "transpose conv resize", "m (float[1,3,5,6] x) => (float[1,4,33,50] y) <float[4,3,1,1] w = {@f12}, float[4] f = {1,1,6.6,8.3333333}> "
+     "{ c = Conv(x, w) y = Resize <mode=\"linear\", coordinate_transformation_mode=\"asymmetric\"> (c, , f) }"},
     {"channels split and shuffled", "transpose conv channels concat", "m (float[2,6,5,4] x) => (float[2,8,5,4] y) "
      "<float[8,6,1,1] w = {@f48}, float[4,4,1,1] v = {@f16}, float[8,8,1,1] u = {@f64}, int64[5] r = {2,2,4,5,4}, int64[4] q = {2,8,5,4}> "
      "{ c = Conv(x, w) a, b = Split <axis=1> (c) d = Conv(a, v) j = Concat <axis=1> (b, d) s = Reshape(j, r) t = Transpose <perm=[0,2,1,3,4]> (s) k = Reshape(t, q) y = Conv(k, u) }"},
