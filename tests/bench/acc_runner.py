@@ -1,4 +1,5 @@
-"""ONNX Runtime for the accuracy benchmark, through tests/oracle/ort_server.mjs: numpy arrays in, numpy arrays out.
+"""ONNX Runtime for the accuracy benchmark, through tests/oracle/ort_server.mjs, and our own two ways of running a model: numpy arrays in, numpy
+arrays out.
 
 A runner is what a scorer sees: `.inputs` [(name, type text, dims)], `.outputs` [name], `.run(feeds) -> [array]`.
 """
@@ -54,6 +55,32 @@ class Ort:
         if not self.server.stdin.closed:
             self.server.stdin.close()
         self.server.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Own:
+    """One model by `onnxopt run`, a process a sample: by the reference executor, or compiled for the native path."""
+
+    def __init__(self, onnxopt, model, like, native):
+        self.onnxopt, self.model, self.dir = onnxopt, model, scratch()
+        self.inputs, self.outputs = like.inputs, like.outputs
+        if native:
+            self.model = os.path.join(self.dir, "model.oxb")
+            self.call(model, "-o", self.model, "--passes", "dce")
+
+    def call(self, *args):
+        r = subprocess.run([self.onnxopt, *args], capture_output=True, text=True)
+        if r.returncode:
+            raise RuntimeError(((r.stderr or r.stdout).strip().splitlines() or [""])[-1][:200])
+
+    def run(self, feeds):
+        src, dst = os.path.join(self.dir, "in.npz"), os.path.join(self.dir, "out.npz")
+        np.savez(src, **feeds)
+        self.call("run", self.model, "--input", src, "-o", dst)
+        with np.load(dst) as z:
+            return [z[name] for name in self.outputs]
+
+    def close(self):
         shutil.rmtree(self.dir, ignore_errors=True)
 
 

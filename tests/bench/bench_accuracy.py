@@ -2,7 +2,7 @@
 """What int8 costs in accuracy on labelled tasks: float, quantized with 100 calibration samples, quantized with none.
 
   ONNXOPT=build/bin/onnxopt ONNXOPT_MODELS=DIR [ORT_QUANTIZE="CMD"] bench_accuracy.py [--match RE] [--samples 100]
-      [--limit N] [--json FILE] [--write-calib DIR] [--keep DIR]
+      [--limit N] [--json FILE] [--write-calib DIR] [--keep DIR] [--ways]
 
 DIR has models/NAME/model.onnx, data/TASK/ and evaluate.py, the folder's scorer. Every model that has labelled data and no
 operator outside the operator set is scored in ONNX Runtime. Top-1 tasks are scored here (acc_tasks.py), sample by sample, so
@@ -12,7 +12,7 @@ runner is replaced by ours.
 No sample is scored by a model that was calibrated with it: the samples are split into folds (seeded), each fold is scored by
 a model calibrated with 100 samples of the other folds, and the table says how many folds, and how many samples where the data
 has fewer than 100 to spare. ORT_QUANTIZE is called as CMD IN OUT --calib FOLDER with the same folders; $ONNXOPT_FLAGS adds flags to
-our own command. --write-calib DIR only writes DIR/NAME/NNNNN.npz, 100 preprocessed samples of each model.
+our own command. --ways scores the model calibrated with data two times more: compiled for the native path, and by the reference executor. --write-calib DIR only writes DIR/NAME/NNNNN.npz, 100 preprocessed samples of each model.
 
 Needs numpy, Pillow and node with onnxruntime-node (tests/oracle/get_ort.sh).
 """
@@ -30,7 +30,7 @@ import tempfile
 
 import numpy as np
 
-from acc_runner import HERE, Ort, Recorder, Switcher
+from acc_runner import HERE, Ort, Own, Recorder, Switcher
 from acc_tasks import TASKS, predict
 
 # What of evaluate.py's figures is the task's score; a sign of -1: less is better, and the drop is in percent.
@@ -166,12 +166,26 @@ class Model:
             raise RuntimeError("%s: exit %d: %s" % (tag, r.returncode, ((r.stderr or r.stdout).strip().splitlines() or [""])[-1][:200]))
         return out
 
+    def way(self, key, want, folds, native):
+        """The models of variant `key` again, by our own runtime or the reference executor."""
+        def own(k):
+            path = os.path.join(self.dir, "%s_%d.onnx" % (key, k))
+            like = Ort(path)
+            like.close()
+            return Own(self.options.onnxopt, path, like, native)
+
+        return self.scored(lambda: map(own, range(max(folds) + 1)), want, folds)
+
     def variant(self, key, commands, want, folds=None):
-        """Scores the models that the commands make (one a fold); a failure is a result too."""
+        """Scores the models that the commands make (one a fold)."""
+        return self.scored(lambda: (Ort(self.quantized(c, "%s_%d" % (key, k))) for k, c in enumerate(commands)), want, folds)
+
+    def scored(self, make, want, folds):
+        """What runners score; a failure is a result too."""
         runners = []
         try:
-            for k, c in enumerate(commands):
-                runners.append(Ort(self.quantized(c, "%s_%d" % (key, k))))
+            for r in make():
+                runners.append(r)
             got = self.task.evaluate(Switcher(runners, folds) if folds is not None else runners[0])
             return {"score": got["score"], **self.task.compare(want, got)}
         except (RuntimeError, subprocess.TimeoutExpired, AssertionError, ValueError) as e:
@@ -190,6 +204,10 @@ class Model:
         dirs = [self.folder(p, str(k)) for k, p in enumerate(pools)]
         ours = [o.onnxopt, "IN", "-o", "OUT", "--quantize", "int8", *o.flags]
         row["data"] = self.variant("data", [ours + ["--calib", d] for d in dirs], want, fold)
+        if o.ways:
+            for key in "native", "reference":
+                row[key] = self.way("data", want, fold, key == "native")
+                print("%s: %s %s" % (self.name, key, cell(row[key])), file=sys.stderr, flush=True)
         row["none"] = self.variant("none", [ours], want)
         if o.ort_quantize:
             row["ort"] = self.variant("ort", [[*o.ort_quantize, "IN", "OUT", "--calib", d] for d in dirs], want, fold)
@@ -271,6 +289,7 @@ def main():
     p.add_argument("--json")
     p.add_argument("--write-calib")
     p.add_argument("--keep")
+    p.add_argument("--ways", action="store_true")
     o = p.parse_args()
     o.onnxopt, o.models = os.environ.get("ONNXOPT"), os.environ.get("ONNXOPT_MODELS")
     o.ort_quantize, o.flags = shlex.split(os.environ.get("ORT_QUANTIZE", "")), shlex.split(os.environ.get("ONNXOPT_FLAGS", ""))
