@@ -76,8 +76,8 @@ static size_t positions(const struct oxr_winograd *w)
  * wide) beside XNNPACK's direct convolution, one thread, AVX-512:
  *
  *   - transforms cost 12 a value of a tile: with 8 channels this leaves a factor of 1.4 over a direct convolution, with 3 nothing, from 64 on 3;
- *   - filters that do not stay in the second-level cache cost 30 a value to stream by, as in a network, where others have passed since: 512 channels,
- *     7 x 7: m = 4 2.0 ms, m = 2 1.7 ms, direct 1.3 ms; 256 channels, 14 x 14: m = 4 or 2 0.8 ms, direct 1.2 ms;
+ *   - filters that do not stay in the second-level cache cost 20 a value to stream by (48 MB of filters by turns). 512 channels, 7 x 7: m = 2 1.2 ms, and no
+ *     less directly; 256 channels, 14 x 14: m = 2 0.67 ms, directly 1.2 ms;
  *   - less than four tiles take the time of four. */
 enum { TRANSFORM = 12, STREAM = 30, CACHED_BYTES = 5 << 18, FEW = 4 };
 

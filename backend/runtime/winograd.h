@@ -14,7 +14,8 @@
  * Anderson, Soodhalter and Gregg, "Error Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural Networks" (2018). These were the
  * best but for 0.2 % of all pairs of sixteenths from 1/4 to 2, normally distributed data, and products of them are exact in float; with the usual 0, +-1, +-2
  * the root mean square of the error is 2.2 times as large. It is twice that of a direct sum in float with m = 4, and less than a direct
- * sum's with m = 2.
+ * sum's with m = 2. Outputs of a tile share their error: it is in proportion to what all of them are made of, and so may be large beside one that is
+ * made of little.
  *
  * A NaN or an infinity of the data makes NaN of all m x m pixels of each tile that reads it, where a direct sum reaches 3 x 3 pixels; finite data above
  * about FLT_MAX / 100 may overflow to the same. */
