@@ -32,7 +32,7 @@ static const struct shape shapes[] = {
 static const struct {
     const char *name;
     const struct oxr_conv32_way *way;
-} ways[] = {{"Winograd", &oxr_conv32_winograd}, {"depthwise", &oxr_conv32_depthwise}, {"product", &oxr_conv32_gemm}, {"XNNPACK", &oxr_conv32_xnn}};
+} ways[] = {{"Winograd", &oxr_conv32_winograd}, {"depthrow", &oxr_conv32_depthrow}, {"depthwise", &oxr_conv32_depthwise}, {"product", &oxr_conv32_gemm}, {"XNNPACK", &oxr_conv32_xnn}};
 enum { WAYS = sizeof ways / sizeof *ways, COPIES = 64, BYTES = 48 << 20 };
 
 static double now(void)
