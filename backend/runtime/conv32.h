@@ -34,7 +34,7 @@ struct oxr_conv32_way {
 
 extern const struct oxr_conv32_way oxr_conv32_winograd; /* winograd.h; leaves what does not win to the direct way */
 extern const struct oxr_conv32_way oxr_conv32_gemm;      /* a product of rows of pixels */
-extern const struct oxr_conv32_way oxr_conv32_depthrow; /* a filter for each channel */
+extern const struct oxr_conv32_way oxr_conv32_depthrow; /* depthwise, rows of 3, 5 or 7 */
 extern const struct oxr_conv32_way oxr_conv32_depthwise; /* depthwise32.h */
 extern const struct oxr_conv32_way oxr_conv32_xnn;       /* suits always */
 

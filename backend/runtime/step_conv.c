@@ -2,7 +2,7 @@
 #include "backend/runtime/conv32.h"
 #include "backend/runtime/xnn_common.h"
 
-static const struct oxr_conv32_way *const ways[] = {&oxr_conv32_winograd, &oxr_conv32_gemm, &oxr_conv32_depthwise, &oxr_conv32_xnn};
+static const struct oxr_conv32_way *const ways[] = {&oxr_conv32_winograd, &oxr_conv32_gemm, &oxr_conv32_depthrow, &oxr_conv32_depthwise, &oxr_conv32_xnn};
 enum { DIRECT = 1 /* from here on */, PIECE = 8192 };
 
 struct conv {

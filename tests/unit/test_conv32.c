@@ -9,9 +9,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-static const struct oxr_conv32_way *const ways[] = {&oxr_conv32_winograd, &oxr_conv32_depthwise,
-                                                    &oxr_conv32_gemm, &oxr_conv32_xnn};
-static const char *const names[] = {"winograd", "depthwise", "gemm", "xnn"};
+static const struct oxr_conv32_way *const ways[] = {&oxr_conv32_winograd, &oxr_conv32_depthrow,
+                                                    &oxr_conv32_depthwise, &oxr_conv32_gemm,
+                                                    &oxr_conv32_xnn};
+static const char *const names[] = {"winograd", "depthrow", "depthwise", "gemm", "xnn"};
 
 struct problem {
     struct ox_step_conv_params p;
