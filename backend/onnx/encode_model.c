@@ -1,8 +1,9 @@
 /* backend/onnx/encode_model.c - what all messages share, functions, and the model. */
 #include "backend/onnx/encode_priv.h"
 
+/* Reading takes an empty text for an absent one, so it is none here either. */
 void ox_encode_name(struct ox_encoder *e, enum ox_wire_field field, ox_name name) {
-    if (name) ox_put_string(e->out, field, name->text, name->len);
+    if (name && name->len) ox_put_string(e->out, field, name->text, name->len);
 }
 
 void ox_encode_pairs(struct ox_encoder *e, enum ox_wire_field field, const struct ox_pairs *pairs) {

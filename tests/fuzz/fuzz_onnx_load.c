@@ -24,8 +24,8 @@ static ox_model *read_again(ox_ctx *ctx, unsigned char *bytes, size_t size) {
 }
 
 /* What was read is written and read again. The first writing may bring things to their usual place
- * (the documentation of an initializer that old models list as an input); from then on the bytes
- * must stay the same. */
+ * (the documentation of an initializer that old models list as an input), and adds an Identity where
+ * a name is listed as an output twice; from then on the bytes must stay the same. */
 static void round_trip(ox_ctx *ctx, ox_model *model) {
     size_t size = 0, size_again = 0;
     struct ox_model_stats a, b;
@@ -33,7 +33,7 @@ static void round_trip(ox_ctx *ctx, ox_model *model) {
     if (!bytes) return;
     ox_model *second = read_again(ctx, bytes, size), *third;
     must(ox_model_stats(&a, model) == OX_OK && ox_model_stats(&b, second) == OX_OK);
-    must(a.nodes == b.nodes && a.constants == b.constants && a.parameters == b.parameters);
+    must(a.nodes <= b.nodes && a.constants == b.constants && a.parameters == b.parameters);
     must(a.subgraphs == b.subgraphs && a.functions == b.functions);
     bytes = fuzz_write_model(&size, second);
     must(bytes != NULL);
