@@ -2,8 +2,8 @@
 // The native path beside ONNX Runtime in one run: latency (best of many, by turns), time to a ready session, peak memory; float and int8, one and
 // two threads. int8 models are made here by onnxopt from the same float model, with uint8 activations and with int8 ones: ONNX Runtime runs both
 // and the better one counts, the native path compiles the second.
-//   ONNXOPT=build/bin/onnxopt ONNXOPT_MODELS=DIR bench_native.mjs [--match REGEX] [--seconds N] [--rounds N] [--threads 1,2] [--only f32,int8] [--dim NAME=N,...] [--json FILE]
-// DIR/exported/*.onnx are measured. Symbolic dims are 1 on both sides, or what --dim says: --dim seq=64,past=64.
+//   ONNXOPT=build/bin/onnxopt ONNXOPT_MODELS=DIR bench_native.mjs [--match REGEX] [--seconds N] [--rounds N] [--threads 1,2] [--only f32,int8] [--dim NAME=N,...] [--pack] [--json FILE]
+// DIR/exported/*.onnx are measured. Symbolic dims are 1 on both sides, or what --dim says: --dim seq=64,past=64. --pack: with packed weights in the blob.
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -68,21 +68,21 @@ function duel(theirs, blob, v, threads) {
   return { theirs: best, ours, ratio: best.best_ms / ours.best_ms, open: (best.open_ms + best.first_ms) / (ours.open_ms + ours.first_ms), memory: ours.peak_kb / best.peak_kb };
 }
 
-function prepare(file, kind) {
+function prepare(file, kind, packs) {
   const dir = scratchDir(), name = path.basename(file, '.onnx'), blob = path.join(dir, `${name}.${kind}.oxb`);
   const helper = path.join(path.dirname(onnxopt()), 'time_native');
   if (kind === 'f32') {
-    json(helper, [file, '0', '2', 'optimize', `save=${blob}`]);
+    json(helper, [file, '0', '2', 'optimize', `save=${blob}`, ...packs]);
     return { theirs: [file], blob };
   }
   const theirs = ['uint8', 'int8'].map((t) => optimized(file, path.join(dir, `${name}.${t}.onnx`), QUANTIZE(t)));
-  json(helper, [theirs[1], '0', '2', `save=${blob}`]);
+  json(helper, [theirs[1], '0', '2', `save=${blob}`, ...packs]);
   return { theirs, blob };
 }
 
 async function main() {
   const { values: v } = parseArgs({ options: { match: { type: 'string', default: '.' }, seconds: { type: 'string', default: '2' }, rounds: { type: 'string', default: '3' },
-    threads: { type: 'string', default: '1,2' }, only: { type: 'string', default: 'f32,int8' }, dim: { type: 'string', default: '' }, json: { type: 'string' } } });
+    threads: { type: 'string', default: '1,2' }, only: { type: 'string', default: 'f32,int8' }, dim: { type: 'string', default: '' }, pack: { type: 'boolean' }, json: { type: 'string' } } });
   needOrt();
   if (!process.env.ONNXOPT_MODELS) throw new Error('set ONNXOPT_MODELS to a folder with exported/*.onnx');
   const folder = path.join(process.env.ONNXOPT_MODELS, 'exported'), re = new RegExp(v.match);
@@ -95,7 +95,7 @@ async function main() {
       for (const f of files) {
         const name = f.replace(/\.onnx$/, '');
         try {
-          const { theirs, blob } = prepare(path.join(folder, f), kind), d = duel(theirs, blob, v, threads);
+          const { theirs, blob } = prepare(path.join(folder, f), kind, v.pack ? ['pack'] : []), d = duel(theirs, blob, v, threads);
           for (const g of [...theirs.filter((x) => !x.startsWith(folder)), blob]) fs.rmSync(g, { force: true });
           ratios.push(d.ratio);
           opens.push(d.open);

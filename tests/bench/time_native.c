@@ -1,6 +1,6 @@
 /* tests/bench/time_native.c - the helper bench_native.mjs runs: a model through the native path, many times in one process.
  *
- *   time_native MODEL RUNS THREADS [optimize] [check | each] [profile] [save=FILE.oxb] [dims=NAME=N,...]
+ *   time_native MODEL RUNS THREADS [optimize] [check | each] [profile] [save=FILE.oxb [pack]] [dims=NAME=N,...]
  * MODEL is an .onnx file, compiled here, or an .oxb file. Prints one JSON line: {"compile_ms":…,"open_ms":…,"first_ms":…,"best_ms":…,
  * "blob":bytes,"weights":bytes,"held":bytes,"peak_kb":…,"native":steps,"steps":steps,"worst":…}. open_ms is up to a session that is ready, first_ms the first
  * run; "check" compares with the reference executor ("worst": largest difference of an output by its largest magnitude); "each" says so output by output; "profile" lists the
@@ -28,7 +28,7 @@ enum { MAX_PORTS = 512, MAX_STEPS = 65536 };
 struct options {
     const char *model, *save, *dims;
     long runs, threads;
-    bool optimize, check, each, profile;
+    bool optimize, check, each, profile, pack;
 };
 
 static void on_diag(void *user, const struct ox_diag *diag)
@@ -172,6 +172,15 @@ static double number_at(const ox_tensor *t, size_t i)
     }
 }
 
+/* Once more with the weights that the session has packed. */
+static ox_status save_packed(struct work *w, const char *path)
+{
+    static struct ox_packed list[MAX_STEPS];
+    size_t n = 0;
+    while (n < MAX_STEPS && oxr_packed(&list[n], w->program, n)) n++;
+    return ox_native_save_packed(w->model, path, n, list, NULL);
+}
+
 static ox_status compare(struct work *w, bool each)
 {
     ox_session *reference = NULL;
@@ -239,6 +248,7 @@ int main(int argc, char **argv)
         o.optimize = o.optimize || strcmp(argv[i], "optimize") == 0;
         o.each = o.each || strcmp(argv[i], "each") == 0;
         o.check = o.check || o.each || strcmp(argv[i], "check") == 0;
+        o.pack = o.pack || strcmp(argv[i], "pack") == 0;
         o.profile = o.profile || strcmp(argv[i], "profile") == 0;
         if (strncmp(argv[i], "save=", 5) == 0) o.save = argv[i] + 5;
         if (strncmp(argv[i], "dims=", 5) == 0) o.dims = argv[i] + 5;
@@ -249,6 +259,7 @@ int main(int argc, char **argv)
     if (ox_ctx_new(&w.ctx, &co) != OX_OK) return 1;
     ox_status status = prepare(&w, &o);
     if (status == OX_OK) status = measure(&w, &o);
+    if (status == OX_OK && o.pack && o.save && w.model) status = save_packed(&w, o.save);
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     if (status == OX_OK && o.check && w.model) status = compare(&w, o.each);
