@@ -206,6 +206,7 @@ ox_status ox_eval_compress(const struct ox_call *call, const void *params,
     int axis = 0, rank = 1;
     int64_t dims[OX_MAX_RANK] = {(int64_t)x->count}, n = 0;
     OX_TRY(ox_expect_dtype(call, 1, marks->dtype, OX_BIT(OX_BOOL)));
+    OX_TRY(ox_expect_rank(call, 1, marks->rank, 1, 1));
     if (p->has_axis) {
         OX_TRY(ox_axis(&axis, call, "axis", p->axis, x->rank));
         rank = x->rank;
