@@ -225,6 +225,16 @@ ox_status ox_step_check_unary(ox_ctx *ctx, const struct ox_step *step)
     return check_zero(ctx, p->zero);
 }
 
+ox_status ox_step_check_scale(ox_ctx *ctx, const struct ox_step *step)
+{
+    const struct ox_step_scale_params *p = step->params;
+    OX_TRY(check_const(ctx, step, 0, OX_FLOAT, 1));
+    OX_TRY(check_vector(ctx, step, 1, OX_FLOAT, step->consts[0]->dims[0]));
+    for (size_t i = 0; i < step->n_in; i++)
+        if (!step->present[i]) return ox_bad_step(ctx, "operand %zu is absent", i);
+    return check_clamp(ctx, p->low, p->high);
+}
+
 ox_status ox_step_check_softmax(ox_ctx *ctx, const struct ox_step *step)
 {
     const struct ox_step_softmax_params *p = step->params;

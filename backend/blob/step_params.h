@@ -53,7 +53,7 @@ struct ox_step_window {
 
 /* What a sum goes through where it is not clamped; the bounds are infinite then. */
 enum ox_step_act {
-    OX_STEP_ACT_NONE, OX_STEP_ACT_SIGMOID, OX_STEP_ACT_SWISH /* x * sigmoid(x) */, OX_STEP_ACT_HARDSWISH, OX_STEP_ACT_GELU, OX_STEP_ACT_GELU_TWICE, OX_STEP_ACTS
+    OX_STEP_ACT_NONE, OX_STEP_ACT_SIGMOID, OX_STEP_ACT_SWISH /* x * sigmoid(x) */, OX_STEP_ACT_HARDSWISH, OX_STEP_ACTS
 };
 
 /* Operands: data; filter [O,kh,kw,C/groups], or [1,kh,kw,O] where depthwise is 1 (then groups == C); bias [O]; a tensor like the result, which is
@@ -167,6 +167,11 @@ struct ox_step_channels_params {
     uint64_t zero;
 };
 
+/* Operands: factors [C], shifts [C], and tensors that are joined over the last dim to one of C channels, times the factors plus the shifts. */
+struct ox_step_scale_params {
+    float low, high; /* the result is clamped */
+};
+
 /* Over the last dim. */
 struct ox_step_softmax_params {
     uint64_t zero;
@@ -202,6 +207,7 @@ _Static_assert(sizeof(struct ox_step_unary_params) == 16, "part of the format");
 _Static_assert(sizeof(struct ox_step_chain_params) == 216, "part of the format");
 _Static_assert(sizeof(struct ox_step_attention_params) == 8, "part of the format");
 _Static_assert(sizeof(struct ox_step_channels_params) == 8, "part of the format");
+_Static_assert(sizeof(struct ox_step_scale_params) == 8, "part of the format");
 _Static_assert(sizeof(struct ox_step_softmax_params) == 8, "part of the format");
 _Static_assert(sizeof(struct ox_step_resize_params) == 16, "part of the format");
 _Static_assert(sizeof(struct ox_step_quantize_params) == 8, "part of the format");

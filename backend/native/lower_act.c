@@ -31,7 +31,6 @@ ox_status ox_lower_act_tail(struct ox_lower *lo, const struct ox_node *node, con
     const struct ox_node *maker = x->def;
     if (!maker || x->def_index != 0) return OX_OK;
     if (ox_node_is(maker, "Conv")) return ox_lower_conv_tail(lo, maker, &tail, claimed);
-    if (ox_node_is(maker, "BatchNormalization")) return ox_lower_norm_tail(lo, maker, &tail, claimed);
     if (ox_node_is(maker, "Add")) OX_TRY(ox_lower_sum_tail(lo, maker, &tail, claimed));
     if (!*claimed && (ox_node_is(maker, "Gemm") || ox_node_is(maker, "MatMul") || ox_node_is(maker, "Add"))) return ox_lower_dense_tail(lo, maker, &tail, claimed);
     return OX_OK;

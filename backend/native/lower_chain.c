@@ -94,13 +94,14 @@ static bool look(struct link *l, struct ox_lower *lo, const struct ox_node *node
 /* A product or normalization in front takes this operator along. */
 static bool goes_along(struct ox_lower *lo, const struct ox_node *node)
 {
+    enum { PRODUCTS = 3 /* take any activation */ };
     static const char *const makers[] = {"Conv", "Gemm", "MatMul", "BatchNormalization", "ConvTranspose"};
     uint32_t act;
     const struct ox_value *x = ox_lower_act_of(&act, lo, node);
     if (!x && !ox_node_is(node, "Relu") && !ox_node_is(node, "Clip") && !ox_node_is(node, "Add")) return false;
     for (size_t i = 0; i < node->n_in && i < 2; i++) {
         const struct ox_value *v = x ? x : ox_node_in(node, i);
-        for (size_t k = 0; k < sizeof makers / sizeof *makers; k++)
+        for (size_t k = 0; k < (x ? PRODUCTS : sizeof makers / sizeof *makers); k++)
             if ((x || ox_lower_sole(v)) && ox_lower_maker(v, makers[k])) return true;
         /* An activation behind a product with a bias. */
         const struct ox_node *add = (x || ox_lower_sole(v)) && !ox_node_is(node, "Add") ? ox_lower_maker(v, "Add") : NULL;

@@ -147,7 +147,6 @@ ox_status ox_lower_conv(struct ox_lower *lo, const struct ox_node *node, bool *c
 
 ox_status ox_lower_fold_norm(ox_tensor **w, ox_tensor **bias, struct ox_lower *lo, const struct ox_node *norm, double epsilon, int64_t n)
 {
-    const int64_t dims[] = {1, 1, 1, n};
     const float *in[4];
     float *factor, *shift;
     *w = *bias = NULL;
@@ -157,7 +156,7 @@ ox_status ox_lower_fold_norm(ox_tensor **w, ox_tensor **bias, struct ox_lower *l
         if (!t || t->dtype != OX_FLOAT || t->count != (size_t)n) return OX_OK;
         in[i] = t->data;
     }
-    OX_TRY(ox_tensor_new(w, (void **)&factor, ox_lower_model(lo)->ctx, OX_FLOAT, 4, dims));
+    OX_TRY(ox_tensor_new(w, (void **)&factor, ox_lower_model(lo)->ctx, OX_FLOAT, 1, &n));
     OX_TRY(ox_tensor_new(bias, (void **)&shift, ox_lower_model(lo)->ctx, OX_FLOAT, 1, &n));
     for (int64_t i = 0; i < n; i++) {
         double f = (double)in[0][i] / sqrt((double)in[3][i] + epsilon);
@@ -167,35 +166,60 @@ ox_status ox_lower_fold_norm(ox_tensor **w, ox_tensor **bias, struct ox_lower *l
     return OX_OK;
 }
 
+/* The Concat of channels that makes x for this reader alone, of tensors of the same rank; else NULL. */
+static const struct ox_node *joined(struct ox_lower *lo, const struct ox_value *x)
+{
+    const struct ox_node *node = ox_lower_maker(x, "Concat");
+    union ox_lower_room room;
+    const struct ox_concat_params *c = (const void *)room.bytes;
+    if (!node || !ox_lower_sole(x) || !ox_lower_decode(&room, lo, node) || (c->axis != 1 && c->axis != 1 - ox_lower_rank(x))) return NULL;
+    for (size_t i = 0; i < node->n_in; i++)
+        if (ox_lower_dtype(ox_node_in(node, i)) != OX_FLOAT || ox_lower_rank(ox_node_in(node, i)) != ox_lower_rank(x)) return NULL;
+    return node;
+}
+
+/* Takes over the counts. */
+static ox_status scale_step(struct ox_lower *lo, const struct ox_value *x, const struct ox_lower_tail *tail, const struct ox_step_scale_params *p, ox_tensor *factor,
+                            ox_tensor *shift)
+{
+    const struct ox_node *join = joined(lo, x);
+    const size_t n = join ? join->n_in : 1;
+    ox_operand *in = NULL, out;
+    ox_status status = ox_alloc(ox_lower_model(lo)->ctx, &in, n + 2, sizeof *in);
+    if (status != OX_OK) {
+        ox_tensor_unref(factor);
+        ox_tensor_unref(shift);
+        return status;
+    }
+    status = ox_lower_scales_and_bias(&in[0], &in[1], lo, OX_OK, factor, shift);
+    for (size_t i = 0; i < n && status == OX_OK; i++) status = ox_lower_in(&in[2 + i], lo, join ? ox_node_in(join, i) : x, OX_FORM_LAST);
+    if (status == OX_OK) status = ox_lower_out(&out, lo, tail->last->out[0], OX_FORM_LAST);
+    if (status == OX_OK) status = ox_lower_step(lo, tail->last, OX_STEP_SCALE, p, n + 2, in, 1, &out);
+    ox_free(ox_lower_model(lo)->ctx, in);
+    return status;
+}
+
 ox_status ox_lower_norm_tail(struct ox_lower *lo, const struct ox_node *norm, const struct ox_lower_tail *tail, bool *claimed)
 {
     const struct ox_value *x = ox_node_in(norm, 0);
     const int64_t n = ox_lower_dim(x, 1);
-    struct ox_step_conv_params p = {.window = {{1, 1}, {1, 1}, {1, 1}, 0, 0, 0, 0}, .groups = (uint32_t)n, .depthwise = 1, .act = tail->fn};
+    struct ox_step_scale_params p;
     union ox_lower_room room;
     const struct ox_batch_norm_params *b = (const void *)room.bytes;
-    ox_operand in[3], out;
-    ox_tensor *w, *bias;
-    if (tail->q || ox_lower_dtype(x) != OX_FLOAT || (ox_lower_rank(x) != 3 && ox_lower_rank(x) != 4) || n < 2 || n > 1 << 20)
+    ox_tensor *factor, *shift;
+    if (tail->q || tail->fn) return OX_OK;
+    if (ox_lower_dtype(x) != OX_FLOAT || (ox_lower_rank(x) != 3 && ox_lower_rank(x) != 4) || n < 1 || n > 1 << 20)
         return ox_lower_decline(lo, tail->last, "not over some channels of floats");
     if (!ox_lower_decode(&room, lo, norm) || b->training || !b->spatial || norm->n_in != 5) return ox_lower_decline(lo, tail->last, "computes statistics");
     if (!ox_lower_bounds(&p.low, &p.high, lo, tail->act)) return ox_lower_decline(lo, tail->last, "bounds are not constant");
-    ox_status status = ox_lower_fold_norm(&w, &bias, lo, norm, (double)b->epsilon, n);
-    if (status != OX_OK || !w) {
-        ox_tensor_unref(w);
-        ox_tensor_unref(bias);
+    ox_status status = ox_lower_fold_norm(&factor, &shift, lo, norm, (double)b->epsilon, n);
+    if (status != OX_OK || !factor) {
+        ox_tensor_unref(factor);
+        ox_tensor_unref(shift);
         return status != OX_OK ? status : ox_lower_decline(lo, tail->last, "parameters are not constant");
     }
-    status = ox_lower_const(&in[1], lo, w);
-    if (status == OX_OK)
-        status = ox_lower_const(&in[2], lo, bias);
-    else
-        ox_tensor_unref(bias);
-    OX_TRY(status);
-    OX_TRY(ox_lower_in(&in[0], lo, x, OX_FORM_LAST));
-    OX_TRY(ox_lower_out(&out, lo, tail->last->out[0], OX_FORM_LAST));
     *claimed = true;
-    return ox_lower_step(lo, tail->last, OX_STEP_CONV, &p, 3, in, 1, &out);
+    return scale_step(lo, x, tail, &p, factor, shift);
 }
 
 ox_status ox_lower_norm(struct ox_lower *lo, const struct ox_node *node, bool *claimed)

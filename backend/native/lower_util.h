@@ -69,7 +69,7 @@ OX_MUST_USE ox_status ox_lower_requantize(ox_operand *out, struct ox_lower *lo, 
 
 /* A BatchNormalization of joined tensors, some of which are 8-bit. */
 OX_MUST_USE ox_status ox_lower_norm8(struct ox_lower *lo, const struct ox_node *node, const struct ox_lower_quant *q, bool *claimed);
-/* Factors and shifts of n channels ([1,1,1,n] and [n], counted); both NULL where something is not constant. */
+/* Factors and shifts of n channels ([n], counted); both NULL where something is not constant. */
 OX_MUST_USE ox_status ox_lower_fold_norm(ox_tensor **w, ox_tensor **bias, struct ox_lower *lo, const struct ox_node *norm, double epsilon, int64_t n);
 
 /* A clamp behind a product: bounds of Relu or Clip node `act` (NULL: none). False: not constant. */

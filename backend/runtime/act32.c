@@ -10,14 +10,6 @@ static ox_loop_fn best(enum ox_unary_op op)
     return fast ? fast : ox_unary_kinds[op].f32;
 }
 
-/* Where a model has half of Gelu in the weights behind it. */
-static void gelu_twice(void *out, const void *const *in, unsigned one, size_t n, const void *arg)
-{
-    float *y = out;
-    best(OX_UN_Gelu)(out, in, one, n, arg);
-    for (size_t i = 0; i < n; i++) y[i] *= 2;
-}
-
 struct oxr_act32 oxr_act32(unsigned act)
 {
     struct oxr_act32 a = {.params = {.alpha = 1}};
@@ -25,8 +17,6 @@ struct oxr_act32 oxr_act32(unsigned act)
     case OX_STEP_ACT_SIGMOID: a.loop = best(OX_UN_Sigmoid); break;
     case OX_STEP_ACT_SWISH: a.loop = best(OX_UN_Swish); break;
     case OX_STEP_ACT_HARDSWISH: a.loop = best(OX_UN_HardSwish); break;
-    case OX_STEP_ACT_GELU: a.loop = best(OX_UN_Gelu); break;
-    case OX_STEP_ACT_GELU_TWICE: a.loop = gelu_twice; break;
     default: break;
     }
     return a;

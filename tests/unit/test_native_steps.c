@@ -52,6 +52,11 @@ static const struct {
     {"hardswish and sigmoid of products", "dense dense",
      "m (float[5,12] x) => (float[5,9] y) <float[12,9] w = {@f108}, float[9] b = {@f9}, float[9,9] v = {@f81}> "
      "{ p = MatMul(x, w) a = Add(p, b) r = HardSwish(a) q = MatMul(r, v) s = Add(q, r) y = Sigmoid(s) }"},
+    {"joined and normalized", "transpose conv conv scale conv scale concat binary conv transpose",
+     "m (float[2,5,6,7] x) => (float[2,4,6,7] y) <float[19,5,1,1] u = {@f95}, float[3,19,1,1] v = {@f57}, float[22] s = {@p22}, float[22] b = {@f22}, float[22] e = {@f22}, float[22] r = {@p22}, "
+     "float[4,22,1,1] w = {@f88}, float[19,22,1,1] t = {@f418}, float[41] s2 = {@p41}, float[41] b2 = {@f41}, float[41] e2 = {@f41}, float[41] r2 = {@p41}, float[4,41,1,1] w2 = {@f164}> "
+     "{ a = Conv(x, u) c = Conv(a, v) j = Concat <axis=1> (c, a) n = BatchNormalization(j, s, b, e, r) m = Relu(n) d = Conv(m, t) "
+     "  k = Concat <axis=-3> (d, a, c) k2 = Concat <axis=1> (a, a, c) g = BatchNormalization(k2, s2, b2, e2, r2) h = Mul(k, g) y = Conv(h, w2) }"},
     {"pools and joins", "transpose conv pool concat transpose",
      "m (float[1,4,9,9] x) => (float[1,2,5,5] y) <float[6,4,1,1] w = {@f24}, float[2,12,1,1] v = {@f24}> "
      "{ c = Conv(x, w) p = MaxPool <kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]> (c) q = AveragePool <kernel_shape=[2,2], strides=[2,2], ceil_mode=1> (c) "
@@ -59,7 +64,7 @@ static const struct {
     {"squeeze and excite", "transpose conv mean conv binary transpose",
      "m (float[1,6,5,5] x) => (float[1,6,5,5] y) <float[6,6,1,1] w = {@f36}, float[6,6,1,1] v = {@f36}> "
      "{ c = Conv(x, w) g = GlobalAveragePool(c) e = Conv(g, v) s = Sigmoid(e) y = Mul(c, s) }"},
-    {"normalized", "transpose conv conv transpose",
+    {"normalized", "transpose scale conv transpose",
      "m (float[1,6,5,5] x) => (float[1,4,5,5] y) <float[6] s = {@p6}, float[6] b = {@f6}, float[6] e = {@f6}, float[6] v = {@p6}, float[4,6,1,1] w = {@f24}> "
      "{ n = BatchNormalization(x, s, b, e, v) r = Relu(n) y = Conv(r, w) }"},
     {"bilinear", "transpose conv resize transpose",
