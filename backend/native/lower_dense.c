@@ -90,19 +90,29 @@ static ox_status mixed_dense(struct ox_lower *lo, const struct dense *d, const s
     return ox_lower_step(lo, tail->last, OX_STEP_DENSE_S8F, &p, 4, in, 1, &out);
 }
 
+/* A computed operand C of Gemm that is like the result is added to it. */
+static bool is_sum(struct ox_lower *lo, const struct ox_value *c, const struct ox_value *y)
+{
+    if (!c || ox_lower_dtype(c) != OX_FLOAT || ox_lower_rank(c) != 2 || ox_lower_rank(y) != 2 || ox_lower_value_const(lo, c) || ox_lower_maker(c, "DequantizeLinear"))
+        return false;
+    return ox_dim_same(c->type->dims[0], y->type->dims[0]) && ox_dim_same(c->type->dims[1], y->type->dims[1]);
+}
+
 static ox_status float_dense(struct ox_lower *lo, const struct dense *d, const struct ox_lower_tail *tail, bool *claimed)
 {
+    const bool sum = !tail->add && is_sum(lo, d->bias, tail->last->out[0]);
+    const struct ox_value *add = sum ? d->bias : tail->add, *vector = sum ? NULL : d->bias;
     struct ox_step_dense_params p = {.act = tail->fn};
     ox_tensor *w, *bias = NULL;
     ox_operand in[4] = {OX_OPERAND_NONE, OX_OPERAND_NONE, OX_OPERAND_NONE, OX_OPERAND_NONE}, out;
     if ((tail->add || tail->fn) && ox_lower_maker(d->w, "DequantizeLinear")) return OX_OK; /* may do without floats */
-    OX_TRY(mixed_dense(lo, d, tail, claimed));
+    if (!sum) OX_TRY(mixed_dense(lo, d, tail, claimed));
     if (*claimed) return OX_OK;
     if (!ox_lower_bounds(&p.low, &p.high, lo, tail->act)) return ox_lower_decline(lo, tail->last, "bounds are not constant");
     OX_TRY(ox_lower_float_const(&w, lo, d->w));
     if (!w) return ox_lower_decline(lo, tail->last, "weights are not constant");
-    ox_status status = d->bias ? float_bias(&bias, lo, d->bias, outputs(d)) : OX_OK;
-    if (status != OX_OK || (d->bias && !bias)) {
+    ox_status status = vector ? float_bias(&bias, lo, vector, outputs(d)) : OX_OK;
+    if (status != OX_OK || (vector && !bias)) {
         ox_tensor_unref(w);
         return status != OX_OK ? status : ox_lower_decline(lo, tail->last, "bias is not constant");
     }
@@ -113,10 +123,10 @@ static ox_status float_dense(struct ox_lower *lo, const struct dense *d, const s
         ox_tensor_unref(bias);
     OX_TRY(status);
     OX_TRY(ox_lower_in(&in[0], lo, d->x, OX_FORM_PLAIN));
-    if (tail->add) OX_TRY(ox_lower_in(&in[3], lo, tail->add, OX_FORM_PLAIN));
+    if (add) OX_TRY(ox_lower_in(&in[3], lo, add, OX_FORM_PLAIN));
     OX_TRY(ox_lower_out(&out, lo, tail->last->out[0], OX_FORM_PLAIN));
     *claimed = true;
-    return ox_lower_step(lo, tail->last, OX_STEP_DENSE, &p, tail->add ? 4 : 3, in, 1, &out);
+    return ox_lower_step(lo, tail->last, OX_STEP_DENSE, &p, add ? 4 : 3, in, 1, &out);
 }
 
 static ox_status int8_dense(struct ox_lower *lo, const struct dense *d, const struct ox_lower_tail *tail, bool *claimed)

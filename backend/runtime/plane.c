@@ -17,7 +17,7 @@ static void edge32(uint32_t *out, const uint32_t *in, size_t rows, size_t cols, 
 }
 
 #if defined(__SSE2__)
-#include <emmintrin.h>
+#include <immintrin.h>
 
 /* Four times, each row is interleaved with the one half the square further: then byte i of row j is byte j of row i. */
 static void square8(uint8_t *out, size_t out_stride, const uint8_t *in, size_t in_stride)

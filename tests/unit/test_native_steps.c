@@ -98,6 +98,8 @@ static const struct {
      "<float[8,6,1,1] w = {@f48}, float[4,4,1,1] v = {@f16}, float[3,8,1,1] u = {@f24}, int64[3] r = {4,2,20}, int64[5] q = {2,-1,4,5,4}, int64 one = {1}, int64 zero = {0}> "
      "{ c = Conv(x, w) s = Reshape(c, r) t = Transpose <perm=[1,0,2]> (s) k = Reshape(t, q) a = Gather <axis=0> (k, zero) b = Gather <axis=0> (k, one) "
      "  d = Conv(b, v) j = Concat <axis=1> (a, d) y = Conv(j, u) }"},
+    {"gemm on top of a gemm", "dense", "m (float[5,12] x, float[5,6] h) => (float[5,9] y) <float[9,12] w = {@f108}, float[6,9] v = {@f54}, float[9] b = {@f9}> "
+     "{ a = Gemm <transB=1> (x, w, b) c = Gemm(h, v, a) y = Relu(c) }"},
     {"swish spelled out", "chain", "m (float[3,40] x, float[3,40] z) => (float[3,40] y) { a = Mul(x, z) b = Sigmoid(x) c = Mul(b, x) d = Add(a, c) y = Neg(d) }"},
     {"attention", "attention", "m (float[2,7,3,8] q, float[2,3,9,8] k, float[2,9,3,5] v, float[2,1,7,9] bias) => (float[2,7,3,5] y) <float s = {0.35}> "
      "{ qt = Transpose <perm=[0,2,1,3]> (q) kt = Transpose <perm=[0,1,3,2]> (k) vt = Transpose <perm=[0,2,1,3]> (v) p = MatMul(qt, kt) c = Mul(p, s) "
