@@ -27,6 +27,11 @@ ox_status oxr_xnn_start(ox_ctx *ctx)
     return oxr_xnn_try(ctx, xnn_initialize(NULL), "start");
 }
 
+bool oxr_xnn_amx(void)
+{
+    return cpuinfo_initialize() && cpuinfo_has_x86_amx_int8();
+}
+
 ox_status oxr_xnn_try(ox_ctx *ctx, enum xnn_status status, const char *what)
 {
     switch (status) {

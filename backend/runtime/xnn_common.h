@@ -14,6 +14,8 @@ _Static_assert(OXR_SLACK >= XNN_EXTRA_BYTES, "operands have the room behind that
 bool oxr_xnn_identify(void);
 /* Starts XNNPACK, once in the process. */
 OX_MUST_USE ox_status oxr_xnn_start(ox_ctx *ctx);
+/* May AMX be used? What cpuinfo says, as for XNNPACK. */
+bool oxr_xnn_amx(void);
 /* A diagnostic where XNNPACK refuses. */
 OX_MUST_USE ox_status oxr_xnn_try(ox_ctx *ctx, enum xnn_status status, const char *what);
 

@@ -222,7 +222,7 @@ static ox_status create8(void **state, const struct oxr_env *env, const struct o
         c->job.p = p;
         return oxr_depthwise8_pack(&c->own, env->ctx, step);
     }
-    const struct oxr_igemm8_kernel *kernel = p->depthwise ? NULL : oxr_igemm8_best();
+    const struct oxr_igemm8_kernel *kernel = !p->depthwise && oxr_xnn_amx() ? oxr_igemm8_best() : NULL;
     if (kernel) return pack8(c, env, step, kernel);
     OX_TRY(cut(&c->parts, env->ctx, c->outputs, p->groups, step->consts[1]->size / c->outputs));
     for (size_t i = 0; i < c->parts.n; i++)

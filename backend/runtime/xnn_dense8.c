@@ -63,7 +63,7 @@ static enum xnn_status dense8_create_op(void *arg, xnn_weights_cache_t cache, xn
 
 static ox_status dense8_create(void **state, const struct oxr_env *env, const struct ox_step *step)
 {
-    const struct oxr_igemm8_kernel *kernel = oxr_igemm8_best();
+    const struct oxr_igemm8_kernel *kernel = oxr_xnn_amx() ? oxr_igemm8_best() : NULL;
     struct dense8 *d;
     OX_TRY(ox_alloc(env->ctx, &d, 1, sizeof *d));
     *state = d;
