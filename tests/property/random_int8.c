@@ -57,7 +57,7 @@ static struct ox_value *product(struct rg *g, struct ox_value *x)
     } else {
         int64_t c = rg_dim(x, 1), group = 1, k = rg_chance(g, 0.4) ? 1 : rg_between(g, 2, 5), stride[2] = {rg_between(g, 1, 2), rg_between(g, 1, 2)}, pads[4];
         for (int64_t i = 2; i <= c; i++)
-            if (c % i == 0 && rg_chance(g, i == c ? 0.6 : 0.2)) group = i;
+            if (c % i == 0 && rg_chance(g, i == c ? 0.25 : 0.1)) group = i;
         const int64_t outs = group * (group == c ? 1 : rg_between(g, 1, 1 + 40 / group)), dims[] = {outs, c / group, k, k};
         for (int i = 0; i < 4; i++) pads[i] = rg_between(g, 0, k / 2);
         struct ox_node *conv = rg_node(g, "Conv", data, weights(g, 4, dims, 0), rg_chance(g, 0.5) ? rg_const(g, 1, &outs, -1, 1) : NULL);
@@ -79,4 +79,4 @@ static struct ox_value *gate(struct rg *g, struct ox_value *x)
     return y ? rounded(g, y) : NULL;
 }
 
-const rg_make_fn rg_int8_makers[] = {rounded, rounded, product, product, gate, NULL};
+const rg_make_fn rg_int8_makers[] = {rounded, product, product, product, gate, NULL};
