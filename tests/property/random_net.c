@@ -97,7 +97,10 @@ static void make(struct rg *g, ox_ctx *ctx, enum rg_kind kind, uint64_t seed)
     if (g->n == 0 || rg_chance(g, 0.3)) add_input(g, "rows", 3, rows);
     size_t nodes = 2 + rg_below(g, 14);
     for (size_t i = 0; i < nodes * 2 && g->n <= nodes && g->n + 8 < RG_VALUES; i++) grow(g, kind);
-    if (!g->g->first || g->g->first == g->g->ret) rg_op(g, "Relu", g->values[0].v, NULL), keep(g, g->g->first->out[0]);
+    if (ox_graph_begin(g->g)) return;
+    struct ox_node *n = rg_node(g, "Relu", g->values[0].v, NULL, NULL); /* nothing went, or all was too large */
+    must(ox_node_infer(n));
+    keep(g, n->out[0]);
 }
 
 static void make_whole(struct rg *g, ox_ctx *ctx, enum rg_kind kind, uint64_t seed)
