@@ -172,6 +172,17 @@ struct ox_step_scale_params {
     float low, high; /* the result is clamped */
 };
 
+enum ox_step_cell { OX_STEP_LSTM, OX_STEP_GRU, OX_STEP_CELLS };
+/* LSTM and GRU as the standard has them, with their usual functions and layout 0. Operands: X [steps, batch, inputs]; W
+ * [directions, gates * hidden, inputs] and R [directions, gates * hidden, hidden], constants; B [directions, 2 * gates * hidden],
+ * constant, or nothing; the first h and (LSTM) c [directions, batch, hidden], or nothing: zeros. Results: Y
+ * [steps, directions, batch, hidden], the last h, and (LSTM) the last c. */
+struct ox_step_recurrent_params {
+    uint32_t cell, directions; /* 1 or 2 */
+    uint32_t backwards;        /* of a single direction: 1 */
+    uint32_t linear_reset;     /* GRU: 1 is linear_before_reset */
+};
+
 /* Over the last dim. */
 struct ox_step_softmax_params {
     uint64_t zero;
@@ -208,6 +219,7 @@ _Static_assert(sizeof(struct ox_step_chain_params) == 216, "part of the format")
 _Static_assert(sizeof(struct ox_step_attention_params) == 8, "part of the format");
 _Static_assert(sizeof(struct ox_step_channels_params) == 8, "part of the format");
 _Static_assert(sizeof(struct ox_step_scale_params) == 8, "part of the format");
+_Static_assert(sizeof(struct ox_step_recurrent_params) == 16, "part of the format");
 _Static_assert(sizeof(struct ox_step_softmax_params) == 8, "part of the format");
 _Static_assert(sizeof(struct ox_step_resize_params) == 16, "part of the format");
 _Static_assert(sizeof(struct ox_step_quantize_params) == 8, "part of the format");

@@ -127,6 +127,25 @@ static const struct {
     {"chain across outer dims", "chain", "m (float[4,1,7,1] x, float[1,3,1,5] z, float[4,3,7,5] t) => (float[4,3,7,5] y) { a = Add(t, x) b = Mul(a, z) y = Tanh(b) }"},
     {"long chain", "chain", "m (float[1300] x, float s) => (float[1300] y) { a = Mul(x, s) b = Tanh(a) c = Add(x, b) d = Mul(c, s) e = Max(d, x) f = Neg(e) g = Min(f, s) h = Log(s) y = Sub(g, h) }"},
     {"mish spelled out", "chain", "m (float[3,40] x) => (float[3,40] y) { a = Softplus(x) b = Tanh(a) c = Mul(x, b) y = Softsign(c) }"},
+    {"lstm", "recurrent", "m (float[9,3,7] x) => (float[9,1,3,5] y, float[1,3,5] h, float[1,3,5] c) <float[1,20,7] w = {@f140}, float[1,20,5] r = {@f100}, float[1,40] b = {@f40}> "
+     "{ y, h, c = LSTM <hidden_size=5> (x, w, r, b) }"},
+    {"lstm of both directions with a state", "recurrent",
+     "m (float[11,2,13] x, float[2,2,37] i, float[2,2,37] j) => (float[11,2,2,37] y, float[2,2,37] h, float[2,2,37] c) "
+     "<float[2,148,13] w = {@f3848}, float[2,148,37] r = {@f10952}, float[2,296] b = {@f592}> "
+     "{ y, h, c = LSTM <hidden_size=37, direction=\"bidirectional\"> (x, w, r, b, , i, j) }"},
+    {"lstm backwards, the last state alone", "recurrent", "m (float[6,1,4] x, float[1,1,18] j) => (float[1,1,18] c) <float[1,72,4] w = {@f288}, float[1,72,18] r = {@f1296}> "
+     "{ y, h, c = LSTM <direction=\"reverse\"> (x, w, r, , , , j) }"},
+    {"lstm longer than a block", "recurrent", "m (float[300,3,2] x) => (float[300,2,3,3] y, float[2,3,3] h) <float[2,12,2] w = {@f48}, float[2,12,3] r = {@f72}, float[2,24] b = {@f48}> "
+     "{ y, h = LSTM <direction=\"bidirectional\"> (x, w, r, b) }"},
+    {"lstm, wide", "recurrent", "m (float[3,1,5] x, float[1,1,260] i) => (float[3,1,1,260] y) <float[1,1040,5] w = {@f5200}, float[1,1040,260] r = {@f270400}> "
+     "{ y = LSTM (x, w, r, , , i) }"},
+    {"lstm with lengths, or another function, or weights that are not known", "generic",
+     "m (float[4,1,3] x, float[1,8,3] v) => (float[4,1,1,2] y, float[4,1,1,2] z, float[4,1,1,2] t) <float[1,8,3] w = {@f24}, float[1,8,2] r = {@f16}, int32[1] n = {3}> "
+     "{ y = LSTM (x, w, r, , n) z = LSTM <activations=[\"Sigmoid\",\"Relu\",\"Tanh\"]> (x, w, r) t = LSTM (x, v, r) }"},
+    {"gru", "recurrent", "m (float[9,3,7] x, float[2,3,19] i) => (float[9,2,3,19] y, float[2,3,19] h) <float[2,57,7] w = {@f798}, float[2,57,19] r = {@f2166}, float[2,114] b = {@f228}> "
+     "{ y, h = GRU <direction=\"bidirectional\"> (x, w, r, b, , i) }"},
+    {"gru, reset after the product", "recurrent", "m (float[9,3,7] x) => (float[9,1,3,19] y, float[9,1,3,19] z) <float[1,57,7] w = {@f399}, float[1,57,19] r = {@f1083}, float[1,114] b = {@f114}> "
+     "{ y = GRU <linear_before_reset=1, direction=\"reverse\"> (x, w, r, b) z = GRU <linear_before_reset=1> (x, w, r) }"},
     {"int8 convolution", "shift transpose quantize conv_s8 transpose",
      "m (float[1,8,7,7] x) => (uint8[1,70,7,7] y) <int8[70,8,3,3] w = {@i5040}, float[70] s = {@p70}, int8[70] z = {@z70}, int32[70] b = {@i70}, " SCALES "> "
      "{ q = QuantizeLinear(x, sx, zx) d = DequantizeLinear(q, sx, zx) v = DequantizeLinear <axis=0> (w, s, z) bs = Mul(s, sx) "
