@@ -1,5 +1,5 @@
 /* backend/runtime/step_dense.c - products of floats with constant weights: our own (gemm32.h), or XNNPACK's where the processor has no instruction set that ours is
- * written for. Ours is at least as fast as XNNPACK's from AVX2 on, and twice as fast where weights do not fit in the second-level cache. */
+ * written for. Measured with AVX-512 (bench_gemm32), ours has 0.97 to 1.03 times its speed, and 1.7 to 2.7 times where weights do not fit in the second-level cache. */
 #include "backend/runtime/gemm32_shared.h"
 #include "backend/runtime/xnn_common.h"
 
