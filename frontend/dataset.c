@@ -41,8 +41,8 @@ static bool ends_with(const char *name, const char *end) {
 }
 
 static bool is_image_name(const char *name) {
-    static const char *const ends[] = {".png",  ".jpg",  ".jpeg", ".jp2", ".j2k", ".tif", ".tiff",
-                                       ".webp", ".bmp", ".pbm", ".pgm", ".ppm", ".pnm"};
+    static const char *const ends[] = {".png",  ".jpg", ".jpeg", ".jp2", ".j2k", ".tif", ".tiff",
+                                       ".webp", ".bmp", ".pbm",  ".pgm", ".ppm", ".pnm"};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         if (ends_with(name, ends[i])) return true;
     return false;
@@ -265,7 +265,8 @@ struct wanted {
     const bool *optional;
 };
 
-static ox_status init_feed(struct ox_feed *f, ox_ctx *ctx, const struct wanted *w, const char *spec) {
+static ox_status init_feed(struct ox_feed *f, ox_ctx *ctx, const struct wanted *w,
+                           const char *spec) {
     f->ctx = ctx;
     f->n_inputs = w->n;
     f->has_spec = spec && *spec;
@@ -421,7 +422,8 @@ ox_status ox_dataset_open(struct ox_dataset *out, ox_model *model, const char *p
     if (status == OX_OK) {
         status = look_at_inputs(ports, optional, model, n);
         if (status == OX_OK)
-            status = ox_dataset_open_ports(out, model->ctx, n, ports, optional, path, preprocess, limit);
+            status =
+                ox_dataset_open_ports(out, model->ctx, n, ports, optional, path, preprocess, limit);
         ox_free(model->ctx, optional);
     }
     ox_free(model->ctx, ports);

@@ -10,7 +10,8 @@ enum { CALL_DEPTH_MAX = 100 };
 /* ---- finding --------------------------------------------------------------------------------- */
 
 static size_t find_slot(const struct ox_reader *r, ox_name domain, ox_name name, ox_name overload) {
-    size_t mask = r->cap_function_slots - 1, i = ox_names_hash(&r->model->names, name, domain, overload) & mask;
+    size_t mask = r->cap_function_slots - 1,
+           i = ox_names_hash(&r->model->names, name, domain, overload) & mask;
     for (; r->function_slots[i]; i = (i + 1) & mask) {
         const struct ox_function *f = r->model->functions[r->function_slots[i] - 1];
         if (f->name == name && f->domain == domain && f->overload == overload) break;
@@ -25,10 +26,9 @@ ox_status ox_read_call(struct ox_reader *r, struct ox_node *node) {
     size_t index = r->function_slots[slot] - 1;
     const Onnx__FunctionProto *p = r->function_protos[index];
     if (node->n_in > p->n_input || node->n_out > p->n_output)
-        return ox_reader_bad(
-            r, "wrong-arity",
-            "a call with %u inputs and %u outputs of a function with %zu and %zu", node->n_in,
-            node->n_out, p->n_input, p->n_output);
+        return ox_reader_bad(r, "wrong-arity",
+                             "a call with %u inputs and %u outputs of a function with %zu and %zu",
+                             node->n_in, node->n_out, p->n_input, p->n_output);
     node->callee = r->model->functions[index];
     node->op = NULL;
     if (!r->function) return OX_OK;

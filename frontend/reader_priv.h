@@ -66,8 +66,8 @@ OX_MUST_USE ox_status ox_read_pairs(const struct ox_pairs **out, struct ox_reade
                                     Onnx__StringStringEntryProto *const *entries);
 OX_MUST_USE ox_status ox_read_unknown(struct ox_str *out, struct ox_reader *r,
                                       const ProtobufCMessage *message);
-/* What a message says besides what the IR understands. `type` (may be NULL) is its declared type. *out stays
- * as it is where there is nothing to note. */
+/* What a message says besides what the IR understands. `type` (may be NULL) is its declared type.
+ * *out stays as it is where there is nothing to note. */
 OX_MUST_USE ox_status ox_read_notes(const struct ox_notes **out, struct ox_reader *r,
                                     const char *doc, size_t n_meta,
                                     Onnx__StringStringEntryProto *const *meta,
@@ -88,7 +88,8 @@ OX_MUST_USE ox_status ox_read_opsets(struct ox_opset **out, size_t *n_out, struc
 /* proto NULL: unknown. */
 OX_MUST_USE ox_status ox_read_type(const struct ox_type **out, struct ox_reader *r,
                                    const Onnx__TypeProto *proto);
-/* Denotations and unknown fields; NULL where there are none. For a type that ox_read_type accepts. */
+/* Denotations and unknown fields; NULL where there are none. For a type that ox_read_type accepts.
+ */
 OX_MUST_USE ox_status ox_read_type_notes(const struct ox_type_notes **out, struct ox_reader *r,
                                          const Onnx__TypeProto *proto);
 

@@ -11,7 +11,7 @@
 struct ox_binding {
     ox_name name;
     struct ox_value *value;
-    size_t level;  /* of the scope it belongs to */
+    size_t level;    /* of the scope it belongs to */
     uint32_t hidden; /* index + 1 of the binding of an outer scope that this one hides */
 };
 

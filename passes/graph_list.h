@@ -1,4 +1,5 @@
-/* passes/graph_list.h - all graphs of a model in an array, for passes that walk them more than once or inner ones first. */
+/* passes/graph_list.h - all graphs of a model in an array, for passes that walk them more than once
+ * or inner ones first. */
 #ifndef OX_PASSES_GRAPH_LIST_H
 #define OX_PASSES_GRAPH_LIST_H
 

@@ -1,4 +1,5 @@
-/* passes/outcome.c - see outcome.h. Everything lives in the outcome's own arena, so it outlives the model. */
+/* passes/outcome.c - see outcome.h. Everything lives in the outcome's own arena, so it outlives the
+ * model. */
 #include "passes/outcome.h"
 
 #include <math.h>
@@ -19,8 +20,7 @@ struct ox_outcome {
     struct ox_quant_summary summary;
 };
 
-ox_status ox_outcome_new(ox_outcome **out, ox_ctx *ctx)
-{
+ox_status ox_outcome_new(ox_outcome **out, ox_ctx *ctx) {
     ox_outcome *o;
     OX_TRY(ox_alloc(ctx, &o, 1, sizeof *o));
     o->ctx = ctx;
@@ -30,8 +30,7 @@ ox_status ox_outcome_new(ox_outcome **out, ox_ctx *ctx)
     return OX_OK;
 }
 
-void ox_outcome_free(ox_outcome *outcome)
-{
+void ox_outcome_free(ox_outcome *outcome) {
     if (!outcome) return;
     ox_free(outcome->ctx, outcome->passes);
     ox_free(outcome->ctx, outcome->quants);
@@ -39,8 +38,8 @@ void ox_outcome_free(ox_outcome *outcome)
     ox_free(outcome->ctx, outcome);
 }
 
-static ox_status new_entry(struct pass_entry **out, ox_outcome *o, const void *slot, const struct ox_pass *pass)
-{
+static ox_status new_entry(struct pass_entry **out, ox_outcome *o, const void *slot,
+                           const struct ox_pass *pass) {
     OX_TRY(OX_GROW(o->ctx, o->passes, o->n_passes, o->cap_passes));
     struct pass_entry *e = &o->passes[o->n_passes];
     OX_TRY(ox_arena_alloc(&o->arena, &e->counts, pass->n_counters, sizeof *e->counts));
@@ -56,33 +55,31 @@ static ox_status new_entry(struct pass_entry **out, ox_outcome *o, const void *s
     return OX_OK;
 }
 
-ox_status ox_outcome_add_pass(ox_outcome *outcome, const void *slot, const struct ox_pass_run *run, double seconds)
-{
+ox_status ox_outcome_add_pass(ox_outcome *outcome, const void *slot, const struct ox_pass_run *run,
+                              double seconds) {
     struct pass_entry *e = NULL;
     for (size_t i = 0; i < outcome->n_passes; i++)
         if (outcome->passes[i].slot == slot) e = &outcome->passes[i];
     if (!e) OX_TRY(new_entry(&e, outcome, slot, run->pass));
     e->report.rewrites += run->rewrites;
     e->report.seconds += seconds;
-    for (size_t i = 0; i < run->pass->n_counters; i++) e->counts[i] += run->counts[i];
+    for (size_t i = 0; i < run->pass->n_counters; i++)
+        e->counts[i] += run->counts[i];
     return OX_OK;
 }
 
-bool ox_outcome_pass(struct ox_pass_report *out, const ox_outcome *outcome, size_t index)
-{
+bool ox_outcome_pass(struct ox_pass_report *out, const ox_outcome *outcome, size_t index) {
     if (index >= outcome->n_passes) return false;
     *out = outcome->passes[index].report;
     return true;
 }
 
-static ox_status keep(const char **text, ox_outcome *o)
-{
+static ox_status keep(const char **text, ox_outcome *o) {
     if (!*text) *text = "";
     return ox_arena_copy(&o->arena, text, *text, strlen(*text));
 }
 
-ox_status ox_outcome_add_quant(struct ox_outcome *outcome, const struct ox_quant_report *entry)
-{
+ox_status ox_outcome_add_quant(struct ox_outcome *outcome, const struct ox_quant_report *entry) {
     struct ox_quant_report e = *entry;
     OX_TRY(keep(&e.tensor, outcome));
     OX_TRY(keep(&e.op, outcome));
@@ -95,20 +92,18 @@ ox_status ox_outcome_add_quant(struct ox_outcome *outcome, const struct ox_quant
     return OX_OK;
 }
 
-bool ox_outcome_quant(struct ox_quant_report *out, const ox_outcome *outcome, size_t index)
-{
+bool ox_outcome_quant(struct ox_quant_report *out, const ox_outcome *outcome, size_t index) {
     if (index >= outcome->n_quants) return false;
     *out = outcome->quants[index];
     return true;
 }
 
-ox_status ox_outcome_set_quant_summary(struct ox_outcome *outcome, const struct ox_quant_summary *summary)
-{
+ox_status ox_outcome_set_quant_summary(struct ox_outcome *outcome,
+                                       const struct ox_quant_summary *summary) {
     outcome->summary = *summary;
     return keep(&outcome->summary.calibrator, outcome);
 }
 
-void ox_outcome_quant_summary(struct ox_quant_summary *out, const ox_outcome *outcome)
-{
+void ox_outcome_quant_summary(struct ox_quant_summary *out, const ox_outcome *outcome) {
     *out = outcome->summary;
 }

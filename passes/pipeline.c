@@ -3,8 +3,9 @@
  *   pipeline = item { "," item }
  *   item     = pass [ "{" key "=" value { ";" key "=" value } "}" ] | preset | "loop(" pipeline ")"
  *
- * A loop is a pair of steps, begin and end, that jumps back while its round changed something. After every pass that
- * changed the model it is verified and its types are inferred anew; a failure names the pass. */
+ * A loop is a pair of steps, begin and end, that jumps back while its round changed something.
+ * After every pass that changed the model it is verified and its types are inferred anew; a failure
+ * names the pass. */
 #include "passes/outcome.h"
 #include "passes/pass_table.h"
 
@@ -35,35 +36,32 @@ struct cursor {
     int presets; /* nesting of preset texts */
 };
 
-static ox_status syntax(struct pipeline *p, const struct cursor *c, const char *what)
-{
-    return ox_fail(p->ctx, OX_USAGE, "bad-pipeline", NULL, "pipeline \"%s\", column %zu: %s", c->text, (size_t)(c->at - c->text) + 1, what);
+static ox_status syntax(struct pipeline *p, const struct cursor *c, const char *what) {
+    return ox_fail(p->ctx, OX_USAGE, "bad-pipeline", NULL, "pipeline \"%s\", column %zu: %s",
+                   c->text, (size_t)(c->at - c->text) + 1, what);
 }
 
-static void skip_space(struct cursor *c)
-{
-    while (*c->at == ' ' || *c->at == '\t' || *c->at == '\n') c->at++;
+static void skip_space(struct cursor *c) {
+    while (*c->at == ' ' || *c->at == '\t' || *c->at == '\n')
+        c->at++;
 }
 
-static size_t word(const struct cursor *c)
-{
+static size_t word(const struct cursor *c) {
     size_t n = 0;
-    while ((c->at[n] >= 'a' && c->at[n] <= 'z') || (c->at[n] >= 'A' && c->at[n] <= 'Z') || (c->at[n] >= '0' && c->at[n] <= '9') ||
-           c->at[n] == '_' || c->at[n] == '-')
+    while ((c->at[n] >= 'a' && c->at[n] <= 'z') || (c->at[n] >= 'A' && c->at[n] <= 'Z') ||
+           (c->at[n] >= '0' && c->at[n] <= '9') || c->at[n] == '_' || c->at[n] == '-')
         n++;
     return n;
 }
 
-static ox_status add_step(struct step **out, struct pipeline *p, struct step step)
-{
+static ox_status add_step(struct step **out, struct pipeline *p, struct step step) {
     OX_TRY(OX_GROW(p->ctx, p->steps, p->n, p->cap));
     p->steps[p->n] = step;
     *out = &p->steps[p->n++];
     return OX_OK;
 }
 
-static ox_status parse_args(struct pipeline *p, struct cursor *c, struct step *step)
-{
+static ox_status parse_args(struct pipeline *p, struct cursor *c, struct step *step) {
     struct ox_pass_arg args[64];
     size_t n = 0;
     c->at++; /* { */
@@ -91,8 +89,7 @@ static ox_status parse_args(struct pipeline *p, struct cursor *c, struct step *s
 
 static ox_status parse_list(struct pipeline *p, struct cursor *c);
 
-static ox_status parse_loop(struct pipeline *p, struct cursor *c)
-{
+static ox_status parse_loop(struct pipeline *p, struct cursor *c) {
     struct step *step;
     size_t begin = p->n;
     if (p->depth == NESTING_MAX) return syntax(p, c, "loops are nested too deep");
@@ -107,11 +104,11 @@ static ox_status parse_loop(struct pipeline *p, struct cursor *c)
 }
 
 /* Options are known by the row's text: "key=default: what; ...". */
-static bool option_exists(const struct ox_pass *pass, const char *key)
-{
+static bool option_exists(const struct ox_pass *pass, const char *key) {
     size_t len = strlen(key);
     for (const char *o = pass->options; *o;) {
-        while (*o == ' ') o++;
+        while (*o == ' ')
+            o++;
         if (strncmp(o, key, len) == 0 && o[len] == '=') return true;
         o += strcspn(o, ";");
         if (*o) o++;
@@ -119,8 +116,7 @@ static bool option_exists(const struct ox_pass *pass, const char *key)
     return false;
 }
 
-static ox_status parse_item(struct pipeline *p, struct cursor *c)
-{
+static ox_status parse_item(struct pipeline *p, struct cursor *c) {
     struct step *step;
     skip_space(c);
     size_t len = word(c);
@@ -143,12 +139,12 @@ static ox_status parse_item(struct pipeline *p, struct cursor *c)
     *step = filled;
     for (size_t i = 0; i < filled.n_args; i++)
         if (!option_exists(pass, filled.args[i].key->text))
-            return ox_fail(p->ctx, OX_USAGE, "no-such-option", NULL, "pass '%s' has no option '%s'", pass->name, filled.args[i].key->text);
+            return ox_fail(p->ctx, OX_USAGE, "no-such-option", NULL, "pass '%s' has no option '%s'",
+                           pass->name, filled.args[i].key->text);
     return OX_OK;
 }
 
-static ox_status parse_list(struct pipeline *p, struct cursor *c)
-{
+static ox_status parse_list(struct pipeline *p, struct cursor *c) {
     for (;;) {
         OX_TRY(parse_item(p, c));
         skip_space(c);
@@ -157,8 +153,7 @@ static ox_status parse_list(struct pipeline *p, struct cursor *c)
     }
 }
 
-static ox_status parse(struct pipeline *p, const char *text)
-{
+static ox_status parse(struct pipeline *p, const char *text) {
     struct cursor c = {text, text, 0};
     skip_space(&c);
     if (*c.at == 0) return OX_OK; /* an empty pipeline changes nothing */
@@ -168,25 +163,23 @@ static ox_status parse(struct pipeline *p, const char *text)
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-static double now(void)
-{
+static double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static ox_status check_after(struct ox_pass_run *run)
-{
+static ox_status check_after(struct ox_pass_run *run) {
     ox_status s = OX_OK;
     if (!run->options->no_verify) s = ox_model_verify(run->model);
     const struct ox_shapes *shapes;
     if (s == OX_OK) s = ox_pass_shapes_now(&shapes, run);
     if (s == OX_OK || s == OX_NOMEM || s == OX_CANCELLED) return s;
-    return ox_fail(run->ctx, OX_INTERNAL, "broken-by-pass", NULL, "pass '%s' left the model invalid; please report this", run->pass->name);
+    return ox_fail(run->ctx, OX_INTERNAL, "broken-by-pass", NULL,
+                   "pass '%s' left the model invalid; please report this", run->pass->name);
 }
 
-static ox_status run_pass(struct ox_pass_run *run, const struct step *step, ox_outcome *outcome)
-{
+static ox_status run_pass(struct ox_pass_run *run, const struct step *step, ox_outcome *outcome) {
     run->pass = step->pass;
     run->args = step->args;
     run->n_args = step->n_args;
@@ -197,12 +190,12 @@ static ox_status run_pass(struct ox_pass_run *run, const struct step *step, ox_o
     if (s == OX_OK && run->rewrites > 0) s = check_after(run);
     if (s == OX_OK) s = ox_outcome_add_pass(outcome, step, run, now() - begin);
     ox_free(run->ctx, run->counts);
-    if (s == OX_OK && run->options->after_pass) run->options->after_pass(run->options->user, step->pass->name, run->model);
+    if (s == OX_OK && run->options->after_pass)
+        run->options->after_pass(run->options->user, step->pass->name, run->model);
     return s;
 }
 
-static ox_status run_steps(const struct pipeline *p, struct ox_pass_run *run, ox_outcome *outcome)
-{
+static ox_status run_steps(const struct pipeline *p, struct ox_pass_run *run, ox_outcome *outcome) {
     uint64_t total = 0, at_begin[NESTING_MAX + 1] = {0};
     int rounds[NESTING_MAX + 1] = {0}, depth = 0;
     for (size_t i = 0; i < p->n; i++) {
@@ -213,7 +206,9 @@ static ox_status run_steps(const struct pipeline *p, struct ox_pass_run *run, ox
         } else if (s->kind == LOOP_END) {
             bool changed = total > at_begin[depth] && *run->rewrites_left > 0;
             if (changed && rounds[depth] == ROUNDS_MAX)
-                ox_report(run->ctx, OX_WARNING, "loop-limit", NULL, "a loop of the pipeline still changes the model after %d rounds", ROUNDS_MAX);
+                ox_report(run->ctx, OX_WARNING, "loop-limit", NULL,
+                          "a loop of the pipeline still changes the model after %d rounds",
+                          ROUNDS_MAX);
             if (changed && rounds[depth]++ < ROUNDS_MAX) {
                 at_begin[depth] = total;
                 i = s->partner;
@@ -228,9 +223,9 @@ static ox_status run_steps(const struct pipeline *p, struct ox_pass_run *run, ox
     return OX_OK;
 }
 
-/* Names of the inputs that a caller gives: weights that IR versions before 4 list there are none. */
-static ox_status name_inputs(struct ox_pass_run *run)
-{
+/* Names of the inputs that a caller gives: weights that IR versions before 4 list there are none.
+ */
+static ox_status name_inputs(struct ox_pass_run *run) {
     const struct ox_graph *g = run->model->graph;
     ox_name *names;
     OX_TRY(ox_alloc(run->ctx, &names, g->n_inputs, sizeof *names));
@@ -240,8 +235,8 @@ static ox_status name_inputs(struct ox_pass_run *run)
     return OX_OK;
 }
 
-ox_status ox_optimize(ox_model *model, const struct ox_optimize_options *options, ox_outcome **out)
-{
+ox_status ox_optimize(ox_model *model, const struct ox_optimize_options *options,
+                      ox_outcome **out) {
     struct ox_optimize_options o = {0};
     if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
     if (!o.pipeline) o.pipeline = "default";
@@ -253,9 +248,15 @@ ox_status ox_optimize(ox_model *model, const struct ox_optimize_options *options
     ox_names_init(&p.names, model->ctx);
     ox_status s = parse(&p, o.pipeline);
     if (s == OX_OK) s = ox_outcome_new(&outcome, model->ctx);
-    struct ox_norm_stats norms = {0}; /* passes remove them, so they are noted before the first one */
-    struct ox_pass_run run = {.model = model, .ctx = model->ctx, .options = &o, .outcome = outcome, .rewrites_left = &left,
-                              .growth_left = &growth, .norms = &norms};
+    struct ox_norm_stats norms = {
+        0}; /* passes remove them, so they are noted before the first one */
+    struct ox_pass_run run = {.model = model,
+                              .ctx = model->ctx,
+                              .options = &o,
+                              .outcome = outcome,
+                              .rewrites_left = &left,
+                              .growth_left = &growth,
+                              .norms = &norms};
     if (s == OX_OK) s = name_inputs(&run);
     if (s == OX_OK) s = ox_norm_stats_collect(&norms, model);
     if (s == OX_OK) s = run_steps(&p, &run, outcome);

@@ -3,8 +3,7 @@
 
 enum { STRANGERS_MAX = 8, FIRST_CAP = 256 };
 
-static ox_status grow(struct ox_twins *t)
-{
+static ox_status grow(struct ox_twins *t) {
     if (t->used * 2 < t->cap) return OX_OK;
     size_t cap = t->cap ? t->cap * 2 : FIRST_CAP;
     struct ox_twin *slots, *old = t->slots;
@@ -12,7 +11,8 @@ static ox_status grow(struct ox_twins *t)
     for (size_t i = 0; i < t->cap; i++) {
         if (!old[i].item) continue;
         size_t at = old[i].hash & (cap - 1);
-        while (slots[at].item) at = (at + 1) & (cap - 1);
+        while (slots[at].item)
+            at = (at + 1) & (cap - 1);
         slots[at] = old[i];
     }
     ox_free(t->ctx, old);
@@ -21,8 +21,8 @@ static ox_status grow(struct ox_twins *t)
     return OX_OK;
 }
 
-ox_status ox_twins_meet(void *first, struct ox_twins *t, uint64_t hash, void *item, ox_twins_fn fn, const void *arg)
-{
+ox_status ox_twins_meet(void *first, struct ox_twins *t, uint64_t hash, void *item, ox_twins_fn fn,
+                        const void *arg) {
     void *found = NULL;
     OX_TRY(grow(t));
     size_t at = hash & (t->cap - 1), strangers = 0, oldest = 0;
@@ -46,8 +46,7 @@ ox_status ox_twins_meet(void *first, struct ox_twins *t, uint64_t hash, void *it
     return OX_OK;
 }
 
-void ox_twins_fini(struct ox_twins *t)
-{
+void ox_twins_fini(struct ox_twins *t) {
     ox_free(t->ctx, t->slots);
     t->slots = NULL;
     t->cap = t->used = 0;

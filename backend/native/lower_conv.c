@@ -1,4 +1,5 @@
-/* backend/native/lower_conv.c - convolutions with constant filters over one or two dims become channels-last steps, with a clamp behind them. */
+/* backend/native/lower_conv.c - convolutions with constant filters over one or two dims become
+ * channels-last steps, with a clamp behind them. */
 #include "backend/native/lower_util.h"
 
 /* A convolution that suits. */
@@ -10,8 +11,7 @@ struct conv {
 };
 
 /* NULL, or why not. */
-static const char *look(struct conv *c, struct ox_lower *lo, const struct ox_node *node)
-{
+static const char *look(struct conv *c, struct ox_lower *lo, const struct ox_node *node) {
     union ox_lower_room room;
     const struct ox_conv_params *p = (const void *)room.bytes;
     int64_t kernel[2] = {1, 1};
@@ -20,7 +20,8 @@ static const char *look(struct conv *c, struct ox_lower *lo, const struct ox_nod
     c->bias = ox_node_in(node, 2);
     c->rank = ox_lower_rank(c->x);
     if (c->rank != 3 && c->rank != 4) return "neither one nor two spatial dims";
-    if (ox_lower_dtype(c->x) != OX_FLOAT || ox_lower_dtype(c->w) != OX_FLOAT) return "not of type float";
+    if (ox_lower_dtype(c->x) != OX_FLOAT || ox_lower_dtype(c->w) != OX_FLOAT)
+        return "not of type float";
     if (ox_lower_rank(c->w) != c->rank) return "filter of unknown dims";
     for (int i = 0; i < c->rank; i++) {
         int64_t dim = ox_lower_dim(c->w, i);
@@ -28,16 +29,18 @@ static const char *look(struct conv *c, struct ox_lower *lo, const struct ox_nod
         if (i >= 2) kernel[i - 2] = dim;
     }
     if (!ox_lower_decode(&room, lo, node)) return "attributes depend on something";
-    if (!ox_lower_window(&c->window, lo, node, &p->window, c->x, kernel)) return "padding depends on unknown dims";
-    if (p->group > 1 << 20 || ox_lower_dim(c->w, 0) % p->group != 0) return "groups do not divide the channels";
+    if (!ox_lower_window(&c->window, lo, node, &p->window, c->x, kernel))
+        return "padding depends on unknown dims";
+    if (p->group > 1 << 20 || ox_lower_dim(c->w, 0) % p->group != 0)
+        return "groups do not divide the channels";
     c->groups = (uint32_t)p->group;
     c->depthwise = p->group > 1 && ox_lower_dim(c->w, 1) == 1;
     return NULL;
 }
 
-/* Filter O,I,kh,kw as O,kh,kw,I, or 1,kh,kw,O of depthwise ones (I is 1); of one dim, kh is 1. Takes over the count of w. */
-static ox_status filter(ox_operand *out, struct ox_lower *lo, ox_tensor *w, bool depthwise)
-{
+/* Filter O,I,kh,kw as O,kh,kw,I, or 1,kh,kw,O of depthwise ones (I is 1); of one dim, kh is 1.
+ * Takes over the count of w. */
+static ox_status filter(ox_operand *out, struct ox_lower *lo, ox_tensor *w, bool depthwise) {
     static const int usual[] = {0, 2, 3, 1}, depth[] = {1, 2, 3, 0};
     ox_tensor *t = NULL, *turned = NULL;
     int64_t dims[4] = {w->dims[0], w->dims[1], w->rank == 4 ? w->dims[2] : 1, w->dims[w->rank - 1]};
@@ -49,12 +52,14 @@ static ox_status filter(ox_operand *out, struct ox_lower *lo, ox_tensor *w, bool
     return ox_lower_const(out, lo, turned);
 }
 
-static ox_status float_conv(struct ox_lower *lo, const struct conv *c, const struct ox_lower_tail *tail, bool *claimed)
-{
-    struct ox_step_conv_params p = {.window = c->window, .groups = c->groups, .depthwise = c->depthwise, .act = tail->fn};
+static ox_status float_conv(struct ox_lower *lo, const struct conv *c,
+                            const struct ox_lower_tail *tail, bool *claimed) {
+    struct ox_step_conv_params p = {
+        .window = c->window, .groups = c->groups, .depthwise = c->depthwise, .act = tail->fn};
     ox_tensor *w, *bias;
     ox_operand in[4] = {OX_OPERAND_NONE, OX_OPERAND_NONE, OX_OPERAND_NONE, OX_OPERAND_NONE}, out;
-    if (!ox_lower_bounds(&p.low, &p.high, lo, tail->act)) return ox_lower_decline(lo, tail->last, "bounds are not constant");
+    if (!ox_lower_bounds(&p.low, &p.high, lo, tail->act))
+        return ox_lower_decline(lo, tail->last, "bounds are not constant");
     if (tail->add && c->groups > 1) return OX_OK; /* only our own way adds at no cost */
     OX_TRY(ox_lower_float_const(&bias, lo, c->bias));
     if (c->bias && (!bias || bias->rank != 1 || bias->dims[0] != ox_lower_dim(c->w, 0))) {
@@ -79,14 +84,17 @@ static ox_status float_conv(struct ox_lower *lo, const struct conv *c, const str
     return ox_lower_step(lo, tail->last, OX_STEP_CONV, &p, tail->add ? 4 : 3, in, 1, &out);
 }
 
-static ox_status int8_conv(struct ox_lower *lo, const struct conv *c, const struct ox_lower_tail *tail, bool *claimed)
-{
-    struct ox_step_conv_s8_params p = {.window = c->window, .groups = c->groups, .depthwise = c->depthwise, .out = tail->q->q};
+static ox_status int8_conv(struct ox_lower *lo, const struct conv *c,
+                           const struct ox_lower_tail *tail, bool *claimed) {
+    struct ox_step_conv_s8_params p = {
+        .window = c->window, .groups = c->groups, .depthwise = c->depthwise, .out = tail->q->q};
     struct ox_lower_quant x;
     ox_tensor *w, *scales, *bias = NULL;
     ox_operand in[4] = {OX_OPERAND_NONE, OX_OPERAND_NONE, OX_OPERAND_NONE, OX_OPERAND_NONE}, out;
     bool fits = false;
-    if (!ox_lower_dequantized(&x, lo, c->x) || !ox_lower_int_bounds(&p.low, &p.high, lo, tail->act, p.out)) return OX_OK;
+    if (!ox_lower_dequantized(&x, lo, c->x) ||
+        !ox_lower_int_bounds(&p.low, &p.high, lo, tail->act, p.out))
+        return OX_OK;
     p.in = x.q;
     OX_TRY(ox_lower_weights(&w, &scales, lo, c->w, 0));
     ox_status status = OX_OK;
@@ -106,47 +114,50 @@ static ox_status int8_conv(struct ox_lower *lo, const struct conv *c, const stru
     return ox_lower_step(lo, tail->last, OX_STEP_CONV_S8, &p, 4, in, 1, &out);
 }
 
-ox_status ox_lower_conv_tail(struct ox_lower *lo, const struct ox_node *conv, const struct ox_lower_tail *tail, bool *claimed)
-{
+ox_status ox_lower_conv_tail(struct ox_lower *lo, const struct ox_node *conv,
+                             const struct ox_lower_tail *tail, bool *claimed) {
     struct conv c;
     const char *why = look(&c, lo, conv);
     if (why) return ox_lower_decline(lo, tail->last, why);
     return tail->q ? int8_conv(lo, &c, tail, claimed) : float_conv(lo, &c, tail, claimed);
 }
 
-static bool same_dims(const struct ox_value *a, const struct ox_value *b)
-{
+static bool same_dims(const struct ox_value *a, const struct ox_value *b) {
     const int rank = ox_lower_rank(a);
     if (rank < 0 || ox_lower_rank(b) != rank) return false;
     for (int i = 0; i < rank; i++)
-        if (!ox_dim_is_known(a->type->dims[i]) || !ox_dim_same(a->type->dims[i], b->type->dims[i])) return false;
+        if (!ox_dim_is_known(a->type->dims[i]) || !ox_dim_same(a->type->dims[i], b->type->dims[i]))
+            return false;
     return true;
 }
 
-ox_status ox_lower_sum_tail(struct ox_lower *lo, const struct ox_node *sum, const struct ox_lower_tail *tail, bool *claimed)
-{
+ox_status ox_lower_sum_tail(struct ox_lower *lo, const struct ox_node *sum,
+                            const struct ox_lower_tail *tail, bool *claimed) {
     struct ox_lower_tail behind = *tail;
     for (size_t i = 0; i < 2 && !*claimed && sum->n_in == 2 && !tail->q; i++) {
         const struct ox_value *v = ox_node_in(sum, i);
         const struct ox_node *maker = v->def;
         behind.add = ox_node_in(sum, 1 - i);
-        if (!maker || v->def_index != 0 || !ox_lower_sole(v) || ox_lower_dtype(behind.add) != OX_FLOAT || !same_dims(v, behind.add)) continue;
+        if (!maker || v->def_index != 0 || !ox_lower_sole(v) ||
+            ox_lower_dtype(behind.add) != OX_FLOAT || !same_dims(v, behind.add))
+            continue;
         if (ox_node_is(maker, "Conv")) OX_TRY(ox_lower_conv_tail(lo, maker, &behind, claimed));
-        if (ox_node_is(maker, "Gemm") || ox_node_is(maker, "MatMul") || ox_node_is(maker, "Add")) OX_TRY(ox_lower_dense_tail(lo, maker, &behind, claimed));
+        if (ox_node_is(maker, "Gemm") || ox_node_is(maker, "MatMul") || ox_node_is(maker, "Add"))
+            OX_TRY(ox_lower_dense_tail(lo, maker, &behind, claimed));
     }
     return OX_OK;
 }
 
-ox_status ox_lower_conv(struct ox_lower *lo, const struct ox_node *node, bool *claimed)
-{
+ox_status ox_lower_conv(struct ox_lower *lo, const struct ox_node *node, bool *claimed) {
     const struct ox_lower_tail tail = {.last = node};
     return ox_lower_conv_tail(lo, node, &tail, claimed);
 }
 
-/* ---- BatchNormalization ------------------------------------------------------------------------ */
+/* ---- BatchNormalization ------------------------------------------------------------------------
+ */
 
-ox_status ox_lower_fold_norm(ox_tensor **w, ox_tensor **bias, struct ox_lower *lo, const struct ox_node *norm, double epsilon, int64_t n)
-{
+ox_status ox_lower_fold_norm(ox_tensor **w, ox_tensor **bias, struct ox_lower *lo,
+                             const struct ox_node *norm, double epsilon, int64_t n) {
     const float *in[4];
     float *factor, *shift;
     *w = *bias = NULL;
@@ -166,22 +177,26 @@ ox_status ox_lower_fold_norm(ox_tensor **w, ox_tensor **bias, struct ox_lower *l
     return OX_OK;
 }
 
-/* The Concat of channels that makes x for this reader alone, of tensors of the same rank; else NULL. */
-static const struct ox_node *joined(struct ox_lower *lo, const struct ox_value *x)
-{
+/* The Concat of channels that makes x for this reader alone, of tensors of the same rank; else
+ * NULL. */
+static const struct ox_node *joined(struct ox_lower *lo, const struct ox_value *x) {
     const struct ox_node *node = ox_lower_maker(x, "Concat");
     union ox_lower_room room;
     const struct ox_concat_params *c = (const void *)room.bytes;
-    if (!node || !ox_lower_sole(x) || !ox_lower_decode(&room, lo, node) || (c->axis != 1 && c->axis != 1 - ox_lower_rank(x))) return NULL;
+    if (!node || !ox_lower_sole(x) || !ox_lower_decode(&room, lo, node) ||
+        (c->axis != 1 && c->axis != 1 - ox_lower_rank(x)))
+        return NULL;
     for (size_t i = 0; i < node->n_in; i++)
-        if (ox_lower_dtype(ox_node_in(node, i)) != OX_FLOAT || ox_lower_rank(ox_node_in(node, i)) != ox_lower_rank(x)) return NULL;
+        if (ox_lower_dtype(ox_node_in(node, i)) != OX_FLOAT ||
+            ox_lower_rank(ox_node_in(node, i)) != ox_lower_rank(x))
+            return NULL;
     return node;
 }
 
 /* Takes over the counts. */
-static ox_status scale_step(struct ox_lower *lo, const struct ox_value *x, const struct ox_lower_tail *tail, const struct ox_step_scale_params *p, ox_tensor *factor,
-                            ox_tensor *shift)
-{
+static ox_status scale_step(struct ox_lower *lo, const struct ox_value *x,
+                            const struct ox_lower_tail *tail, const struct ox_step_scale_params *p,
+                            ox_tensor *factor, ox_tensor *shift) {
     const struct ox_node *join = joined(lo, x);
     const size_t n = join ? join->n_in : 1;
     ox_operand *in = NULL, out;
@@ -192,15 +207,17 @@ static ox_status scale_step(struct ox_lower *lo, const struct ox_value *x, const
         return status;
     }
     status = ox_lower_scales_and_bias(&in[0], &in[1], lo, OX_OK, factor, shift);
-    for (size_t i = 0; i < n && status == OX_OK; i++) status = ox_lower_in(&in[2 + i], lo, join ? ox_node_in(join, i) : x, OX_FORM_LAST);
+    for (size_t i = 0; i < n && status == OX_OK; i++)
+        status = ox_lower_in(&in[2 + i], lo, join ? ox_node_in(join, i) : x, OX_FORM_LAST);
     if (status == OX_OK) status = ox_lower_out(&out, lo, tail->last->out[0], OX_FORM_LAST);
-    if (status == OX_OK) status = ox_lower_step(lo, tail->last, OX_STEP_SCALE, p, n + 2, in, 1, &out);
+    if (status == OX_OK)
+        status = ox_lower_step(lo, tail->last, OX_STEP_SCALE, p, n + 2, in, 1, &out);
     ox_free(ox_lower_model(lo)->ctx, in);
     return status;
 }
 
-ox_status ox_lower_norm_tail(struct ox_lower *lo, const struct ox_node *norm, const struct ox_lower_tail *tail, bool *claimed)
-{
+ox_status ox_lower_norm_tail(struct ox_lower *lo, const struct ox_node *norm,
+                             const struct ox_lower_tail *tail, bool *claimed) {
     const struct ox_value *x = ox_node_in(norm, 0);
     const int64_t n = ox_lower_dim(x, 1);
     struct ox_step_scale_params p;
@@ -208,22 +225,25 @@ ox_status ox_lower_norm_tail(struct ox_lower *lo, const struct ox_node *norm, co
     const struct ox_batch_norm_params *b = (const void *)room.bytes;
     ox_tensor *factor, *shift;
     if (tail->q || tail->fn) return OX_OK;
-    if (ox_lower_dtype(x) != OX_FLOAT || (ox_lower_rank(x) != 3 && ox_lower_rank(x) != 4) || n < 1 || n > 1 << 20)
+    if (ox_lower_dtype(x) != OX_FLOAT || (ox_lower_rank(x) != 3 && ox_lower_rank(x) != 4) ||
+        n < 1 || n > 1 << 20)
         return ox_lower_decline(lo, tail->last, "not over some channels of floats");
-    if (!ox_lower_decode(&room, lo, norm) || b->training || !b->spatial || norm->n_in != 5) return ox_lower_decline(lo, tail->last, "computes statistics");
-    if (!ox_lower_bounds(&p.low, &p.high, lo, tail->act)) return ox_lower_decline(lo, tail->last, "bounds are not constant");
+    if (!ox_lower_decode(&room, lo, norm) || b->training || !b->spatial || norm->n_in != 5)
+        return ox_lower_decline(lo, tail->last, "computes statistics");
+    if (!ox_lower_bounds(&p.low, &p.high, lo, tail->act))
+        return ox_lower_decline(lo, tail->last, "bounds are not constant");
     ox_status status = ox_lower_fold_norm(&factor, &shift, lo, norm, (double)b->epsilon, n);
     if (status != OX_OK || !factor) {
         ox_tensor_unref(factor);
         ox_tensor_unref(shift);
-        return status != OX_OK ? status : ox_lower_decline(lo, tail->last, "parameters are not constant");
+        return status != OX_OK ? status
+                               : ox_lower_decline(lo, tail->last, "parameters are not constant");
     }
     *claimed = true;
     return scale_step(lo, x, tail, &p, factor, shift);
 }
 
-ox_status ox_lower_norm(struct ox_lower *lo, const struct ox_node *node, bool *claimed)
-{
+ox_status ox_lower_norm(struct ox_lower *lo, const struct ox_node *node, bool *claimed) {
     const struct ox_lower_tail tail = {.last = node};
     for (size_t i = 1; i < node->n_out; i++)
         if (node->out[i]) return ox_lower_decline(lo, node, "statistics are wanted");

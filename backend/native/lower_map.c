@@ -1,15 +1,16 @@
-/* backend/native/lower_map.c - elementwise operators, which follow the form that their readers want; pools, means, joins, resizing and softmax. */
+/* backend/native/lower_map.c - elementwise operators, which follow the form that their readers
+ * want; pools, means, joins, resizing and softmax. */
 #include "backend/native/lower_util.h"
 
-static bool is_float(const struct ox_value *v)
-{
+static bool is_float(const struct ox_value *v) {
     return ox_lower_dtype(v) == OX_FLOAT && ox_lower_rank(v) >= 0 && ox_lower_rank(v) <= 6;
 }
 
-/* ---- unary ------------------------------------------------------------------------------------- */
+/* ---- unary -------------------------------------------------------------------------------------
+ */
 
-static ox_status unary_step(struct ox_lower *lo, const struct ox_node *node, const struct ox_step_unary_params *p, bool *claimed)
-{
+static ox_status unary_step(struct ox_lower *lo, const struct ox_node *node,
+                            const struct ox_step_unary_params *p, bool *claimed) {
     const struct ox_value *x = ox_node_in(node, 0);
     unsigned form = ox_lower_followed(lo, node->out[0]);
     ox_operand in, out;
@@ -21,32 +22,43 @@ static ox_status unary_step(struct ox_lower *lo, const struct ox_node *node, con
 }
 
 /* Relu and Clip: behind a product they go into it. */
-ox_status ox_lower_clamp(struct ox_lower *lo, const struct ox_node *node, bool *claimed)
-{
+ox_status ox_lower_clamp(struct ox_lower *lo, const struct ox_node *node, bool *claimed) {
     const struct ox_value *x = ox_node_in(node, 0);
     const struct ox_node *maker = x ? x->def : NULL;
     const struct ox_lower_tail tail = {.last = node, .act = node};
     struct ox_step_unary_params p = {.op = OX_STEP_CLAMP};
     if (maker && x->def_index == 0 && ox_lower_sole(x)) {
         if (ox_node_is(maker, "Conv")) OX_TRY(ox_lower_conv_tail(lo, maker, &tail, claimed));
-        if (ox_node_is(maker, "BatchNormalization")) OX_TRY(ox_lower_norm_tail(lo, maker, &tail, claimed));
+        if (ox_node_is(maker, "BatchNormalization"))
+            OX_TRY(ox_lower_norm_tail(lo, maker, &tail, claimed));
         if (ox_node_is(maker, "Add")) OX_TRY(ox_lower_sum_tail(lo, maker, &tail, claimed));
-        if (!*claimed && (ox_node_is(maker, "Gemm") || ox_node_is(maker, "MatMul") || ox_node_is(maker, "Add")))
+        if (!*claimed &&
+            (ox_node_is(maker, "Gemm") || ox_node_is(maker, "MatMul") || ox_node_is(maker, "Add")))
             OX_TRY(ox_lower_dense_tail(lo, maker, &tail, claimed));
     }
     if (*claimed) return OX_OK;
-    if (!ox_lower_bounds(&p.low, &p.high, lo, node)) return ox_lower_decline(lo, node, "bounds are not constant");
+    if (!ox_lower_bounds(&p.low, &p.high, lo, node))
+        return ox_lower_decline(lo, node, "bounds are not constant");
     return unary_step(lo, node, &p, claimed);
 }
 
-ox_status ox_lower_unary(struct ox_lower *lo, const struct ox_node *node, bool *claimed)
-{
+ox_status ox_lower_unary(struct ox_lower *lo, const struct ox_node *node, bool *claimed) {
     static const struct {
         const char *type;
         uint32_t op;
     } known[] = {
-        {"Abs", OX_STEP_ABS},   {"Ceil", OX_STEP_CEIL}, {"Elu", OX_STEP_ELU},       {"Floor", OX_STEP_FLOOR}, {"Gelu", OX_STEP_GELU}, {"HardSwish", OX_STEP_HARDSWISH},
-        {"LeakyRelu", OX_STEP_LEAKY_RELU}, {"Neg", OX_STEP_NEG}, {"Sigmoid", OX_STEP_SIGMOID}, {"Sqrt", OX_STEP_SQRT}, {"Tanh", OX_STEP_TANH}, {"Round", OX_STEP_ROUND},
+        {"Abs", OX_STEP_ABS},
+        {"Ceil", OX_STEP_CEIL},
+        {"Elu", OX_STEP_ELU},
+        {"Floor", OX_STEP_FLOOR},
+        {"Gelu", OX_STEP_GELU},
+        {"HardSwish", OX_STEP_HARDSWISH},
+        {"LeakyRelu", OX_STEP_LEAKY_RELU},
+        {"Neg", OX_STEP_NEG},
+        {"Sigmoid", OX_STEP_SIGMOID},
+        {"Sqrt", OX_STEP_SQRT},
+        {"Tanh", OX_STEP_TANH},
+        {"Round", OX_STEP_ROUND},
     };
     union ox_lower_room room;
     const struct ox_unary_params *u = (const void *)room.bytes;
@@ -60,11 +72,12 @@ ox_status ox_lower_unary(struct ox_lower *lo, const struct ox_node *node, bool *
     return unary_step(lo, node, &p, claimed);
 }
 
-/* ---- binary ------------------------------------------------------------------------------------ */
+/* ---- binary ------------------------------------------------------------------------------------
+ */
 
-/* An operand of an elementwise operator whose result has `rank` dims: of fewer dims it fits channels last only as one number. */
-static bool fits_last(const struct ox_value *v, int rank)
-{
+/* An operand of an elementwise operator whose result has `rank` dims: of fewer dims it fits
+ * channels last only as one number. */
+static bool fits_last(const struct ox_value *v, int rank) {
     if (ox_lower_rank(v) == rank) return true;
     for (int i = 0; i < ox_lower_rank(v); i++)
         if (ox_lower_dim(v, i) != 1) return false;
@@ -74,15 +87,15 @@ static bool fits_last(const struct ox_value *v, int rank)
 enum { FACTORS = 3 };
 
 /* Factors of a product of up to three, through products that nobody else reads; 0: more. */
-static int factors(const struct ox_value **out, int n, const struct ox_node *mul)
-{
+static int factors(const struct ox_value **out, int n, const struct ox_node *mul) {
     for (size_t i = 0; i < 2; i++) {
         const struct ox_value *v = ox_node_in(mul, i);
         const struct ox_node *inner = ox_lower_maker(v, "Mul");
         if (inner && inner->n_in == 2 && ox_lower_sole(v) && n == 0 && i == 0) {
             n = factors(out, 0, inner);
         } else if (inner && inner->n_in == 2 && ox_lower_sole(v) && n == 1) {
-            for (size_t k = 0; k < 2; k++) out[n++] = ox_node_in(inner, k);
+            for (size_t k = 0; k < 2; k++)
+                out[n++] = ox_node_in(inner, k);
         } else if (n < FACTORS) {
             out[n++] = v;
         } else {
@@ -93,38 +106,39 @@ static int factors(const struct ox_value **out, int n, const struct ox_node *mul
     return n;
 }
 
-static bool is_number(struct ox_lower *lo, const struct ox_value *v, double wanted)
-{
+static bool is_number(struct ox_lower *lo, const struct ox_value *v, double wanted) {
     float f;
     return ox_lower_scalar(&f, lo, v) && fabs((double)f - wanted) <= 1e-6 * fabs(wanted);
 }
 
 /* The x of 1 + erf(x / sqrt(2)), or NULL. */
-static const struct ox_value *of_erf(struct ox_lower *lo, const struct ox_value *v)
-{
+static const struct ox_value *of_erf(struct ox_lower *lo, const struct ox_value *v) {
     const struct ox_node *add = ox_lower_maker(v, "Add"), *erf_node = NULL, *scaled;
     for (size_t i = 0; add && i < 2 && !erf_node; i++)
-        if (is_number(lo, ox_node_in(add, 1 - i), 1)) erf_node = ox_lower_maker(ox_node_in(add, i), "Erf");
+        if (is_number(lo, ox_node_in(add, 1 - i), 1))
+            erf_node = ox_lower_maker(ox_node_in(add, i), "Erf");
     if (!erf_node) return NULL;
     scaled = ox_lower_maker(ox_node_in(erf_node, 0), "Div");
-    if (scaled) return is_number(lo, ox_node_in(scaled, 1), 1.4142135623730951) ? ox_node_in(scaled, 0) : NULL;
+    if (scaled)
+        return is_number(lo, ox_node_in(scaled, 1), 1.4142135623730951) ? ox_node_in(scaled, 0)
+                                                                        : NULL;
     scaled = ox_lower_maker(ox_node_in(erf_node, 0), "Mul");
     for (size_t i = 0; scaled && i < 2; i++)
-        if (is_number(lo, ox_node_in(scaled, 1 - i), 0.7071067811865476)) return ox_node_in(scaled, i);
+        if (is_number(lo, ox_node_in(scaled, 1 - i), 0.7071067811865476))
+            return ox_node_in(scaled, i);
     return NULL;
 }
 
 /* A tensor of one float. */
-static ox_status number(ox_operand *out, struct ox_lower *lo, float value)
-{
+static ox_status number(ox_operand *out, struct ox_lower *lo, float value) {
     ox_tensor *t;
     OX_TRY(ox_tensor_copy(&t, ox_lower_model(lo)->ctx, OX_FLOAT, 0, NULL, &value, sizeof value));
     return ox_lower_const(out, lo, t);
 }
 
-/* Gelu spelled out: half of x times 1 + erf(x / sqrt(2)), in any order. Where the half has gone into weights, it is twice that. */
-ox_status ox_lower_gelu(struct ox_lower *lo, const struct ox_node *node, bool *claimed)
-{
+/* Gelu spelled out: half of x times 1 + erf(x / sqrt(2)), in any order. Where the half has gone
+ * into weights, it is twice that. */
+ox_status ox_lower_gelu(struct ox_lower *lo, const struct ox_node *node, bool *claimed) {
     const struct ox_value *f[FACTORS + 2], *x = NULL;
     const struct ox_step_unary_params p = {.op = OX_STEP_GELU};
     const struct ox_step_binary_params twice = {.op = OX_STEP_MUL};
@@ -132,12 +146,15 @@ ox_status ox_lower_gelu(struct ox_lower *lo, const struct ox_node *node, bool *c
     ox_operand in, out, pair[2];
     const int n = node->n_in == 2 ? factors(f, 0, node) : 0;
     if (n != 2 && n != FACTORS) return OX_OK;
-    for (int i = 0; i < n && !x; i++) x = of_erf(lo, f[i]);
+    for (int i = 0; i < n && !x; i++)
+        x = of_erf(lo, f[i]);
     for (int i = 0; x && i < n; i++) {
         half = half || is_number(lo, f[i], 0.5);
         once = once || f[i] == x;
     }
-    if (!x || half != (n == FACTORS) || !once || !is_float(x) || ox_lower_rank(x) != ox_lower_rank(node->out[0])) return OX_OK;
+    if (!x || half != (n == FACTORS) || !once || !is_float(x) ||
+        ox_lower_rank(x) != ox_lower_rank(node->out[0]))
+        return OX_OK;
     unsigned form = ox_lower_followed(lo, node->out[0]);
     OX_TRY(ox_lower_in(&in, lo, x, form));
     OX_TRY(ox_lower_out(&out, lo, node->out[0], form));
@@ -149,12 +166,12 @@ ox_status ox_lower_gelu(struct ox_lower *lo, const struct ox_node *node, bool *c
     return ox_lower_step(lo, node, OX_STEP_BINARY, &twice, 2, pair, 1, &out);
 }
 
-ox_status ox_lower_binary(struct ox_lower *lo, const struct ox_node *node, bool *claimed)
-{
+ox_status ox_lower_binary(struct ox_lower *lo, const struct ox_node *node, bool *claimed) {
     static const struct {
         const char *type;
         uint32_t op;
-    } known[] = {{"Add", OX_STEP_ADD}, {"Sub", OX_STEP_SUB}, {"Mul", OX_STEP_MUL}, {"Div", OX_STEP_DIV}, {"Max", OX_STEP_MAX}, {"Min", OX_STEP_MIN}};
+    } known[] = {{"Add", OX_STEP_ADD}, {"Sub", OX_STEP_SUB}, {"Mul", OX_STEP_MUL},
+                 {"Div", OX_STEP_DIV}, {"Max", OX_STEP_MAX}, {"Min", OX_STEP_MIN}};
     const struct ox_value *y = node->out[0];
     struct ox_step_binary_params p = {.op = OX_STEP_BINARY_OPS};
     const struct ox_lower_tail tail = {.last = node};
@@ -163,39 +180,45 @@ ox_status ox_lower_binary(struct ox_lower *lo, const struct ox_node *node, bool 
         if (ox_node_is(node, known[i].type)) p.op = known[i].op;
     if (p.op == OX_STEP_ADD) OX_TRY(ox_lower_sum_tail(lo, node, &tail, claimed));
     if (p.op == OX_STEP_ADD && !*claimed) OX_TRY(ox_lower_dense_tail(lo, node, &tail, claimed));
-    if (*claimed || p.op == OX_STEP_BINARY_OPS || node->n_in != 2 || ox_node_opset(node) < 8) return OX_OK;
-    if (!is_float(ox_node_in(node, 0)) || !is_float(ox_node_in(node, 1)) || !is_float(y)) return ox_lower_decline(lo, node, "not of type float, or of unknown rank");
+    if (*claimed || p.op == OX_STEP_BINARY_OPS || node->n_in != 2 || ox_node_opset(node) < 8)
+        return OX_OK;
+    if (!is_float(ox_node_in(node, 0)) || !is_float(ox_node_in(node, 1)) || !is_float(y))
+        return ox_lower_decline(lo, node, "not of type float, or of unknown rank");
     unsigned form = ox_lower_followed(lo, y);
     unsigned forms[2] = {form, form};
     for (size_t i = 0; form == OX_FORM_LAST && i < 2; i++) {
-        if (!fits_last(ox_node_in(node, i), ox_lower_rank(y))) forms[0] = forms[1] = form = OX_FORM_PLAIN;
-        else if (ox_lower_rank(ox_node_in(node, i)) != ox_lower_rank(y)) forms[i] = OX_FORM_PLAIN;
+        if (!fits_last(ox_node_in(node, i), ox_lower_rank(y)))
+            forms[0] = forms[1] = form = OX_FORM_PLAIN;
+        else if (ox_lower_rank(ox_node_in(node, i)) != ox_lower_rank(y))
+            forms[i] = OX_FORM_PLAIN;
     }
-    for (size_t i = 0; i < 2; i++) OX_TRY(ox_lower_in(&in[i], lo, ox_node_in(node, i), forms[i]));
+    for (size_t i = 0; i < 2; i++)
+        OX_TRY(ox_lower_in(&in[i], lo, ox_node_in(node, i), forms[i]));
     OX_TRY(ox_lower_out(&out, lo, y, form));
     *claimed = true;
     return ox_lower_step(lo, node, OX_STEP_BINARY, &p, 2, in, 1, &out);
 }
 
-ox_status ox_lower_softmax(struct ox_lower *lo, const struct ox_node *node, bool *claimed)
-{
+ox_status ox_lower_softmax(struct ox_lower *lo, const struct ox_node *node, bool *claimed) {
     union ox_lower_room room;
     const struct ox_softmax_params *s = (const void *)room.bytes;
     const struct ox_step_softmax_params p = {0};
     const struct ox_value *x = ox_node_in(node, 0);
     ox_operand in, out;
-    if (!is_float(x) || !ox_lower_decode(&room, lo, node)) return ox_lower_decline(lo, node, "not of type float, or of unknown rank");
-    if (s->axis != -1 && s->axis != ox_lower_rank(x) - 1) return ox_lower_decline(lo, node, "not over the last dim");
+    if (!is_float(x) || !ox_lower_decode(&room, lo, node))
+        return ox_lower_decline(lo, node, "not of type float, or of unknown rank");
+    if (s->axis != -1 && s->axis != ox_lower_rank(x) - 1)
+        return ox_lower_decline(lo, node, "not over the last dim");
     OX_TRY(ox_lower_in(&in, lo, x, OX_FORM_PLAIN));
     OX_TRY(ox_lower_out(&out, lo, node->out[0], OX_FORM_PLAIN));
     *claimed = true;
     return ox_lower_step(lo, node, OX_STEP_SOFTMAX, &p, 1, &in, 1, &out);
 }
 
-/* ---- pools and means --------------------------------------------------------------------------- */
+/* ---- pools and means ---------------------------------------------------------------------------
+ */
 
-ox_status ox_lower_pool(struct ox_lower *lo, const struct ox_node *node, bool *claimed)
-{
+ox_status ox_lower_pool(struct ox_lower *lo, const struct ox_node *node, bool *claimed) {
     const struct ox_value *x = ox_node_in(node, 0);
     struct ox_lower_pool pool;
     ox_operand in, out;
@@ -207,8 +230,8 @@ ox_status ox_lower_pool(struct ox_lower *lo, const struct ox_node *node, bool *c
     return ox_lower_step(lo, node, OX_STEP_POOL, &pool.p, 1, &in, 1, &out);
 }
 
-const char *ox_lower_pool_look(struct ox_lower_pool *out, struct ox_lower *lo, const struct ox_node *node)
-{
+const char *ox_lower_pool_look(struct ox_lower_pool *out, struct ox_lower *lo,
+                               const struct ox_node *node) {
     const struct ox_value *x = ox_node_in(node, 0);
     union ox_lower_room room;
     const struct ox_pool_params *p = (const void *)room.bytes;
@@ -218,26 +241,33 @@ const char *ox_lower_pool_look(struct ox_lower_pool *out, struct ox_lower *lo, c
     if (ox_lower_dtype(x) != OX_FLOAT) return "not of type float";
     if (ox_node_out(node, 1)) return "indices are wanted";
     if (!ox_lower_decode(&room, lo, node)) return "attributes depend on something";
-    if (!ox_lower_window(w, lo, node, &p->window, x, p->window.kernel)) return "padding depends on unknown dims, or neither one nor two spatial dims";
+    if (!ox_lower_window(w, lo, node, &p->window, x, p->window.kernel))
+        return "padding depends on unknown dims, or neither one nor two spatial dims";
     bool padded = w->top || w->right || w->bottom || w->left;
-    if (out->p.mode == OX_STEP_POOL_AVERAGE && (w->dilation[0] != 1 || w->dilation[1] != 1)) return "average with dilation";
-    if (out->p.mode == OX_STEP_POOL_AVERAGE && p->count_include_pad && padded) return "padding counts";
-    if (w->kernel[0] * w->kernel[1] < 2 || w->stride[0] > w->kernel[0] || w->stride[1] > w->kernel[1]) return "windows do not touch each other";
-    if (p->window.ceil_mode && !ox_lower_pool_ceil(w, node, x)) return "rounds up, and dims are unknown";
+    if (out->p.mode == OX_STEP_POOL_AVERAGE && (w->dilation[0] != 1 || w->dilation[1] != 1))
+        return "average with dilation";
+    if (out->p.mode == OX_STEP_POOL_AVERAGE && p->count_include_pad && padded)
+        return "padding counts";
+    if (w->kernel[0] * w->kernel[1] < 2 || w->stride[0] > w->kernel[0] ||
+        w->stride[1] > w->kernel[1])
+        return "windows do not touch each other";
+    if (p->window.ceil_mode && !ox_lower_pool_ceil(w, node, x))
+        return "rounds up, and dims are unknown";
     if (ox_step_pool_strays(&out->p)) return "dilation and padding";
     return NULL;
 }
 
 /* Rounding up is padding behind, where the output's dims tell how much. */
-bool ox_lower_pool_ceil(struct ox_step_window *w, const struct ox_node *node, const struct ox_value *x)
-{
+bool ox_lower_pool_ceil(struct ox_step_window *w, const struct ox_node *node,
+                        const struct ox_value *x) {
     const int n = ox_lower_rank(x) - 2;
     for (int i = 0; i < n; i++) {
         int at = i + 2 - n; /* in the window */
         int64_t in = ox_lower_dim(x, i + 2), out = ox_lower_dim(node->out[0], i + 2);
         int64_t before = at ? w->left : w->top, after = at ? w->right : w->bottom;
         if (in < 1 || out < 1) return false;
-        int64_t need = (out - 1) * w->stride[at] + (int64_t)(w->kernel[at] - 1) * w->dilation[at] + 1 - before - in;
+        int64_t need = (out - 1) * w->stride[at] + (int64_t)(w->kernel[at] - 1) * w->dilation[at] +
+                       1 - before - in;
         if (need > 1 << 20) return false;
         if (need < after) continue;
         if (at)
@@ -248,8 +278,7 @@ bool ox_lower_pool_ceil(struct ox_step_window *w, const struct ox_node *node, co
     return true;
 }
 
-bool ox_lower_is_mean(struct ox_lower *lo, const struct ox_node *node)
-{
+bool ox_lower_is_mean(struct ox_lower *lo, const struct ox_node *node) {
     const struct ox_value *x = ox_node_in(node, 0);
     union ox_lower_room room;
     const struct ox_reduce_params *p = (const void *)room.bytes;
@@ -267,29 +296,28 @@ bool ox_lower_is_mean(struct ox_lower *lo, const struct ox_node *node)
     return true;
 }
 
-ox_status ox_lower_mean(struct ox_lower *lo, const struct ox_node *node, bool *claimed)
-{
+ox_status ox_lower_mean(struct ox_lower *lo, const struct ox_node *node, bool *claimed) {
     const struct ox_step_mean_params p = {{1, 0}, {1, 0}};
     ox_operand in, out;
-    if (!ox_lower_is_mean(lo, node)) return ox_lower_decline(lo, node, "not the mean over all spatial dims");
+    if (!ox_lower_is_mean(lo, node))
+        return ox_lower_decline(lo, node, "not the mean over all spatial dims");
     OX_TRY(ox_lower_in(&in, lo, ox_node_in(node, 0), OX_FORM_LAST));
     OX_TRY(ox_lower_out(&out, lo, node->out[0], OX_FORM_LAST));
     *claimed = true;
     return ox_lower_step(lo, node, OX_STEP_MEAN, &p, 1, &in, 1, &out);
 }
 
-/* ---- joins and moves --------------------------------------------------------------------------- */
+/* ---- joins and moves ---------------------------------------------------------------------------
+ */
 
 /* The axis of a join in a form of rank `rank`. */
-uint32_t ox_lower_axis_in(int64_t axis, int rank, unsigned form)
-{
+uint32_t ox_lower_axis_in(int64_t axis, int rank, unsigned form) {
     int64_t at = axis < 0 ? axis + rank : axis;
     if (!(form & OX_FORM_LAST) || at == 0) return (uint32_t)at;
     return at == 1 ? (uint32_t)rank - 1 : (uint32_t)at - 1;
 }
 
-ox_status ox_lower_concat(struct ox_lower *lo, const struct ox_node *node, bool *claimed)
-{
+ox_status ox_lower_concat(struct ox_lower *lo, const struct ox_node *node, bool *claimed) {
     union ox_lower_room room;
     const struct ox_concat_params *c = (const void *)room.bytes;
     struct ox_step_concat_params p = {0};
@@ -300,23 +328,28 @@ ox_status ox_lower_concat(struct ox_lower *lo, const struct ox_node *node, bool 
     if (form == OX_FORM_PLAIN) return OX_OK; /* the operator's own kernel does as well */
     if (!is_float(y) || !ox_lower_decode(&room, lo, node)) return OX_OK;
     for (size_t i = 0; i < node->n_in; i++)
-        if (!is_float(ox_node_in(node, i)) || ox_lower_rank(ox_node_in(node, i)) != rank) return ox_lower_decline(lo, node, "operands of unknown rank");
+        if (!is_float(ox_node_in(node, i)) || ox_lower_rank(ox_node_in(node, i)) != rank)
+            return ox_lower_decline(lo, node, "operands of unknown rank");
     p.axis = ox_lower_axis_in(c->axis, rank, form);
     OX_TRY(ox_alloc(ox_lower_model(lo)->ctx, &in, node->n_in, sizeof *in));
     ox_status status = OX_OK;
-    for (size_t i = 0; i < node->n_in && status == OX_OK; i++) status = ox_lower_in(&in[i], lo, ox_node_in(node, i), form);
+    for (size_t i = 0; i < node->n_in && status == OX_OK; i++)
+        status = ox_lower_in(&in[i], lo, ox_node_in(node, i), form);
     if (status == OX_OK) status = ox_lower_out(&out, lo, y, form);
     *claimed = true;
-    if (status == OX_OK) status = ox_lower_step(lo, node, OX_STEP_CONCAT, &p, node->n_in, in, 1, &out);
+    if (status == OX_OK)
+        status = ox_lower_step(lo, node, OX_STEP_CONCAT, &p, node->n_in, in, 1, &out);
     ox_free(ox_lower_model(lo)->ctx, in);
     return status;
 }
 
-/* Is the factor of an axis to / from? Dims are rounded down, and factors that are given place the samples as they are. */
-static bool scaled_by_dims(struct ox_lower *lo, const struct ox_node *node, const struct ox_resize_params *r, int axis, int64_t from, int64_t to)
-{
+/* Is the factor of an axis to / from? Dims are rounded down, and factors that are given place the
+ * samples as they are. */
+static bool scaled_by_dims(struct ox_lower *lo, const struct ox_node *node,
+                           const struct ox_resize_params *r, int axis, int64_t from, int64_t to) {
     const struct ox_value *sizes = r->sizes_at >= 0 ? ox_node_in(node, (size_t)r->sizes_at) : NULL;
-    const struct ox_value *scales = r->scales_at >= 0 ? ox_node_in(node, (size_t)r->scales_at) : NULL;
+    const struct ox_value *scales =
+        r->scales_at >= 0 ? ox_node_in(node, (size_t)r->scales_at) : NULL;
     const ox_tensor *t = scales ? ox_lower_value_const(lo, scales) : NULL;
     size_t at = (size_t)axis;
     if (sizes) return r->policy == OX_RESIZE_STRETCH;
@@ -324,32 +357,45 @@ static bool scaled_by_dims(struct ox_lower *lo, const struct ox_node *node, cons
         if (r->axes[i] == axis || r->axes[i] == axis - 4) at = i;
     const float *factors = r->scales ? r->scales : t && t->dtype == OX_FLOAT ? t->data : NULL;
     size_t n = r->scales ? r->n_scales : t ? t->count : 0;
-    /* A quotient that is rounded to float moves samples by as little as rounding does; between them the result is continuous. */
-    return factors && at < n && fabs((double)factors[at] * (double)from - (double)to) <= (double)to * 0x1p-22;
+    /* A quotient that is rounded to float moves samples by as little as rounding does; between them
+     * the result is continuous. */
+    return factors && at < n &&
+           fabs((double)factors[at] * (double)from - (double)to) <= (double)to * 0x1p-22;
 }
 
-ox_status ox_lower_resize(struct ox_lower *lo, const struct ox_node *node, bool *claimed)
-{
+ox_status ox_lower_resize(struct ox_lower *lo, const struct ox_node *node, bool *claimed) {
     const struct ox_value *x = ox_node_in(node, 0), *y = node->out[0];
     union ox_lower_room room;
     const struct ox_resize_params *r = (const void *)room.bytes;
     struct ox_step_resize_params p = {0};
     ox_operand in, out;
-    if (!is_float(x) || ox_lower_rank(x) != 4 || !ox_lower_decode(&room, lo, node)) return ox_lower_decline(lo, node, "not a float image");
-    if (r->mode != OX_RESIZE_LINEAR || r->antialias || r->exclude_outside) return ox_lower_decline(lo, node, "not plainly bilinear");
-    if (ox_lower_dim(x, 1) < 0 || ox_lower_dim(x, 1) != ox_lower_dim(y, 1)) return ox_lower_decline(lo, node, "channels change");
+    if (!is_float(x) || ox_lower_rank(x) != 4 || !ox_lower_decode(&room, lo, node))
+        return ox_lower_decline(lo, node, "not a float image");
+    if (r->mode != OX_RESIZE_LINEAR || r->antialias || r->exclude_outside)
+        return ox_lower_decline(lo, node, "not plainly bilinear");
+    if (ox_lower_dim(x, 1) < 0 || ox_lower_dim(x, 1) != ox_lower_dim(y, 1))
+        return ox_lower_decline(lo, node, "channels change");
     for (int i = 2; i < 4; i++) {
         int64_t from = ox_lower_dim(x, i), to = ox_lower_dim(y, i);
-        if (from < 1 || to < 1 || to > 1 << 16) return ox_lower_decline(lo, node, "dims are unknown");
-        if (!scaled_by_dims(lo, node, r, i, from, to)) return ox_lower_decline(lo, node, "factors are not those of the dims, or unknown");
+        if (from < 1 || to < 1 || to > 1 << 16)
+            return ox_lower_decline(lo, node, "dims are unknown");
+        if (!scaled_by_dims(lo, node, r, i, from, to))
+            return ox_lower_decline(lo, node, "factors are not those of the dims, or unknown");
         if (to == 1) return ox_lower_decline(lo, node, "resized to one");
     }
     switch (r->coords) {
     case OX_COORDS_HALF_PIXEL:
-    case OX_COORDS_PYTORCH_HALF_PIXEL: p.coords = OX_STEP_HALF_PIXEL; break;
-    case OX_COORDS_ALIGN_CORNERS: p.coords = OX_STEP_ALIGN_CORNERS; break;
-    case OX_COORDS_ASYMMETRIC: p.coords = OX_STEP_ASYMMETRIC; break;
-    default: return ox_lower_decline(lo, node, "other coordinates");
+    case OX_COORDS_PYTORCH_HALF_PIXEL:
+        p.coords = OX_STEP_HALF_PIXEL;
+        break;
+    case OX_COORDS_ALIGN_CORNERS:
+        p.coords = OX_STEP_ALIGN_CORNERS;
+        break;
+    case OX_COORDS_ASYMMETRIC:
+        p.coords = OX_STEP_ASYMMETRIC;
+        break;
+    default:
+        return ox_lower_decline(lo, node, "other coordinates");
     }
     p.height = (uint32_t)ox_lower_dim(y, 2);
     p.width = (uint32_t)ox_lower_dim(y, 3);
@@ -360,8 +406,7 @@ ox_status ox_lower_resize(struct ox_lower *lo, const struct ox_node *node, bool 
 }
 
 /* A Transpose to channels last is what that form is already; back again likewise. */
-ox_status ox_lower_transpose(struct ox_lower *lo, const struct ox_node *node, bool *claimed)
-{
+ox_status ox_lower_transpose(struct ox_lower *lo, const struct ox_node *node, bool *claimed) {
     const struct ox_value *x = ox_node_in(node, 0);
     union ox_lower_room room;
     const struct ox_transpose_params *t = (const void *)room.bytes;
@@ -369,7 +414,8 @@ ox_status ox_lower_transpose(struct ox_lower *lo, const struct ox_node *node, bo
     int rank = ox_lower_rank(x);
     bool to_last = true, to_first = true;
     ox_operand in, out;
-    if (rank < 3 || rank > OX_STEP_RANK_MAX || !ox_lower_decode(&room, lo, node) || !t->perm.given) return OX_OK;
+    if (rank < 3 || rank > OX_STEP_RANK_MAX || !ox_lower_decode(&room, lo, node) || !t->perm.given)
+        return OX_OK;
     int bits = ox_dtype_bits(ox_lower_dtype(x));
     if (bits == 0 || bits % 8 != 0 || ox_lower_dtype(x) == OX_STRING) return OX_OK;
     for (int i = 0; i < rank; i++) {
@@ -378,7 +424,8 @@ ox_status ox_lower_transpose(struct ox_lower *lo, const struct ox_node *node, bo
     }
     bool wanted_last = ox_lower_wanted(lo, node->out[0]) >> OX_FORM_LAST & 1;
     if (to_last && x->def && !wanted_last) {
-        /* What it reads may be made plain only; then a transpose stands in front, and nothing is lost. */
+        /* What it reads may be made plain only; then a transpose stands in front, and nothing is
+         * lost. */
         OX_TRY(ox_lower_in(&in, lo, x, OX_FORM_LAST));
         OX_TRY(ox_lower_out(&out, lo, node->out[0], OX_FORM_PLAIN));
     } else if (to_first && wanted_last) {

@@ -1,18 +1,19 @@
-/* backend/native/native_save.c - compiling a model to a native file, or to the same bytes in memory. */
+/* backend/native/native_save.c - compiling a model to a native file, or to the same bytes in
+ * memory. */
 #include "backend/file/file_out.h"
 #include "backend/native/blob_write.h"
 
 #include <onnxopt/save.h>
 
-static struct ox_native_options options_of(const struct ox_native_options *given)
-{
+static struct ox_native_options options_of(const struct ox_native_options *given) {
     struct ox_native_options o = {0};
     if (given) memcpy(&o, given, given->size < sizeof o ? given->size : sizeof o);
     return o;
 }
 
-static ox_status with_program(ox_model *model, const struct ox_native_options *given, ox_status (*use)(const struct ox_blob_build *build, void *user), void *user)
-{
+static ox_status with_program(ox_model *model, const struct ox_native_options *given,
+                              ox_status (*use)(const struct ox_blob_build *build, void *user),
+                              void *user) {
     struct ox_lower lo;
     const struct ox_native_options o = options_of(given);
     struct ox_blob_build build = {.lo = &lo};
@@ -20,7 +21,8 @@ static ox_status with_program(ox_model *model, const struct ox_native_options *g
     if (s == OX_OK) s = ox_lower_run(&lo);
     if (s == OX_OK) s = ox_lower_settle(&lo);
     if (s == OX_OK) {
-        s = ox_blob_build(&build, &lo, o.exact_conv ? OX_BLOB_DIRECT_FLAG : 0, o.n_packed, o.packed);
+        s = ox_blob_build(&build, &lo, o.exact_conv ? OX_BLOB_DIRECT_FLAG : 0, o.n_packed,
+                          o.packed);
         if (s == OX_OK) s = use(&build, user);
         ox_blob_build_end(&build);
     }
@@ -35,13 +37,11 @@ struct to_file {
     uint64_t bytes;
 };
 
-static ox_status put_file(void *user, const void *data, size_t size, const ox_tensor *tensor)
-{
+static ox_status put_file(void *user, const void *data, size_t size, const ox_tensor *tensor) {
     return tensor ? ox_file_out_tensor(user, tensor) : ox_file_out_write(user, data, size);
 }
 
-static ox_status use_file(const struct ox_blob_build *build, void *user)
-{
+static ox_status use_file(const struct ox_blob_build *build, void *user) {
     struct to_file *to = user;
     struct ox_file_out out;
     OX_TRY(ox_file_out_open(&out, build->lo->ctx, to->path));
@@ -52,22 +52,25 @@ static ox_status use_file(const struct ox_blob_build *build, void *user)
     return s;
 }
 
-ox_status ox_native_save_with(ox_model *model, const char *path, const struct ox_native_options *options, uint64_t *bytes)
-{
+ox_status ox_native_save_with(ox_model *model, const char *path,
+                              const struct ox_native_options *options, uint64_t *bytes) {
     struct to_file to = {.path = path};
     OX_TRY(with_program(model, options, use_file, &to));
     if (bytes) *bytes = to.bytes;
     return OX_OK;
 }
 
-ox_status ox_native_save(ox_model *model, const char *path, uint64_t *bytes)
-{
+ox_status ox_native_save(ox_model *model, const char *path, uint64_t *bytes) {
     return ox_native_save_with(model, path, NULL, bytes);
 }
 
-ox_status ox_native_save_packed(ox_model *model, const char *path, size_t count, const struct ox_packed *packed, uint64_t *bytes)
-{
-    return ox_native_save_with(model, path, &(struct ox_native_options){.size = sizeof(struct ox_native_options), .n_packed = count, .packed = packed}, bytes);
+ox_status ox_native_save_packed(ox_model *model, const char *path, size_t count,
+                                const struct ox_packed *packed, uint64_t *bytes) {
+    return ox_native_save_with(model, path,
+                               &(struct ox_native_options){.size = sizeof(struct ox_native_options),
+                                                           .n_packed = count,
+                                                           .packed = packed},
+                               bytes);
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */
@@ -77,16 +80,14 @@ struct to_memory {
     size_t size, at;
 };
 
-static ox_status put_memory(void *user, const void *data, size_t size, const ox_tensor *tensor)
-{
+static ox_status put_memory(void *user, const void *data, size_t size, const ox_tensor *tensor) {
     struct to_memory *to = user;
     memcpy(to->data + to->at, tensor ? tensor->data : data, size);
     to->at += size;
     return OX_OK;
 }
 
-static ox_status use_memory(const struct ox_blob_build *build, void *user)
-{
+static ox_status use_memory(const struct ox_blob_build *build, void *user) {
     struct to_memory *to = user;
     to->size = (size_t)build->header.file_size;
     OX_TRY(ox_alloc_raw(build->lo->ctx, &to->data, to->size, 1));
@@ -96,8 +97,8 @@ static ox_status use_memory(const struct ox_blob_build *build, void *user)
     return s;
 }
 
-ox_status ox_native_build_with(void **data, size_t *size, ox_model *model, const struct ox_native_options *options)
-{
+ox_status ox_native_build_with(void **data, size_t *size, ox_model *model,
+                               const struct ox_native_options *options) {
     struct to_memory to = {0};
     OX_TRY(with_program(model, options, use_memory, &to));
     *data = to.data;
@@ -105,17 +106,18 @@ ox_status ox_native_build_with(void **data, size_t *size, ox_model *model, const
     return OX_OK;
 }
 
-ox_status ox_native_build(void **data, size_t *size, ox_model *model)
-{
+ox_status ox_native_build(void **data, size_t *size, ox_model *model) {
     return ox_native_build_with(data, size, model, NULL);
 }
 
-ox_status ox_native_build_packed(void **data, size_t *size, ox_model *model, size_t count, const struct ox_packed *packed)
-{
-    return ox_native_build_with(data, size, model, &(struct ox_native_options){.size = sizeof(struct ox_native_options), .n_packed = count, .packed = packed});
+ox_status ox_native_build_packed(void **data, size_t *size, ox_model *model, size_t count,
+                                 const struct ox_packed *packed) {
+    return ox_native_build_with(
+        data, size, model,
+        &(struct ox_native_options){
+            .size = sizeof(struct ox_native_options), .n_packed = count, .packed = packed});
 }
 
-void ox_native_free(ox_ctx *ctx, void *data)
-{
+void ox_native_free(ox_ctx *ctx, void *data) {
     ox_free(ctx, data);
 }

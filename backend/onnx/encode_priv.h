@@ -18,8 +18,8 @@ void ox_encode_pairs(struct ox_encoder *e, enum ox_wire_field field, const struc
 /* Fields kept as they were read, tags included. */
 void ox_encode_raw(struct ox_encoder *e, struct ox_str raw);
 
-/* Nothing where the type, or the type of its elements, is unknown. `notes` may be NULL, and what they say of dims counts
- * only where the rank is still the same. */
+/* Nothing where the type, or the type of its elements, is unknown. `notes` may be NULL, and what
+ * they say of dims counts only where the rank is still the same. */
 void ox_encode_type(struct ox_encoder *e, enum ox_wire_field field, const struct ox_type *type,
                     const struct ox_type_notes *notes);
 

@@ -44,7 +44,8 @@ static void put_dense(struct ox_encoder *e, const struct ox_type *t,
     ox_put_int(e->out, elem, t->dtype);
 }
 
-/* The one field of a TypeProto that says what it is. Recursion is bounded by how deep readers let types nest. */
+/* The one field of a TypeProto that says what it is. Recursion is bounded by how deep readers let
+ * types nest. */
 static void put_kind(struct ox_encoder *e, const struct ox_type *t,
                      const struct ox_type_notes *notes) {
     uint64_t mark = e->out->size;

@@ -1,4 +1,5 @@
-/* backend/runtime/act32.h - activations behind float products: loops that run over parts of a result while it is near. */
+/* backend/runtime/act32.h - activations behind float products: loops that run over parts of a
+ * result while it is near. */
 #ifndef OX_BACKEND_RUNTIME_ACT32_H
 #define OX_BACKEND_RUNTIME_ACT32_H
 
@@ -12,8 +13,7 @@ struct oxr_act32 {
 /* Of a proved record's `act` (backend/blob/step_params.h). */
 struct oxr_act32 oxr_act32(unsigned act);
 
-static inline void oxr_act32_run(const struct oxr_act32 *act, float *x, size_t n)
-{
+static inline void oxr_act32_run(const struct oxr_act32 *act, float *x, size_t n) {
     const void *const in[] = {x};
     act->loop(x, in, 0, n, &act->params);
 }

@@ -1,5 +1,6 @@
-/* backend/runtime/depthwise32.h - depthwise convolution of 32-bit floats over N,H,W,C: one filter a channel, any size, stride and dilation. A sum is one chain of
- * multiply-adds over the taps that lie inside, in order, begun with the bias. */
+/* backend/runtime/depthwise32.h - depthwise convolution of 32-bit floats over N,H,W,C: one filter a
+ * channel, any size, stride and dilation. A sum is one chain of multiply-adds over the taps that
+ * lie inside, in order, begun with the bias. */
 #ifndef OX_BACKEND_RUNTIME_DEPTHWISE32_H
 #define OX_BACKEND_RUNTIME_DEPTHWISE32_H
 

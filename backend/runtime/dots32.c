@@ -18,8 +18,7 @@
 #undef OX_ISA_IS
 #endif
 
-void oxr_dots32(const struct oxr_dots32 *d, size_t begin, size_t end)
-{
+void oxr_dots32(const struct oxr_dots32 *d, size_t begin, size_t end) {
 #if OX_ISA_X86
     if (d->isa == OX_ISA_AVX512) {
         dots_avx512(d, begin, end);

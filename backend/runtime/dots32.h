@@ -1,9 +1,11 @@
-/* backend/runtime/dots32.h - products of 32-bit floats whose operands both have their inner elements in a row:
+/* backend/runtime/dots32.h - products of 32-bit floats whose operands both have their inner
+ * elements in a row:
  *
  *   C(i,j) = sum over d of A(i,d) * B(j,d)
  *
- * Both are read where they lie, once, in order: what a few rows times large weights stored by outputs want, where copying the weights into
- * another order would take longer than the product. Each element is summed in an order that k and the instruction set alone decide. */
+ * Both are read where they lie, once, in order: what a few rows times large weights stored by
+ * outputs want, where copying the weights into another order would take longer than the product.
+ * Each element is summed in an order that k and the instruction set alone decide. */
 #ifndef OX_BACKEND_RUNTIME_DOTS32_H
 #define OX_BACKEND_RUNTIME_DOTS32_H
 

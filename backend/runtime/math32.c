@@ -14,8 +14,7 @@
 #undef OX_ISA_IS
 #endif
 
-ox_loop_fn oxr_math32_loop(enum ox_isa isa, enum ox_unary_op op)
-{
+ox_loop_fn oxr_math32_loop(enum ox_isa isa, enum ox_unary_op op) {
 #if OX_ISA_X86
     if (isa == OX_ISA_AVX512) return loop_avx512(op);
     if (isa == OX_ISA_AVX2) return loop_avx2(op);

@@ -9,8 +9,8 @@
 
 /* ---- constants and attributes ---------------------------------------------------------------- */
 
-static ox_status make_strings(ox_tensor **out, ox_ctx *ctx, const struct ox_blob *b, const struct ox_blob_const *k)
-{
+static ox_status make_strings(ox_tensor **out, ox_ctx *ctx, const struct ox_blob *b,
+                              const struct ox_blob_const *k) {
     size_t count;
     struct ox_str *list;
     if (ox_shape_size(&count, NULL, OX_STRING, k->rank, b->dims + k->dims)) return OX_INTERNAL;
@@ -26,41 +26,41 @@ static ox_status make_strings(ox_tensor **out, ox_ctx *ctx, const struct ox_blob
     return s;
 }
 
-ox_status oxr_consts_make(ox_tensor **consts, ox_ctx *ctx, const struct ox_blob *b, struct ox_bytes *data)
-{
+ox_status oxr_consts_make(ox_tensor **consts, ox_ctx *ctx, const struct ox_blob *b,
+                          struct ox_bytes *data) {
     for (size_t i = 0; i < b->n_consts; i++) {
         const struct ox_blob_const *k = &b->consts[i];
         if (k->dtype == OX_STRING)
             OX_TRY(make_strings(&consts[i], ctx, b, k));
         else
-            OX_TRY(ox_tensor_slice(&consts[i], ctx, (ox_dtype)k->dtype, (int)k->rank, b->dims + k->dims, data, (size_t)k->at, (size_t)k->size));
+            OX_TRY(ox_tensor_slice(&consts[i], ctx, (ox_dtype)k->dtype, (int)k->rank,
+                                   b->dims + k->dims, data, (size_t)k->at, (size_t)k->size));
     }
     return OX_OK;
 }
 
-void oxr_attrs_stand_on(struct ox_attr *attrs, ox_tensor ***lists, const struct ox_blob *b, ox_tensor *const *consts)
-{
+void oxr_attrs_stand_on(struct ox_attr *attrs, ox_tensor ***lists, const struct ox_blob *b,
+                        ox_tensor *const *consts) {
     for (size_t i = 0; i < b->n_attrs; i++) {
         const struct ox_blob_attr *a = &b->attrs[i];
         if (a->type == OX_ATTR_TENSOR) attrs[i].v.t = consts[a->value];
         if (a->type != OX_ATTR_TENSORS) continue;
         attrs[i].v.tensors = *lists;
-        for (size_t k = 0; k < a->count; k++) *(*lists)++ = consts[b->refs[a->value + k]];
+        for (size_t k = 0; k < a->count; k++)
+            *(*lists)++ = consts[b->refs[a->value + k]];
     }
 }
 
-static ox_status get_name(ox_name *out, struct oxr_program *p, uint32_t string)
-{
+static ox_status get_name(ox_name *out, struct oxr_program *p, uint32_t string) {
     return ox_name_get(out, &p->names, oxr_text(p, string), strlen(oxr_text(p, string)));
 }
 
-static struct ox_str str_of(const struct oxr_program *p, uint32_t string)
-{
+static struct ox_str str_of(const struct oxr_program *p, uint32_t string) {
     return (struct ox_str){oxr_text(p, string), p->b.strings[string].len};
 }
 
-static ox_status make_attr(struct oxr_program *p, struct ox_attr *out, const struct ox_blob_attr *a)
-{
+static ox_status make_attr(struct oxr_program *p, struct ox_attr *out,
+                           const struct ox_blob_attr *a) {
     static const struct ox_type unknown = {.kind = OX_TYPE_UNKNOWN, .rank = -1};
     float *floats;
     struct ox_str *strings;
@@ -68,12 +68,24 @@ static ox_status make_attr(struct oxr_program *p, struct ox_attr *out, const str
     *out = (struct ox_attr){.type = (enum ox_attr_type)a->type, .count = a->count};
     OX_TRY(get_name(&out->name, p, a->name));
     switch (a->type) {
-    case OX_ATTR_FLOAT: memcpy(&out->v.f, &bits, 4); break;
-    case OX_ATTR_INT: memcpy(&out->v.i, &a->value, 8); break;
-    case OX_ATTR_STRING: out->v.s = str_of(p, (uint32_t)a->value); break;
-    case OX_ATTR_TYPE_PROTO: out->v.tp = &unknown; break; /* no kernel looks at types */
-    case OX_ATTR_GRAPH: out->v.g = (struct ox_graph *)(uintptr_t)&p->b.frames[a->value]; break; /* opaque to who sees it */
-    case OX_ATTR_INTS: out->v.ints = p->b.dims + a->value; break;
+    case OX_ATTR_FLOAT:
+        memcpy(&out->v.f, &bits, 4);
+        break;
+    case OX_ATTR_INT:
+        memcpy(&out->v.i, &a->value, 8);
+        break;
+    case OX_ATTR_STRING:
+        out->v.s = str_of(p, (uint32_t)a->value);
+        break;
+    case OX_ATTR_TYPE_PROTO:
+        out->v.tp = &unknown;
+        break; /* no kernel looks at types */
+    case OX_ATTR_GRAPH:
+        out->v.g = (struct ox_graph *)(uintptr_t)&p->b.frames[a->value];
+        break; /* opaque to who sees it */
+    case OX_ATTR_INTS:
+        out->v.ints = p->b.dims + a->value;
+        break;
     case OX_ATTR_FLOATS:
         OX_TRY(ox_arena_alloc(&p->arena, &floats, a->count, sizeof *floats));
         if (a->count) memcpy(floats, p->b.refs + a->value, a->count * sizeof *floats);
@@ -81,16 +93,17 @@ static ox_status make_attr(struct oxr_program *p, struct ox_attr *out, const str
         break;
     case OX_ATTR_STRINGS:
         OX_TRY(ox_arena_alloc(&p->arena, &strings, a->count, sizeof *strings));
-        for (size_t i = 0; i < a->count; i++) strings[i] = str_of(p, p->b.refs[a->value + i]);
+        for (size_t i = 0; i < a->count; i++)
+            strings[i] = str_of(p, p->b.refs[a->value + i]);
         out->v.strings = strings;
         break;
-    default: break; /* tensors: oxr_attrs_stand_on */
+    default:
+        break; /* tensors: oxr_attrs_stand_on */
     }
     return OX_OK;
 }
 
-static ox_status make_attrs(struct oxr_program *p)
-{
+static ox_status make_attrs(struct oxr_program *p) {
     size_t listed = 0;
     ox_tensor **lists;
     OX_TRY(ox_arena_alloc(&p->arena, &p->attrs, p->b.n_attrs, sizeof *p->attrs));
@@ -105,14 +118,15 @@ static ox_status make_attrs(struct oxr_program *p)
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 
-static ox_status plan_generic(struct oxr_program *p, size_t i)
-{
+static ox_status plan_generic(struct oxr_program *p, size_t i) {
     const struct ox_blob_step *s = &p->b.steps[i];
     struct oxr_plan *plan = &p->plans[i];
     const char *domain = oxr_text(p, s->domain), *name = oxr_text(p, s->op);
     plan->op = ox_op_find(domain, name);
     if (!plan->op || (!plan->op->eval && !(plan->op->traits & OX_CONTROL)))
-        return ox_fail(p->ctx, OX_UNSUPPORTED, "cannot-run", NULL, "operator %s%s%s is not known to this runtime", domain, domain[0] ? "::" : "", name);
+        return ox_fail(p->ctx, OX_UNSUPPORTED, "cannot-run", NULL,
+                       "operator %s%s%s is not known to this runtime", domain,
+                       domain[0] ? "::" : "", name);
     struct ox_call call = {
         .ctx = p->ctx,
         .op = plan->op,
@@ -128,31 +142,36 @@ static ox_status plan_generic(struct oxr_program *p, size_t i)
     return ox_op_prepare(&plan->prepared, &call);
 }
 
-static ox_status plan_native(struct oxr_program *p, size_t i)
-{
+static ox_status plan_native(struct oxr_program *p, size_t i) {
     const struct ox_blob_step *s = &p->b.steps[i];
     struct oxr_plan *plan = &p->plans[i];
     const ox_tensor **consts;
     OX_TRY(ox_arena_alloc(&p->arena, &consts, s->n_in, sizeof *consts));
     for (size_t k = 0; k < s->n_in; k++) {
         uint32_t ref = p->b.refs[s->in + k];
-        if (ref != OX_BLOB_NONE && (ref & OX_BLOB_CONST_BIT)) consts[k] = p->consts[ref & ~OX_BLOB_CONST_BIT];
+        if (ref != OX_BLOB_NONE && (ref & OX_BLOB_CONST_BIT))
+            consts[k] = p->consts[ref & ~OX_BLOB_CONST_BIT];
     }
     plan->consts = consts;
     plan->kernel = oxr_kernel_find(s->kind);
-    if (!plan->kernel) return ox_fail(p->ctx, OX_UNSUPPORTED, "cannot-run", NULL, "this runtime has no kernel for steps of kind %u", s->kind);
-    const struct ox_step step = {s->kind, p->b.params + s->params, s->n_in, s->n_out, plan->present, consts, i};
+    if (!plan->kernel)
+        return ox_fail(p->ctx, OX_UNSUPPORTED, "cannot-run", NULL,
+                       "this runtime has no kernel for steps of kind %u", s->kind);
+    const struct ox_step step = {
+        s->kind, p->b.params + s->params, s->n_in, s->n_out, plan->present, consts, i};
     return ox_step_check(p->ctx, &step);
 }
 
-static ox_status plan_step(struct oxr_program *p, size_t i)
-{
+static ox_status plan_step(struct oxr_program *p, size_t i) {
     const struct ox_blob_step *s = &p->b.steps[i];
-    struct ox_place place = {.file = p->file, .node = oxr_text(p, s->name), .op = oxr_text(p, s->op)};
+    struct ox_place place = {
+        .file = p->file, .node = oxr_text(p, s->name), .op = oxr_text(p, s->op)};
     bool *flags;
     OX_TRY(ox_arena_alloc(&p->arena, &flags, (size_t)s->n_in + s->n_out, sizeof *flags));
-    for (size_t k = 0; k < s->n_in; k++) flags[k] = p->b.refs[s->in + k] != OX_BLOB_NONE;
-    for (size_t k = 0; k < s->n_out; k++) flags[s->n_in + k] = p->b.refs[s->out + k] != OX_BLOB_NONE;
+    for (size_t k = 0; k < s->n_in; k++)
+        flags[k] = p->b.refs[s->in + k] != OX_BLOB_NONE;
+    for (size_t k = 0; k < s->n_out; k++)
+        flags[s->n_in + k] = p->b.refs[s->out + k] != OX_BLOB_NONE;
     p->plans[i].present = flags;
     p->plans[i].wanted = flags + s->n_in;
     if (s->n_in > p->widest) p->widest = s->n_in;
@@ -163,8 +182,7 @@ static ox_status plan_step(struct oxr_program *p, size_t i)
     return status;
 }
 
-static ox_status prepare(struct oxr_program *p, const struct oxr_open_options *o)
-{
+static ox_status prepare(struct oxr_program *p, const struct oxr_open_options *o) {
     OX_TRY(ox_blob_open(&p->b, p->ctx, p->bytes->data, p->bytes->size, p->file, !o->trust_weights));
     OX_TRY(ox_blob_check(p->ctx, &p->b, p->file));
     OX_TRY(ox_bytes_lend(&p->data, p->ctx, p->b.data, p->b.n_data));
@@ -173,22 +191,21 @@ static ox_status prepare(struct oxr_program *p, const struct oxr_open_options *o
     OX_TRY(make_attrs(p));
     OX_TRY(ox_alloc(p->ctx, &p->plans, p->b.n_steps, sizeof *p->plans));
     p->widest = 1;
-    for (size_t i = 0; i < p->b.n_steps; i++) OX_TRY(plan_step(p, i));
+    for (size_t i = 0; i < p->b.n_steps; i++)
+        OX_TRY(plan_step(p, i));
     OX_TRY(oxr_program_describe(p));
     return oxr_shared_open(&p->shared, p->ctx, &p->b);
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-static struct oxr_open_options options_of(const struct oxr_open_options *given)
-{
+static struct oxr_open_options options_of(const struct oxr_open_options *given) {
     struct oxr_open_options o = {0};
     if (given) memcpy(&o, given, given->size < sizeof o ? given->size : sizeof o);
     return o;
 }
 
-static ox_status program_new(struct oxr_program **out, ox_ctx *ctx, const char *path)
-{
+static ox_status program_new(struct oxr_program **out, ox_ctx *ctx, const char *path) {
     struct oxr_program *p;
     OX_TRY(ox_alloc(ctx, &p, 1, sizeof *p));
     p->ctx = ctx;
@@ -202,14 +219,12 @@ static ox_status program_new(struct oxr_program **out, ox_ctx *ctx, const char *
     return s;
 }
 
-static ox_status cannot_read(struct oxr_program *p, const char *what)
-{
+static ox_status cannot_read(struct oxr_program *p, const char *what) {
     struct ox_place place = {.file = p->file};
     return ox_fail(p->ctx, OX_IO, "cannot-read", &place, "cannot read the file: %s", what);
 }
 
-static ox_status read_all(struct oxr_program *p, int fd, size_t size)
-{
+static ox_status read_all(struct oxr_program *p, int fd, size_t size) {
     OX_TRY(ox_bytes_new_raw(&p->bytes, p->ctx, size));
     for (size_t done = 0; done < size;) {
         ssize_t n = read(fd, p->bytes->data + done, size - done);
@@ -221,8 +236,7 @@ static ox_status read_all(struct oxr_program *p, int fd, size_t size)
     return OX_OK;
 }
 
-static ox_status load_file(struct oxr_program *p, const char *path, bool copy)
-{
+static ox_status load_file(struct oxr_program *p, const char *path, bool copy) {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return cannot_read(p, strerror(errno));
@@ -239,8 +253,8 @@ static ox_status load_file(struct oxr_program *p, const char *path, bool copy)
     return s;
 }
 
-ox_status oxr_program_open(oxr_program **out, ox_ctx *ctx, const char *path, const struct oxr_open_options *options)
-{
+ox_status oxr_program_open(oxr_program **out, ox_ctx *ctx, const char *path,
+                           const struct oxr_open_options *options) {
     struct oxr_open_options o = options_of(options);
     struct oxr_program *p = NULL;
     ox_status s = program_new(&p, ctx, path);
@@ -254,8 +268,8 @@ ox_status oxr_program_open(oxr_program **out, ox_ctx *ctx, const char *path, con
     return OX_OK;
 }
 
-ox_status oxr_program_open_memory(oxr_program **out, ox_ctx *ctx, const void *data, size_t size, const struct oxr_open_options *options)
-{
+ox_status oxr_program_open_memory(oxr_program **out, ox_ctx *ctx, const void *data, size_t size,
+                                  const struct oxr_open_options *options) {
     struct oxr_open_options o = options_of(options);
     struct oxr_program *p = NULL;
     ox_status s = program_new(&p, ctx, NULL);
@@ -274,12 +288,13 @@ ox_status oxr_program_open_memory(oxr_program **out, ox_ctx *ctx, const void *da
     return OX_OK;
 }
 
-void oxr_program_free(oxr_program *p)
-{
+void oxr_program_free(oxr_program *p) {
     if (!p) return;
     oxr_shared_close(p->shared, p->ctx);
-    for (size_t i = 0; p->plans && i < p->b.n_steps; i++) ox_op_forget(p->plans[i].op, p->plans[i].prepared, p->ctx);
-    for (size_t i = 0; p->consts && i < p->b.n_consts; i++) ox_tensor_unref(p->consts[i]);
+    for (size_t i = 0; p->plans && i < p->b.n_steps; i++)
+        ox_op_forget(p->plans[i].op, p->plans[i].prepared, p->ctx);
+    for (size_t i = 0; p->consts && i < p->b.n_consts; i++)
+        ox_tensor_unref(p->consts[i]);
     ox_free(p->ctx, p->consts);
     ox_free(p->ctx, p->plans);
     ox_bytes_unref(p->data);

@@ -1,4 +1,5 @@
-/* backend/runtime/step_channels.c - channels, which are last, in another order or some of them: what is split and shuffled between convolutions. */
+/* backend/runtime/step_channels.c - channels, which are last, in another order or some of them:
+ * what is split and shuffled between convolutions. */
 #include "backend/runtime/step.h"
 
 enum { WORK = 16384 /* elements that are worth a thread */ };
@@ -7,11 +8,11 @@ struct channels {
     const int32_t *from;
     size_t n, width, rows; /* of the result; of the data */
     int32_t most;
-    bool run;              /* they follow each other */
+    bool run; /* they follow each other */
 };
 
-static ox_status channels_create(void **state, const struct oxr_env *env, const struct ox_step *step)
-{
+static ox_status channels_create(void **state, const struct oxr_env *env,
+                                 const struct ox_step *step) {
     struct channels *c;
     OX_TRY(ox_alloc(env->ctx, &c, 1, sizeof *c));
     *state = c;
@@ -25,22 +26,27 @@ static ox_status channels_create(void **state, const struct oxr_env *env, const 
     return OX_OK;
 }
 
-static void channels_destroy(void *state, const struct oxr_env *env)
-{
+static void channels_destroy(void *state, const struct oxr_env *env) {
     ox_free(env->ctx, state);
 }
 
-static ox_status channels_reshape(void *state, const struct oxr_env *env, const struct oxr_shape *in, struct oxr_shape *out, size_t *workspace)
-{
+static ox_status channels_reshape(void *state, const struct oxr_env *env,
+                                  const struct oxr_shape *in, struct oxr_shape *out,
+                                  size_t *workspace) {
     struct channels *c = state;
     const int last = in->rank - 1;
     size_t total;
     (void)workspace;
-    if (in->dtype != OX_FLOAT) return ox_fail(env->ctx, OX_INVALID, "wrong-type", NULL, "channels of %s", ox_dtype_name(in->dtype));
-    if (last < 0 || in->dims[last] <= c->most) return ox_fail(env->ctx, OX_INVALID, "shape-mismatch", NULL, "channel %d of rank %d", c->most, in->rank);
+    if (in->dtype != OX_FLOAT)
+        return ox_fail(env->ctx, OX_INVALID, "wrong-type", NULL, "channels of %s",
+                       ox_dtype_name(in->dtype));
+    if (last < 0 || in->dims[last] <= c->most)
+        return ox_fail(env->ctx, OX_INVALID, "shape-mismatch", NULL, "channel %d of rank %d",
+                       c->most, in->rank);
     *out = *in;
     out->dims[last] = (int64_t)c->n;
-    if (ox_shape_size(&total, NULL, OX_FLOAT, out->rank, out->dims) || ox_shape_size(&c->rows, NULL, OX_FLOAT, last, out->dims))
+    if (ox_shape_size(&total, NULL, OX_FLOAT, out->rank, out->dims) ||
+        ox_shape_size(&c->rows, NULL, OX_FLOAT, last, out->dims))
         return ox_fail(env->ctx, OX_INVALID, "shape-mismatch", NULL, "too many elements");
     if (total == 0) c->rows = 0;
     c->width = (size_t)in->dims[last];
@@ -53,8 +59,7 @@ struct channels_job {
     float *out;
 };
 
-static void pick_rows(void *arg, size_t begin, size_t end)
-{
+static void pick_rows(void *arg, size_t begin, size_t end) {
     const struct channels_job *j = arg;
     const size_t n = j->c->n;
     const int32_t *from = j->c->from;
@@ -64,12 +69,13 @@ static void pick_rows(void *arg, size_t begin, size_t end)
         if (j->c->run)
             memcpy(out, in + from[0], n * sizeof *out);
         else
-            for (size_t i = 0; i < n; i++) out[i] = in[from[i]];
+            for (size_t i = 0; i < n; i++)
+                out[i] = in[from[i]];
     }
 }
 
-static ox_status channels_run(void *state, const struct oxr_env *env, const void *const *in, void *const *out, void *workspace)
-{
+static ox_status channels_run(void *state, const struct oxr_env *env, const void *const *in,
+                              void *const *out, void *workspace) {
     const struct channels *c = state;
     struct channels_job job = {c, in[0], out[0]};
     (void)workspace;
@@ -77,4 +83,5 @@ static ox_status channels_run(void *state, const struct oxr_env *env, const void
     return OX_OK;
 }
 
-const struct oxr_kernel oxr_kernel_channels = {channels_create, channels_reshape, channels_run, channels_destroy, 0};
+const struct oxr_kernel oxr_kernel_channels = {channels_create, channels_reshape, channels_run,
+                                               channels_destroy, 0};

@@ -1,5 +1,6 @@
-/* backend/runtime/step_scale.c - a normalization by constants: a factor and a shift for each channel, and bounds; over tensors that are joined by channels on
- * the way, so that what is joined for it alone never lies in memory. */
+/* backend/runtime/step_scale.c - a normalization by constants: a factor and a shift for each
+ * channel, and bounds; over tensors that are joined by channels on the way, so that what is joined
+ * for it alone never lies in memory. */
 #include "backend/runtime/step.h"
 #include "ir/ops/kernel_isa.h"
 
@@ -20,7 +21,8 @@ enum { GRAIN = 8192 /* elements worth sharing out */ };
 #undef OX_ISA_IS
 #endif
 
-typedef void (*scale_fn)(float *to, const float *x, const float *factor, const float *shift, size_t n, float low, float high);
+typedef void (*scale_fn)(float *to, const float *x, const float *factor, const float *shift,
+                         size_t n, float low, float high);
 
 struct scale {
     const struct ox_step_scale_params *p;
@@ -29,8 +31,7 @@ struct scale {
     size_t channels, rows, n, *widths; /* of each of n parts */
 };
 
-static scale_fn find(enum ox_isa isa)
-{
+static scale_fn find(enum ox_isa isa) {
 #if OX_ISA_X86
     if (isa == OX_ISA_AVX512) return scale_avx512;
     if (isa == OX_ISA_AVX2) return scale_avx2;
@@ -40,16 +41,14 @@ static scale_fn find(enum ox_isa isa)
     return scale_plain;
 }
 
-static void scale_destroy(void *state, const struct oxr_env *env)
-{
+static void scale_destroy(void *state, const struct oxr_env *env) {
     struct scale *s = state;
     if (!s) return;
     ox_free(env->ctx, s->widths);
     ox_free(env->ctx, s);
 }
 
-static ox_status scale_create(void **state, const struct oxr_env *env, const struct ox_step *step)
-{
+static ox_status scale_create(void **state, const struct oxr_env *env, const struct ox_step *step) {
     struct scale *s;
     OX_TRY(ox_alloc(env->ctx, &s, 1, sizeof *s));
     *state = s;
@@ -64,8 +63,8 @@ static ox_status scale_create(void **state, const struct oxr_env *env, const str
 
 #define bad_shape(env, ...) ox_fail((env)->ctx, OX_INVALID, "shape-mismatch", NULL, __VA_ARGS__)
 
-static ox_status scale_reshape(void *state, const struct oxr_env *env, const struct oxr_shape *in, struct oxr_shape *out, size_t *workspace)
-{
+static ox_status scale_reshape(void *state, const struct oxr_env *env, const struct oxr_shape *in,
+                               struct oxr_shape *out, size_t *workspace) {
     struct scale *s = state;
     const struct oxr_shape *first = in + 2;
     const int last = first->rank - 1;
@@ -76,14 +75,22 @@ static ox_status scale_reshape(void *state, const struct oxr_env *env, const str
     out->dims[last] = (int64_t)s->channels;
     for (size_t i = 0; i < s->n; i++) {
         const struct oxr_shape *part = first + i;
-        if (part->dtype != OX_FLOAT) return ox_fail(env->ctx, OX_INVALID, "wrong-type", NULL, "normalization of %s", ox_dtype_name(part->dtype));
-        if (part->rank != first->rank || memcmp(part->dims, first->dims, (size_t)last * sizeof part->dims[0]) != 0) return bad_shape(env, "normalization of unlike operands");
+        if (part->dtype != OX_FLOAT)
+            return ox_fail(env->ctx, OX_INVALID, "wrong-type", NULL, "normalization of %s",
+                           ox_dtype_name(part->dtype));
+        if (part->rank != first->rank ||
+            memcmp(part->dims, first->dims, (size_t)last * sizeof part->dims[0]) != 0)
+            return bad_shape(env, "normalization of unlike operands");
         s->widths[i] = (size_t)part->dims[last];
-        if (part->dims[last] < 0 || s->widths[i] > s->channels - channels) return bad_shape(env, "normalization of more than %zu channels", s->channels);
+        if (part->dims[last] < 0 || s->widths[i] > s->channels - channels)
+            return bad_shape(env, "normalization of more than %zu channels", s->channels);
         channels += s->widths[i];
     }
-    if (channels != s->channels) return bad_shape(env, "normalization of %zu channels instead of %zu", channels, s->channels);
-    if (ox_shape_size(NULL, &bytes, OX_FLOAT, out->rank, out->dims)) return bad_shape(env, "too many elements");
+    if (channels != s->channels)
+        return bad_shape(env, "normalization of %zu channels instead of %zu", channels,
+                         s->channels);
+    if (ox_shape_size(NULL, &bytes, OX_FLOAT, out->rank, out->dims))
+        return bad_shape(env, "too many elements");
     s->rows = bytes / sizeof(float) / s->channels;
     return OX_OK;
 }
@@ -94,21 +101,22 @@ struct scale_job {
     float *out;
 };
 
-static void scale_rows(void *arg, size_t begin, size_t end)
-{
+static void scale_rows(void *arg, size_t begin, size_t end) {
     const struct scale_job *j = arg;
     const struct scale *s = j->s;
     for (size_t row = begin; row < end; row++) {
         float *to = j->out + row * s->channels;
         for (size_t i = 0, at = 0; i < s->n; at += s->widths[i++]) {
             const size_t n = s->widths[i];
-            if (n) s->fn(to + at, (const float *)j->in[i] + row * n, s->factor + at, s->shift + at, n, s->p->low, s->p->high);
+            if (n)
+                s->fn(to + at, (const float *)j->in[i] + row * n, s->factor + at, s->shift + at, n,
+                      s->p->low, s->p->high);
         }
     }
 }
 
-static ox_status scale_run(void *state, const struct oxr_env *env, const void *const *in, void *const *out, void *workspace)
-{
+static ox_status scale_run(void *state, const struct oxr_env *env, const void *const *in,
+                           void *const *out, void *workspace) {
     const struct scale *s = state;
     struct scale_job job = {s, in + 2, out[0]};
     (void)workspace;
@@ -116,4 +124,5 @@ static ox_status scale_run(void *state, const struct oxr_env *env, const void *c
     return OX_OK;
 }
 
-const struct oxr_kernel oxr_kernel_scale = {scale_create, scale_reshape, scale_run, scale_destroy, 3};
+const struct oxr_kernel oxr_kernel_scale = {scale_create, scale_reshape, scale_run, scale_destroy,
+                                            3};

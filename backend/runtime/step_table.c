@@ -13,8 +13,7 @@ static const struct {
 #undef STEP
 };
 
-const struct oxr_kernel *oxr_kernel_find(unsigned kind)
-{
+const struct oxr_kernel *oxr_kernel_find(unsigned kind) {
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
         if (kernels[i].kind == kind) return kernels[i].kernel;
     return NULL;

@@ -9,15 +9,14 @@ struct job {
     void *arg;
 };
 
-static void tile(void *context, size_t begin, size_t count)
-{
+static void tile(void *context, size_t begin, size_t count) {
     const struct job *job = context;
     job->fn(job->arg, begin, begin + count);
 }
 
-/* Bounds of the pieces do not influence results: each item is computed alone (ox_parallel's contract). */
-static void share(void *user, size_t n, size_t grain, ox_range_fn fn, void *arg)
-{
+/* Bounds of the pieces do not influence results: each item is computed alone (ox_parallel's
+ * contract). */
+static void share(void *user, size_t n, size_t grain, ox_range_fn fn, void *arg) {
     struct oxr_workers *w = user;
     struct job job = {fn, arg};
     if (w->busy || n <= grain) {
@@ -30,30 +29,26 @@ static void share(void *user, size_t n, size_t grain, ox_range_fn fn, void *arg)
     w->busy = false;
 }
 
-void oxr_workers_start(struct oxr_workers *w, ox_ctx *ctx)
-{
+void oxr_workers_start(struct oxr_workers *w, ox_ctx *ctx) {
     *w = (struct oxr_workers){0};
     if (ox_ctx_threads(ctx) <= 1) return;
     w->pool = pthreadpool_create((size_t)ox_ctx_threads(ctx));
     if (w->pool) ox_ctx_share_work(ctx, share, w);
 }
 
-void oxr_workers_end(struct oxr_workers *w)
-{
+void oxr_workers_end(struct oxr_workers *w) {
     if (w->pool) pthreadpool_destroy(w->pool);
     w->pool = NULL;
 }
 
 #else
 
-void oxr_workers_start(struct oxr_workers *w, ox_ctx *ctx)
-{
+void oxr_workers_start(struct oxr_workers *w, ox_ctx *ctx) {
     (void)ctx;
     *w = (struct oxr_workers){0};
 }
 
-void oxr_workers_end(struct oxr_workers *w)
-{
+void oxr_workers_end(struct oxr_workers *w) {
     (void)w;
 }
 

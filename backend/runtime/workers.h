@@ -1,4 +1,5 @@
-/* backend/runtime/workers.h - the threads of a session: one pool for XNNPACK's operators and our own kernels.
+/* backend/runtime/workers.h - the threads of a session: one pool for XNNPACK's operators and our
+ * own kernels.
  *
  * Without XNNPACK there is none, and the session's context starts workers of its own. */
 #ifndef OX_BACKEND_RUNTIME_WORKERS_H
@@ -13,7 +14,8 @@ struct oxr_workers {
     bool busy;                /* inside a call: further ones run serially */
 };
 
-/* Starts the threads that `ctx` is to have, and makes its ox_parallel use them. `workers` must stay where it is until ox_ctx_free. */
+/* Starts the threads that `ctx` is to have, and makes its ox_parallel use them. `workers` must stay
+ * where it is until ox_ctx_free. */
 void oxr_workers_start(struct oxr_workers *workers, ox_ctx *ctx);
 void oxr_workers_end(struct oxr_workers *workers);
 

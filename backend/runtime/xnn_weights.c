@@ -1,9 +1,12 @@
-/* backend/runtime/xnn_weights.c - packed weights of XNNPACK's operators, lent from shared.h through its interface of a weights cache.
+/* backend/runtime/xnn_weights.c - packed weights of XNNPACK's operators, lent from shared.h through
+ * its interface of a weights cache.
  *
- * XNNPACK's own keys (a sum of extents, pointers of weights and bias) do not tell all steps apart, and on a hit it believes whatever size the
- * block has. So blocks are known by step and part, and an operator is created twice: the first time it is refused memory as soon as
- * it has said how much it needs, the second time it gets a block of exactly that size, or room to pack into.
- * Depthwise operators never look for a block, they pack into what they are given; what they packed is dropped if the program has it already. */
+ * XNNPACK's own keys (a sum of extents, pointers of weights and bias) do not tell all steps apart,
+ * and on a hit it believes whatever size the block has. So blocks are known by step and part, and
+ * an operator is created twice: the first time it is refused memory as soon as it has said how much
+ * it needs, the second time it gets a block of exactly that size, or room to pack into. Depthwise
+ * operators never look for a block, they pack into what they are given; what they packed is dropped
+ * if the program has it already. */
 #include "backend/runtime/xnn_common.h"
 #include "ir/base/hash64.h"
 
@@ -12,16 +15,14 @@
 
 enum { ASKING, HAVING, PACKING };
 
-static size_t look_up(void *context, const struct xnn_weights_cache_look_up_key *key)
-{
+static size_t look_up(void *context, const struct xnn_weights_cache_look_up_key *key) {
     struct oxr_xnn_weights *w = context;
     w->looked = true;
     w->key.layout = key->seed;
     return w->stage == HAVING ? (size_t)(uintptr_t)w->block : SIZE_MAX;
 }
 
-static void *reserve_space(void *context, size_t n)
-{
+static void *reserve_space(void *context, size_t n) {
     struct oxr_xnn_weights *w = context;
     w->needed = n;
     w->room = w->stage == PACKING ? oxr_shared_reserve(w->shared, n) : NULL;
@@ -29,8 +30,8 @@ static void *reserve_space(void *context, size_t n)
 }
 
 /* `ptr` is NULL where the block had been found. */
-static size_t look_up_or_insert(void *context, const struct xnn_weights_cache_look_up_key *key, void *ptr, size_t size)
-{
+static size_t look_up_or_insert(void *context, const struct xnn_weights_cache_look_up_key *key,
+                                void *ptr, size_t size) {
     struct oxr_xnn_weights *w = context;
     (void)key;
     if (ptr && ptr == w->room) {
@@ -44,29 +45,27 @@ static size_t look_up_or_insert(void *context, const struct xnn_weights_cache_lo
     return (size_t)(uintptr_t)w->block;
 }
 
-static bool is_finalized(void *context)
-{
+static bool is_finalized(void *context) {
     (void)context;
     return true;
 }
 
-static void *offset_to_addr(void *context, size_t offset)
-{
+static void *offset_to_addr(void *context, size_t offset) {
     (void)context;
     return (void *)(uintptr_t)offset;
 }
 
-static enum xnn_status delete_cache(void *context)
-{
+static enum xnn_status delete_cache(void *context) {
     (void)context;
     return xnn_status_success;
 }
 
-ox_status oxr_xnn_create(xnn_operator_t *op, struct oxr_xnn_weights *w, const struct oxr_env *env, size_t step, uint32_t part, oxr_xnn_create_fn fn,
-                         void *arg, const char *what)
-{
+ox_status oxr_xnn_create(xnn_operator_t *op, struct oxr_xnn_weights *w, const struct oxr_env *env,
+                         size_t step, uint32_t part, oxr_xnn_create_fn fn, void *arg,
+                         const char *what) {
     *w = (struct oxr_xnn_weights){
-        .provider = {w, look_up, reserve_space, look_up_or_insert, is_finalized, offset_to_addr, delete_cache},
+        .provider = {w, look_up, reserve_space, look_up_or_insert, is_finalized, offset_to_addr,
+                     delete_cache},
         .shared = env->shared,
         .key = {step, part, 0}, /* the layout is XNNPACK's seed, where it tells */
         .stage = ASKING,
@@ -84,13 +83,14 @@ ox_status oxr_xnn_create(xnn_operator_t *op, struct oxr_xnn_weights *w, const st
     return oxr_xnn_try(env->ctx, status, what);
 }
 
-/* ---- classes of processors --------------------------------------------------------------------- */
+/* ---- classes of processors ---------------------------------------------------------------------
+ */
 
-void oxr_shared_class(char *out, size_t size)
-{
+void oxr_shared_class(char *out, size_t size) {
     struct ox_hash64 h;
     ox_hash64_init(&h);
-    ox_hash64_add(&h, xnn_experimental_get_build_identifier_data(), xnn_experimental_get_build_identifier_size());
+    ox_hash64_add(&h, xnn_experimental_get_build_identifier_data(),
+                  xnn_experimental_get_build_identifier_size());
     size_t n = (size_t)snprintf(out, size, "xnnpack-%08x", (unsigned)ox_hash64_end(&h));
 #if CPUINFO_ARCH_X86_64
     if (!oxr_xnn_identify()) return;
@@ -104,7 +104,8 @@ void oxr_shared_class(char *out, size_t size)
         {"avx2", cpuinfo_has_x86_avx2()},
         {"avxvnni", cpuinfo_has_x86_avxvnni()},
         {"avx512f", cpuinfo_has_x86_avx512f()},
-        {"avx512bw", cpuinfo_has_x86_avx512bw() && cpuinfo_has_x86_avx512dq() && cpuinfo_has_x86_avx512vl()},
+        {"avx512bw",
+         cpuinfo_has_x86_avx512bw() && cpuinfo_has_x86_avx512dq() && cpuinfo_has_x86_avx512vl()},
         {"avx512vbmi", cpuinfo_has_x86_avx512vbmi()},
         {"avx512vnni", cpuinfo_has_x86_avx512vnni()},
         {"avx512fp16", cpuinfo_has_x86_avx512fp16()},

@@ -1,4 +1,5 @@
-/* ir/base/arena.c - see arena.h. Blocks grow fourfold up to 4 MiB, of which only what is used costs memory; a large allocation gets a block of its own. */
+/* ir/base/arena.c - see arena.h. Blocks grow fourfold up to 4 MiB, of which only what is used costs
+ * memory; a large allocation gets a block of its own. */
 #include "ir/base/arena.h"
 
 enum { FIRST_BLOCK = 4096, LARGEST_BLOCK = 4 << 20, ALIGN = 8 };
@@ -7,13 +8,11 @@ struct ox_arena_block {
     struct ox_arena_block *next;
 };
 
-void ox_arena_init(struct ox_arena *arena, ox_ctx *ctx)
-{
+void ox_arena_init(struct ox_arena *arena, ox_ctx *ctx) {
     *arena = (struct ox_arena){.ctx = ctx};
 }
 
-void ox_arena_fini(struct ox_arena *arena)
-{
+void ox_arena_fini(struct ox_arena *arena) {
     for (struct ox_arena_block *b = arena->blocks, *next; b; b = next) {
         next = b->next;
         ox_free(arena->ctx, b);
@@ -21,8 +20,7 @@ void ox_arena_fini(struct ox_arena *arena)
     ox_arena_init(arena, arena->ctx);
 }
 
-static ox_status add_block(struct ox_arena_block **out, struct ox_arena *arena, size_t room)
-{
+static ox_status add_block(struct ox_arena_block **out, struct ox_arena *arena, size_t room) {
     struct ox_arena_block *b;
     OX_TRY(ox_alloc(arena->ctx, &b, 1, sizeof *b + room));
     b->next = arena->blocks;
@@ -31,11 +29,11 @@ static ox_status add_block(struct ox_arena_block **out, struct ox_arena *arena, 
     return OX_OK;
 }
 
-ox_status ox_arena_alloc(struct ox_arena *arena, void *out_ptr, size_t count, size_t size)
-{
+ox_status ox_arena_alloc(struct ox_arena *arena, void *out_ptr, size_t count, size_t size) {
     size_t bytes;
     if (ox_mul_size(&bytes, count, size) || bytes > (size_t)PTRDIFF_MAX - LARGEST_BLOCK)
-        return ox_fail(arena->ctx, OX_NOMEM, "out-of-memory", NULL, "no memory for %zu x %zu bytes", count, size);
+        return ox_fail(arena->ctx, OX_NOMEM, "out-of-memory", NULL, "no memory for %zu x %zu bytes",
+                       count, size);
     bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
     if (bytes == 0) bytes = ALIGN;
     arena->total += bytes;
@@ -70,14 +68,12 @@ ox_status ox_arena_alloc(struct ox_arena *arena, void *out_ptr, size_t count, si
     return OX_OK;
 }
 
-struct ox_arena_mark ox_arena_mark(const struct ox_arena *arena)
-{
+struct ox_arena_mark ox_arena_mark(const struct ox_arena *arena) {
     return (struct ox_arena_mark){arena->blocks, arena->used};
 }
 
 /* Only within the newest block: what a step takes beyond it is rare, and goes with the arena. */
-void ox_arena_rewind(struct ox_arena *arena, struct ox_arena_mark mark)
-{
+void ox_arena_rewind(struct ox_arena *arena, struct ox_arena_mark mark) {
 #ifndef OX_ARENA_DEBUG
     if (!mark.block || arena->blocks != mark.block) return;
     memset((char *)(mark.block + 1) + mark.used, 0, arena->used - mark.used);
@@ -89,8 +85,7 @@ void ox_arena_rewind(struct ox_arena *arena, struct ox_arena_mark mark)
 #endif
 }
 
-ox_status ox_arena_copy(struct ox_arena *arena, const char **out, const void *data, size_t len)
-{
+ox_status ox_arena_copy(struct ox_arena *arena, const char **out, const void *data, size_t len) {
     char *p;
     size_t size;
     if (ox_add_size(&size, len, 1)) size = SIZE_MAX;

@@ -5,8 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-ox_status ox_bytes_new_raw(struct ox_bytes **out, ox_ctx *ctx, size_t size)
-{
+ox_status ox_bytes_new_raw(struct ox_bytes **out, ox_ctx *ctx, size_t size) {
     struct ox_bytes *b;
     OX_TRY(ox_alloc(ctx, &b, 1, sizeof *b));
     ox_status s = ox_alloc_raw(ctx, &b->data, size, 1);
@@ -24,15 +23,13 @@ ox_status ox_bytes_new_raw(struct ox_bytes **out, ox_ctx *ctx, size_t size)
     return OX_OK;
 }
 
-ox_status ox_bytes_new(struct ox_bytes **out, ox_ctx *ctx, size_t size)
-{
+ox_status ox_bytes_new(struct ox_bytes **out, ox_ctx *ctx, size_t size) {
     OX_TRY(ox_bytes_new_raw(out, ctx, size));
     memset((*out)->data, 0, size);
     return OX_OK;
 }
 
-ox_status ox_bytes_map(struct ox_bytes **out, ox_ctx *ctx, int fd, size_t size, const char *path)
-{
+ox_status ox_bytes_map(struct ox_bytes **out, ox_ctx *ctx, int fd, size_t size, const char *path) {
     struct ox_bytes *b;
     struct ox_place place = {.file = path};
     size_t len = strlen(path) + 1;
@@ -50,8 +47,8 @@ ox_status ox_bytes_map(struct ox_bytes **out, ox_ctx *ctx, int fd, size_t size, 
     if (size > 0) {
         void *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (p == MAP_FAILED) {
-            s = ox_fail(ctx, errno == ENOMEM ? OX_NOMEM : OX_IO, "cannot-map", &place, "cannot map the file: %s",
-                        strerror(errno));
+            s = ox_fail(ctx, errno == ENOMEM ? OX_NOMEM : OX_IO, "cannot-map", &place,
+                        "cannot map the file: %s", strerror(errno));
             ox_free(ctx, b->path);
             ox_free(ctx, b);
             return s;
@@ -62,23 +59,24 @@ ox_status ox_bytes_map(struct ox_bytes **out, ox_ctx *ctx, int fd, size_t size, 
     return OX_OK;
 }
 
-ox_status ox_bytes_lend(struct ox_bytes **out, ox_ctx *ctx, const void *data, size_t size)
-{
+ox_status ox_bytes_lend(struct ox_bytes **out, ox_ctx *ctx, const void *data, size_t size) {
     struct ox_bytes *b;
     OX_TRY(ox_alloc(ctx, &b, 1, sizeof *b));
-    *b = (struct ox_bytes){.ctx = ctx, .refs = 1, .data = (unsigned char *)(uintptr_t)data, .size = size, .lent = true};
+    *b = (struct ox_bytes){.ctx = ctx,
+                           .refs = 1,
+                           .data = (unsigned char *)(uintptr_t)data,
+                           .size = size,
+                           .lent = true};
     *out = b;
     return OX_OK;
 }
 
-struct ox_bytes *ox_bytes_ref(struct ox_bytes *bytes)
-{
+struct ox_bytes *ox_bytes_ref(struct ox_bytes *bytes) {
     if (bytes) bytes->refs++;
     return bytes;
 }
 
-void ox_bytes_unref(struct ox_bytes *bytes)
-{
+void ox_bytes_unref(struct ox_bytes *bytes) {
     if (!bytes || --bytes->refs > 0) return;
     if (bytes->lent)
         bytes->data = NULL;
@@ -90,16 +88,14 @@ void ox_bytes_unref(struct ox_bytes *bytes)
     ox_free(bytes->ctx, bytes);
 }
 
-void ox_bytes_drop(struct ox_bytes *bytes, size_t offset, size_t size)
-{
+void ox_bytes_drop(struct ox_bytes *bytes, size_t offset, size_t size) {
     if (!bytes->mapped || size == 0) return;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t begin = (offset + page - 1) / page * page, end = (offset + size) / page * page;
     if (begin < end) (void)madvise(bytes->data + begin, end - begin, MADV_DONTNEED);
 }
 
-void ox_unpack_bits(void *bytes, const void *packed, size_t count, ox_dtype dtype)
-{
+void ox_unpack_bits(void *bytes, const void *packed, size_t count, ox_dtype dtype) {
     unsigned width = (unsigned)ox_dtype_bits(dtype), per = 8 / width, mask = (1u << width) - 1;
     bool sign = dtype == OX_INT4 || dtype == OX_INT2;
     unsigned top = 1u << (width - 1);
@@ -111,8 +107,7 @@ void ox_unpack_bits(void *bytes, const void *packed, size_t count, ox_dtype dtyp
     }
 }
 
-void ox_pack_bits(void *packed, const void *bytes, size_t count, ox_dtype dtype)
-{
+void ox_pack_bits(void *packed, const void *bytes, size_t count, ox_dtype dtype) {
     unsigned width = (unsigned)ox_dtype_bits(dtype), per = 8 / width, mask = (1u << width) - 1;
     const unsigned char *in = bytes;
     unsigned char *out = packed;

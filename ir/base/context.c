@@ -1,7 +1,8 @@
 /* ir/base/context.c - the context: diagnostics, limits, progress and the one door to heap memory.
  *
- * Every block carries a small header with its size, so that memory in use and its peak are exact and a
- * budget (limits.max_memory) and failure injection through the allocator cover everything alike. */
+ * Every block carries a small header with its size, so that memory in use and its peak are exact
+ * and a budget (limits.max_memory) and failure injection through the allocator cover everything
+ * alike. */
 #include "ir/base/context.h"
 
 #include "ir/base/context_priv.h"
@@ -20,29 +21,26 @@ struct header {
     size_t mapped; /* bytes of a mapping of its own, or 0 */
 };
 
-static void *libc_alloc(void *user, size_t size)
-{
+static void *libc_alloc(void *user, size_t size) {
     (void)user;
     return malloc(size);
 }
 
-static void *libc_resize(void *user, void *p, size_t size)
-{
+static void *libc_resize(void *user, void *p, size_t size) {
     (void)user;
     return realloc(p, size);
 }
 
-static void libc_release(void *user, void *p)
-{
+static void libc_release(void *user, void *p) {
     (void)user;
     free(p);
 }
 
-const char *ox_status_text(ox_status status)
-{
+const char *ox_status_text(ox_status status) {
     switch (status) {
 #define X(id, code, text)                                                                          \
-    case id: return text;
+    case id:                                                                                       \
+        return text;
         OX_STATUS_LIST(X)
 #undef X
     }
@@ -52,8 +50,7 @@ const char *ox_status_text(ox_status status)
 #define DEFAULT(field, value)                                                                      \
     if (!(field)) (field) = (value)
 
-ox_status ox_ctx_new(ox_ctx **out, const struct ox_ctx_options *options)
-{
+ox_status ox_ctx_new(ox_ctx **out, const struct ox_ctx_options *options) {
     struct ox_ctx_options o = {0};
     if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
     struct ox_allocator a = {NULL, libc_alloc, libc_resize, libc_release};
@@ -87,8 +84,8 @@ ox_status ox_ctx_new(ox_ctx **out, const struct ox_ctx_options *options)
     return OX_OK;
 }
 
-ox_status ox_ctx_child(ox_ctx **out, ox_ctx *parent, const struct ox_allocator *allocator, int threads)
-{
+ox_status ox_ctx_child(ox_ctx **out, ox_ctx *parent, const struct ox_allocator *allocator,
+                       int threads) {
     struct ox_ctx_options o = {
         .size = sizeof o,
         .on_diag = parent->on_diag,
@@ -105,63 +102,55 @@ ox_status ox_ctx_child(ox_ctx **out, ox_ctx *parent, const struct ox_allocator *
     return OX_OK;
 }
 
-void ox_ctx_free(ox_ctx *ctx)
-{
+void ox_ctx_free(ox_ctx *ctx) {
     if (!ctx) return;
     ox_pool_free(ctx);
     struct ox_allocator a = ctx->allocator;
     a.release(a.user, ctx);
 }
 
-uint64_t ox_ctx_random_seed(const ox_ctx *ctx) { return ctx->random_seed; }
+uint64_t ox_ctx_random_seed(const ox_ctx *ctx) {
+    return ctx->random_seed;
+}
 
-int ox_ctx_threads(const ox_ctx *ctx)
-{
+int ox_ctx_threads(const ox_ctx *ctx) {
     return ctx->threads;
 }
 
-size_t ox_ctx_errors(const ox_ctx *ctx)
-{
+size_t ox_ctx_errors(const ox_ctx *ctx) {
     return ctx->errors;
 }
 
-size_t ox_ctx_memory(const ox_ctx *ctx)
-{
+size_t ox_ctx_memory(const ox_ctx *ctx) {
     return ctx->memory;
 }
 
-size_t ox_ctx_memory_peak(const ox_ctx *ctx)
-{
+size_t ox_ctx_memory_peak(const ox_ctx *ctx) {
     return ctx->memory_peak;
 }
 
-const struct ox_limits *ox_ctx_limits(const ox_ctx *ctx)
-{
+const struct ox_limits *ox_ctx_limits(const ox_ctx *ctx) {
     return &ctx->limits;
 }
 
-size_t ox_ctx_limit_tensor(ox_ctx *ctx, size_t bytes)
-{
+size_t ox_ctx_limit_tensor(ox_ctx *ctx, size_t bytes) {
     size_t former = ctx->limits.max_tensor_bytes;
     ctx->limits.max_tensor_bytes = bytes;
     return former;
 }
 
-size_t ox_ctx_refusals(const ox_ctx *ctx)
-{
+size_t ox_ctx_refusals(const ox_ctx *ctx) {
     return ctx->refusals;
 }
 
-bool ox_progress(ox_ctx *ctx, const char *what, size_t done, size_t total)
-{
+bool ox_progress(ox_ctx *ctx, const char *what, size_t done, size_t total) {
     return !ctx->on_progress || ctx->on_progress(ctx->progress_user, what, done, total);
 }
 
 /* ---- diagnostics ----------------------------------------------------------------------------- */
 
 /* Copies text, escaping control bytes as \xNN and cutting with "..." where it would not fit. */
-static void escape(char *out, size_t size, const char *text)
-{
+static void escape(char *out, size_t size, const char *text) {
     size_t n = 0;
     for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
         bool control = *p < 0x20 || *p == 0x7f;
@@ -177,8 +166,7 @@ static void escape(char *out, size_t size, const char *text)
     out[n] = 0;
 }
 
-static const char *escape_name(char *out, size_t size, const char *name)
-{
+static const char *escape_name(char *out, size_t size, const char *name) {
     if (!name) return NULL;
     escape(out, size, name);
     return out;
@@ -186,11 +174,11 @@ static const char *escape_name(char *out, size_t size, const char *name)
 
 OX_PRINTF(5, 0)
 static void emit(ox_ctx *ctx, enum ox_severity severity, const char *id, const struct ox_place *own,
-                 const char *format, va_list args)
-{
+                 const char *format, va_list args) {
     for (const ox_ctx *c = ctx; c; c = c->parent)
         if (c->muted) return;
-    for (ox_ctx *c = ctx; c && severity == OX_ERROR; c = c->parent) c->errors++;
+    for (ox_ctx *c = ctx; c && severity == OX_ERROR; c = c->parent)
+        c->errors++;
     if (!ctx->on_diag) return;
     char raw[MESSAGE_MAX * 2], text[MESSAGE_MAX], file[MESSAGE_MAX], graph[204], node[204], op[204];
     vsnprintf(raw, sizeof raw, format, args);
@@ -212,8 +200,7 @@ static void emit(ox_ctx *ctx, enum ox_severity severity, const char *id, const s
 }
 
 ox_status(ox_fail)(ox_ctx *ctx, ox_status status, const char *id, const struct ox_place *place,
-                   const char *format, ...)
-{
+                   const char *format, ...) {
     va_list args;
     va_start(args, format);
     emit(ctx, OX_ERROR, id, place, format, args);
@@ -222,49 +209,45 @@ ox_status(ox_fail)(ox_ctx *ctx, ox_status status, const char *id, const struct o
 }
 
 void ox_report(ox_ctx *ctx, enum ox_severity severity, const char *id, const struct ox_place *place,
-               const char *format, ...)
-{
+               const char *format, ...) {
     va_list args;
     va_start(args, format);
     emit(ctx, severity, id, place, format, args);
     va_end(args);
 }
 
-const struct ox_place *ox_place_set(ox_ctx *ctx, const struct ox_place *place)
-{
+const struct ox_place *ox_place_set(ox_ctx *ctx, const struct ox_place *place) {
     const struct ox_place *former = ctx->place;
     ctx->place = place;
     return former;
 }
 
-void ox_mute(ox_ctx *ctx, bool on)
-{
+void ox_mute(ox_ctx *ctx, bool on) {
     ctx->muted += on ? 1 : -1;
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-static ox_status no_memory(ox_ctx *ctx, size_t count, size_t size)
-{
+static ox_status no_memory(ox_ctx *ctx, size_t count, size_t size) {
     size_t limit = ctx->limits.max_memory;
     ctx->refusals++;
     if (limit)
         return ox_fail(ctx, OX_NOMEM, "out-of-memory", NULL,
                        "no memory for %zu x %zu bytes (%zu in use, limit %zu)", count, size,
                        ctx->memory, limit);
-    return ox_fail(ctx, OX_NOMEM, "out-of-memory", NULL, "no memory for %zu x %zu bytes", count, size);
+    return ox_fail(ctx, OX_NOMEM, "out-of-memory", NULL, "no memory for %zu x %zu bytes", count,
+                   size);
 }
 
-static struct header *header_of(void *p)
-{
+static struct header *header_of(void *p) {
     return (struct header *)p - 1;
 }
 
-/* Zeroed memory straight from the system, on huge pages where it has them: a large model is walked many times, in an
- * order that the processor cannot foresee, and on small pages it would mostly look up addresses, and take a fault for each
- * page first. Sets *mapped to the length, which ox_free needs. */
-static char *map_block(size_t *mapped, size_t size)
-{
+/* Zeroed memory straight from the system, on huge pages where it has them: a large model is walked
+ * many times, in an order that the processor cannot foresee, and on small pages it would mostly
+ * look up addresses, and take a fault for each page first. Sets *mapped to the length, which
+ * ox_free needs. */
+static char *map_block(size_t *mapped, size_t size) {
     size_t len, gross;
     if (ox_add_size(&len, size, LARGEST_SMALL_PAGE - 1)) return NULL;
     len = len / LARGEST_SMALL_PAGE * LARGEST_SMALL_PAGE;
@@ -281,8 +264,7 @@ static char *map_block(size_t *mapped, size_t size)
     return p + skip;
 }
 
-static char *block_new(size_t *mapped, ox_ctx *ctx, size_t size, bool zeroed)
-{
+static char *block_new(size_t *mapped, ox_ctx *ctx, size_t size, bool zeroed) {
     *mapped = 0;
 #ifndef OX_ARENA_DEBUG /* which wants to see overruns of every block */
     if (zeroed && size >= HUGE_PAGE && ctx->own_allocator) return map_block(mapped, size);
@@ -293,10 +275,10 @@ static char *block_new(size_t *mapped, ox_ctx *ctx, size_t size, bool zeroed)
 }
 
 /* A block of `bytes` aligned to BLOCK_ALIGN, its header in front; NULL when there is no memory. */
-static void *take(ox_ctx *ctx, size_t bytes, bool zeroed)
-{
+static void *take(ox_ctx *ctx, size_t bytes, bool zeroed) {
     size_t gross;
-    if (ox_add_size(&gross, bytes, BLOCK_ALIGN + sizeof(struct header) + OX_ALLOC_SLACK)) return NULL;
+    if (ox_add_size(&gross, bytes, BLOCK_ALIGN + sizeof(struct header) + OX_ALLOC_SLACK))
+        return NULL;
     size_t limit = ctx->limits.max_memory;
     if (limit && (bytes > limit || ctx->memory > limit - bytes)) return NULL;
     size_t mapped;
@@ -310,8 +292,7 @@ static void *take(ox_ctx *ctx, size_t bytes, bool zeroed)
     return p;
 }
 
-static ox_status alloc(ox_ctx *ctx, void *out_ptr, size_t count, size_t size, bool zeroed)
-{
+static ox_status alloc(ox_ctx *ctx, void *out_ptr, size_t count, size_t size, bool zeroed) {
     size_t bytes;
     if (ox_mul_size(&bytes, count, size)) return no_memory(ctx, count, size);
     void *p = take(ctx, bytes ? bytes : 1, zeroed);
@@ -320,18 +301,15 @@ static ox_status alloc(ox_ctx *ctx, void *out_ptr, size_t count, size_t size, bo
     return OX_OK;
 }
 
-ox_status ox_alloc_raw(ox_ctx *ctx, void *out_ptr, size_t count, size_t size)
-{
+ox_status ox_alloc_raw(ox_ctx *ctx, void *out_ptr, size_t count, size_t size) {
     return alloc(ctx, out_ptr, count, size, false);
 }
 
-ox_status ox_alloc(ox_ctx *ctx, void *out_ptr, size_t count, size_t size)
-{
+ox_status ox_alloc(ox_ctx *ctx, void *out_ptr, size_t count, size_t size) {
     return alloc(ctx, out_ptr, count, size, true);
 }
 
-void ox_free(ox_ctx *ctx, void *p)
-{
+void ox_free(ox_ctx *ctx, void *p) {
     if (!p) return;
     struct header *h = header_of(p);
     ctx->memory -= h->size;
@@ -341,8 +319,7 @@ void ox_free(ox_ctx *ctx, void *p)
         ctx->allocator.release(ctx->allocator.user, h->block);
 }
 
-ox_status ox_resize(ox_ctx *ctx, void *inout_ptr, size_t old_count, size_t count, size_t size)
-{
+ox_status ox_resize(ox_ctx *ctx, void *inout_ptr, size_t old_count, size_t count, size_t size) {
     void *old, *p;
     memcpy(&old, inout_ptr, sizeof old);
     OX_TRY(ox_alloc(ctx, &p, count, size));
@@ -353,8 +330,7 @@ ox_status ox_resize(ox_ctx *ctx, void *inout_ptr, size_t old_count, size_t count
     return OX_OK;
 }
 
-ox_status ox_grow(ox_ctx *ctx, void *inout_ptr, size_t len, size_t *cap, size_t size)
-{
+ox_status ox_grow(ox_ctx *ctx, void *inout_ptr, size_t len, size_t *cap, size_t size) {
     if (len < *cap) return OX_OK;
     size_t room = *cap < 8 ? 8 : *cap * 2;
     OX_TRY(ox_resize(ctx, inout_ptr, len, room, size));
@@ -362,8 +338,8 @@ ox_status ox_grow(ox_ctx *ctx, void *inout_ptr, size_t len, size_t *cap, size_t 
     return OX_OK;
 }
 
-bool ox_shape_size(size_t *count, size_t *bytes, ox_dtype dtype, int64_t rank, const int64_t *dims)
-{
+bool ox_shape_size(size_t *count, size_t *bytes, ox_dtype dtype, int64_t rank,
+                   const int64_t *dims) {
     if (rank < 0 || rank > OX_MAX_RANK) return true;
     bool empty = false;
     for (int64_t i = 0; i < rank; i++) {
@@ -374,7 +350,8 @@ bool ox_shape_size(size_t *count, size_t *bytes, ox_dtype dtype, int64_t rank, c
     if (empty) n = 0;
     for (int64_t i = 0; i < rank && !empty; i++)
         if ((uint64_t)dims[i] > SIZE_MAX || ox_mul_size(&n, n, (size_t)dims[i])) return true;
-    if (ox_mul_size(&bits, n, (size_t)ox_dtype_bits(dtype)) || bits > (size_t)PTRDIFF_MAX) return true;
+    if (ox_mul_size(&bits, n, (size_t)ox_dtype_bits(dtype)) || bits > (size_t)PTRDIFF_MAX)
+        return true;
     if (count) *count = n;
     if (bytes) *bytes = (bits + 7) / 8;
     return false;

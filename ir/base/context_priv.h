@@ -21,7 +21,7 @@ struct ox_ctx {
     size_t memory, memory_peak, refusals;
     const struct ox_place *place;
     int muted;
-    ox_share_fn share;    /* ox_ctx_share_work; else NULL */
+    ox_share_fn share; /* ox_ctx_share_work; else NULL */
     void *share_user;
     struct ox_pool *pool; /* workers, started by the first ox_parallel that needs them */
 };

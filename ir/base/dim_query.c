@@ -124,7 +124,9 @@ ox_name ox_dim_name(ox_dim d) {
 
 int64_t ox_dim_unnamed(ox_dim d) {
     const struct ox_expr *atom = lone_atom(d);
-    return atom && (atom->kind == OX_EXPR_UNKNOWN || atom->kind == OX_EXPR_UNKNOWN_INT) ? (int64_t)atom->number : -1;
+    return atom && (atom->kind == OX_EXPR_UNKNOWN || atom->kind == OX_EXPR_UNKNOWN_INT)
+               ? (int64_t)atom->number
+               : -1;
 }
 
 bool ox_dim_is_known(ox_dim d) {

@@ -50,7 +50,8 @@ void ox_hash64_add(struct ox_hash64 *h, const void *data, size_t size) {
         size -= 32 - waiting;
         waiting = 0;
     }
-    uint64_t a = h->lane[0], b = h->lane[1], c = h->lane[2], d = h->lane[3]; /* in registers: twice as fast */
+    uint64_t a = h->lane[0], b = h->lane[1], c = h->lane[2],
+             d = h->lane[3]; /* in registers: twice as fast */
     for (; size >= 32; p += 32, size -= 32) {
         a = round64(a, word(p));
         b = round64(b, word(p + 8));

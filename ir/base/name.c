@@ -3,22 +3,21 @@
 
 #include <sys/random.h>
 
-/* The hash stands here, so that a search looks at few names and a larger table is filled without looking at any. */
+/* The hash stands here, so that a search looks at few names and a larger table is filled without
+ * looking at any. */
 struct ox_name_slot {
     uint32_t hash;
     uint32_t number; /* id + 1; 0: free */
 };
 
-void ox_names_init(struct ox_names *names, ox_ctx *ctx)
-{
+void ox_names_init(struct ox_names *names, ox_ctx *ctx) {
     *names = (struct ox_names){.seed = 0x9e3779b97f4a7c15u};
     ox_arena_init(&names->arena, ctx);
     uint64_t seed;
     if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) == (ssize_t)sizeof seed) names->seed = seed;
 }
 
-void ox_names_fini(struct ox_names *names)
-{
+void ox_names_fini(struct ox_names *names) {
     ox_free(names->arena.ctx, names->slots);
     ox_free(names->arena.ctx, names->names);
     ox_arena_fini(&names->arena);
@@ -28,8 +27,7 @@ void ox_names_fini(struct ox_names *names)
 }
 
 /* Multiply-rotate over 8 bytes at a time, keyed by the seed in every step. */
-static uint32_t hash(uint64_t seed, const char *text, size_t len)
-{
+static uint32_t hash(uint64_t seed, const char *text, size_t len) {
     uint64_t h = seed ^ len;
     while (len > 0) {
         uint64_t w = 0;
@@ -45,8 +43,8 @@ static uint32_t hash(uint64_t seed, const char *text, size_t len)
 }
 
 /* Where the name is, or the free slot where it belongs. */
-static struct ox_name_slot *slot_of(const struct ox_names *names, uint32_t h, const char *text, size_t len)
-{
+static struct ox_name_slot *slot_of(const struct ox_names *names, uint32_t h, const char *text,
+                                    size_t len) {
     size_t i = h & (names->cap - 1);
     for (;; i = (i + 1) & (names->cap - 1)) {
         struct ox_name_slot *s = &names->slots[i];
@@ -57,15 +55,15 @@ static struct ox_name_slot *slot_of(const struct ox_names *names, uint32_t h, co
     }
 }
 
-static ox_status rehash(struct ox_names *names)
-{
+static ox_status rehash(struct ox_names *names) {
     size_t cap = names->cap ? names->cap * 2 : 64;
     struct ox_name_slot *slots, *old = names->slots;
     OX_TRY(ox_alloc(names->arena.ctx, &slots, cap, sizeof *slots));
     for (size_t i = 0; i < names->cap; i++) {
         if (old[i].number == 0) continue;
         size_t to = old[i].hash & (cap - 1);
-        while (slots[to].number) to = (to + 1) & (cap - 1);
+        while (slots[to].number)
+            to = (to + 1) & (cap - 1);
         slots[to] = old[i];
     }
     names->slots = slots;
@@ -74,15 +72,14 @@ static ox_status rehash(struct ox_names *names)
     return OX_OK;
 }
 
-ox_name ox_name_find(const struct ox_names *names, const char *text, size_t len)
-{
+ox_name ox_name_find(const struct ox_names *names, const char *text, size_t len) {
     if (names->cap == 0) return NULL;
     uint32_t number = slot_of(names, hash(names->seed, text, len), text, len)->number;
     return number ? names->names[number - 1] : NULL;
 }
 
-static ox_status add(struct ox_names *names, struct ox_name_slot *slot, uint32_t h, const char *text, size_t len)
-{
+static ox_status add(struct ox_names *names, struct ox_name_slot *slot, uint32_t h,
+                     const char *text, size_t len) {
     struct ox_name_entry *n;
     if (names->used >= UINT32_MAX - 1)
         return ox_fail(names->arena.ctx, OX_NOMEM, "too-many-names", NULL, "too many names");
@@ -96,10 +93,10 @@ static ox_status add(struct ox_names *names, struct ox_name_slot *slot, uint32_t
     return OX_OK;
 }
 
-ox_status ox_name_get(ox_name *out, struct ox_names *names, const char *text, size_t len)
-{
+ox_status ox_name_get(ox_name *out, struct ox_names *names, const char *text, size_t len) {
     if (len >= UINT32_MAX || (len && memchr(text, 0, len)))
-        return ox_fail(names->arena.ctx, OX_INVALID, "bad-name", NULL, "a name is too long or holds a NUL byte");
+        return ox_fail(names->arena.ctx, OX_INVALID, "bad-name", NULL,
+                       "a name is too long or holds a NUL byte");
     if (names->used * 2 >= names->cap) OX_TRY(rehash(names));
     uint32_t h = hash(names->seed, text, len);
     struct ox_name_slot *slot = slot_of(names, h, text, len);
@@ -108,17 +105,16 @@ ox_status ox_name_get(ox_name *out, struct ox_names *names, const char *text, si
     return OX_OK;
 }
 
-uint64_t ox_names_hash(const struct ox_names *names, ox_name a, ox_name b, ox_name c)
-{
+uint64_t ox_names_hash(const struct ox_names *names, ox_name a, ox_name b, ox_name c) {
     uint64_t ids[3] = {a ? a->id + 1u : 0u, b ? b->id + 1u : 0u, c ? c->id + 1u : 0u};
     return hash(names->seed, (const char *)ids, sizeof ids);
 }
 
-ox_status ox_name_map_set(struct ox_name_map *map, ox_name name, uint32_t value)
-{
+ox_status ox_name_map_set(struct ox_name_map *map, ox_name name, uint32_t value) {
     if (name->id >= map->cap) {
         size_t cap = map->cap ? map->cap : 64;
-        while (cap <= name->id) cap *= 2;
+        while (cap <= name->id)
+            cap *= 2;
         OX_TRY(ox_resize(map->ctx, &map->values, map->cap, cap, sizeof *map->values));
         map->cap = cap;
     }
@@ -126,8 +122,7 @@ ox_status ox_name_map_set(struct ox_name_map *map, ox_name name, uint32_t value)
     return OX_OK;
 }
 
-void ox_name_map_fini(struct ox_name_map *map)
-{
+void ox_name_map_fini(struct ox_name_map *map) {
     ox_free(map->ctx, map->values);
     *map = (struct ox_name_map){.ctx = map->ctx};
 }

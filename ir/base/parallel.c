@@ -1,8 +1,8 @@
 /* ir/base/parallel.c - a small pool of worker threads for ox_parallel.
  *
- * Work is cut into chunks whose bounds depend on n and grain only, and workers take the next chunk from a shared
- * counter; which worker computes a chunk cannot be seen in the result, because each item is computed alone.
- * Workers sleep between calls. */
+ * Work is cut into chunks whose bounds depend on n and grain only, and workers take the next chunk
+ * from a shared counter; which worker computes a chunk cannot be seen in the result, because each
+ * item is computed alone. Workers sleep between calls. */
 #include "ir/base/context.h"
 
 #include "ir/base/context_priv.h"
@@ -24,8 +24,7 @@ struct ox_pool {
     pthread_t workers[];
 };
 
-static void work(struct ox_pool *pool)
-{
+static void work(struct ox_pool *pool) {
     for (;;) {
         size_t begin = atomic_fetch_add_explicit(&pool->next, pool->chunk, memory_order_relaxed);
         if (begin >= pool->n) return;
@@ -34,13 +33,13 @@ static void work(struct ox_pool *pool)
     }
 }
 
-static void *worker(void *arg)
-{
+static void *worker(void *arg) {
     struct ox_pool *pool = arg;
     uint64_t seen = 0;
     pthread_mutex_lock(&pool->lock);
     for (;;) {
-        while (pool->round == seen && !pool->quit) pthread_cond_wait(&pool->wake, &pool->lock);
+        while (pool->round == seen && !pool->quit)
+            pthread_cond_wait(&pool->wake, &pool->lock);
         if (pool->quit) break;
         seen = pool->round;
         pthread_mutex_unlock(&pool->lock);
@@ -53,8 +52,7 @@ static void *worker(void *arg)
 }
 
 /* Starts the workers; with fewer threads than asked for, or none, work still gets done. */
-static void pool_start(ox_ctx *ctx)
-{
+static void pool_start(ox_ctx *ctx) {
     struct ox_pool *pool;
     size_t want = (size_t)ctx->threads - 1;
     size_t bytes = sizeof *pool + want * sizeof pool->workers[0];
@@ -71,15 +69,15 @@ static void pool_start(ox_ctx *ctx)
     ctx->pool = pool;
 }
 
-void ox_pool_free(ox_ctx *ctx)
-{
+void ox_pool_free(ox_ctx *ctx) {
     struct ox_pool *pool = ctx->pool;
     if (!pool) return;
     pthread_mutex_lock(&pool->lock);
     pool->quit = true;
     pthread_cond_broadcast(&pool->wake);
     pthread_mutex_unlock(&pool->lock);
-    for (int i = 0; i < pool->n_workers; i++) pthread_join(pool->workers[i], NULL);
+    for (int i = 0; i < pool->n_workers; i++)
+        pthread_join(pool->workers[i], NULL);
     pthread_cond_destroy(&pool->wake);
     pthread_cond_destroy(&pool->done);
     pthread_mutex_destroy(&pool->lock);
@@ -88,21 +86,18 @@ void ox_pool_free(ox_ctx *ctx)
 }
 
 /* Aims at a few chunks for each thread, so that an uneven load evens out. */
-static size_t chunk_size(int threads, size_t n, size_t grain)
-{
+static size_t chunk_size(int threads, size_t n, size_t grain) {
     size_t parts = (size_t)threads * 4;
     size_t chunk = n / parts + (n % parts != 0);
     return chunk < grain ? grain : chunk;
 }
 
-void ox_ctx_share_work(ox_ctx *ctx, ox_share_fn share, void *user)
-{
+void ox_ctx_share_work(ox_ctx *ctx, ox_share_fn share, void *user) {
     ctx->share = share;
     ctx->share_user = user;
 }
 
-void ox_parallel(ox_ctx *ctx, size_t n, size_t grain, ox_range_fn fn, void *arg)
-{
+void ox_parallel(ox_ctx *ctx, size_t n, size_t grain, ox_range_fn fn, void *arg) {
     if (n == 0) return;
     if (grain == 0) grain = 1;
     if (ctx->share) {
@@ -127,7 +122,8 @@ void ox_parallel(ox_ctx *ctx, size_t n, size_t grain, ox_range_fn fn, void *arg)
     pthread_mutex_unlock(&pool->lock);
     work(pool);
     pthread_mutex_lock(&pool->lock);
-    while (pool->busy > 0) pthread_cond_wait(&pool->done, &pool->lock);
+    while (pool->busy > 0)
+        pthread_cond_wait(&pool->done, &pool->lock);
     pool->fn = NULL;
     pthread_mutex_unlock(&pool->lock);
 }

@@ -61,8 +61,8 @@ size_t ox_type_print(char *buf, size_t size, const struct ox_type *type) {
     size_t open = 0;
     for (; type && type->kind >= OX_TYPE_SEQUENCE; type = type->elem) {
         ox_text_buf_put(&t, type->kind == OX_TYPE_SEQUENCE ? "seq("
-                : type->kind == OX_TYPE_MAP    ? "map("
-                                               : "optional(");
+                            : type->kind == OX_TYPE_MAP    ? "map("
+                                                           : "optional(");
         if (type->kind == OX_TYPE_MAP) {
             ox_text_buf_put(&t, ox_dtype_name(type->dtype));
             ox_text_buf_put(&t, ", ");
@@ -177,8 +177,9 @@ ox_status ox_type_merge(const struct ox_type **out, bool *conflict, struct ox_ar
     return OX_OK;
 }
 
-static ox_status common_tensor(const struct ox_type **out, struct ox_arena *arena, struct ox_dims *dims,
-                               const struct ox_type *a, const struct ox_type *b) {
+static ox_status common_tensor(const struct ox_type **out, struct ox_arena *arena,
+                               struct ox_dims *dims, const struct ox_type *a,
+                               const struct ox_type *b) {
     ox_dim common[OX_MAX_RANK];
     if (a->rank < 0 || a->rank != b->rank) return ox_type_tensor(out, arena, a->dtype, -1, NULL);
     for (int i = 0; i < a->rank; i++) {

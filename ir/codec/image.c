@@ -30,8 +30,8 @@ static const struct format {
 };
 
 static bool has_mark(const struct ox_image_job *job, const struct mark *m) {
-    return m->size == 0 || (job->size >= m->at + m->size &&
-                            memcmp(job->data + m->at, m->bytes, m->size) == 0);
+    return m->size == 0 ||
+           (job->size >= m->at + m->size && memcmp(job->data + m->at, m->bytes, m->size) == 0);
 }
 
 ox_status ox_image_read(struct ox_image *out, ox_ctx *ctx, const void *data, size_t size,
@@ -39,7 +39,8 @@ ox_status ox_image_read(struct ox_image *out, ox_ctx *ctx, const void *data, siz
     struct ox_image_job job = {ctx, place, out, data, size};
     *out = (struct ox_image){0};
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
-        if (!has_mark(&job, &formats[i].marks[0]) || !has_mark(&job, &formats[i].marks[1])) continue;
+        if (!has_mark(&job, &formats[i].marks[0]) || !has_mark(&job, &formats[i].marks[1]))
+            continue;
         ox_status s = formats[i].read(&job);
         if (s != OX_OK) ox_image_fini(out, ctx);
         return s;
@@ -50,8 +51,8 @@ ox_status ox_image_read(struct ox_image *out, ox_ctx *ctx, const void *data, siz
 ox_status ox_image_room(const struct ox_image_job *job, size_t width, size_t height, size_t bytes) {
     size_t limit = ox_ctx_limits(job->ctx)->max_memory, used = ox_ctx_memory(job->ctx), need;
     if (ox_mul_size(&need, width, height) || need > OX_IMAGE_PIXELS_MAX)
-        return ox_bad_image(job, "an image of %zu x %zu pixels, more than %zu in all", width, height,
-                            OX_IMAGE_PIXELS_MAX);
+        return ox_bad_image(job, "an image of %zu x %zu pixels, more than %zu in all", width,
+                            height, OX_IMAGE_PIXELS_MAX);
     if (limit == 0 || (used <= limit && need <= (limit - used) / bytes)) return OX_OK;
     return ox_fail(job->ctx, OX_NOMEM, "out-of-memory", job->place,
                    "an image of %zu x %zu pixels takes more memory than the limit leaves", width,

@@ -2,7 +2,8 @@
  *
  * Pixels are 8 bits, one (grey) or three (RGB) to a pixel, without padding between rows; alpha is
  * dropped, 16 bits are rounded to 8, and colour profiles, gamma and orientation tags are ignored,
- * as most training pipelines do. Of files with several pictures the first is read; an animation is refused.
+ * as most training pipelines do. Of files with several pictures the first is read; an animation is
+ * refused.
  *
  * The bytes are untrusted: dimensions are held against a budget before anything is decoded. */
 #ifndef OX_IR_CODEC_IMAGE_H
@@ -18,7 +19,8 @@ struct ox_image {
     unsigned char *pixels; /* from ox_alloc */
 };
 
-/* An image of any of the formats, told apart by content. place (may be NULL) says where the bytes are from. */
+/* An image of any of the formats, told apart by content. place (may be NULL) says where the bytes
+ * are from. */
 OX_MUST_USE ox_status ox_image_read(struct ox_image *out, ox_ctx *ctx, const void *data,
                                     size_t size, const struct ox_place *place);
 void ox_image_fini(struct ox_image *image, ox_ctx *ctx);

@@ -1,27 +1,28 @@
-/* ir/codec/image_pnm.c - PBM, PGM and PPM, plain (P1 to P3) and raw (P4 to P6). A bit of 1 is black; samples
- * are scaled from [0, maxval] to [0, 255]. */
+/* ir/codec/image_pnm.c - PBM, PGM and PPM, plain (P1 to P3) and raw (P4 to P6). A bit of 1 is
+ * black; samples are scaled from [0, maxval] to [0, 255]. */
 #include "ir/codec/image_priv.h"
 
 struct text {
     const unsigned char *at, *end;
 };
 
-static bool is_space(unsigned char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+static bool is_space(unsigned char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
 
 /* White space and comments, which run from # to the end of the line. */
-static void skip(struct text *t)
-{
+static void skip(struct text *t) {
     for (; t->at < t->end; t->at++) {
         if (*t->at == '#')
-            while (t->at + 1 < t->end && *t->at != '\n') t->at++;
+            while (t->at + 1 < t->end && *t->at != '\n')
+                t->at++;
         else if (!is_space(*t->at))
             return;
     }
 }
 
 /* The next decimal number; -1 where there is none or it is above max. */
-static long number(struct text *t, long max)
-{
+static long number(struct text *t, long max) {
     long v = 0;
     skip(t);
     if (t->at == t->end || *t->at < '0' || *t->at > '9') return -1;
@@ -32,13 +33,12 @@ static long number(struct text *t, long max)
     return v;
 }
 
-static unsigned char scaled(unsigned long v, unsigned long max)
-{
+static unsigned char scaled(unsigned long v, unsigned long max) {
     return (unsigned char)(v >= max ? 255 : (2 * 255 * v + max) / (2 * max));
 }
 
-static bool plain_samples(unsigned char *to, struct text *t, size_t n, bool bits, unsigned long max)
-{
+static bool plain_samples(unsigned char *to, struct text *t, size_t n, bool bits,
+                          unsigned long max) {
     for (size_t i = 0; i < n; i++) {
         if (bits) { /* digits need no space between them */
             skip(t);
@@ -54,8 +54,7 @@ static bool plain_samples(unsigned char *to, struct text *t, size_t n, bool bits
 }
 
 static bool raw_samples(unsigned char *to, const struct text *t, size_t row, size_t rows, bool bits,
-                        unsigned long max)
-{
+                        unsigned long max) {
     size_t stride = bits ? (row + 7) / 8 : max > 255 ? 2 * row : row;
     if ((size_t)(t->end - t->at) / stride < rows) return false;
     for (size_t y = 0; y < rows; y++) {
@@ -72,8 +71,7 @@ static bool raw_samples(unsigned char *to, const struct text *t, size_t row, siz
     return true;
 }
 
-ox_status ox_image_read_pnm(const struct ox_image_job *job)
-{
+ox_status ox_image_read_pnm(const struct ox_image_job *job) {
     struct text t = {job->data + 2, job->data + job->size};
     int kind = job->data[1] - '0';
     bool bits = kind == 1 || kind == 4, raw = kind > 3;

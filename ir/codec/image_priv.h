@@ -17,9 +17,10 @@ struct ox_image_job {
 #define ox_bad_image(job, ...)                                                                     \
     ox_fail((job)->ctx, OX_INVALID, "bad-image", (job)->place, __VA_ARGS__)
 
-static inline unsigned ox_le16(const unsigned char *p) { return p[0] | (unsigned)p[1] << 8; }
-static inline uint32_t ox_le32(const unsigned char *p)
-{
+static inline unsigned ox_le16(const unsigned char *p) {
+    return p[0] | (unsigned)p[1] << 8;
+}
+static inline uint32_t ox_le32(const unsigned char *p) {
     return ox_le16(p) | (uint32_t)ox_le16(p + 2) << 16;
 }
 

@@ -1,5 +1,5 @@
-/* ir/codec/image_tiff.c - TIFF by libtiff, first picture only, through its RGBA interface: it knows all
- * photometric interpretations, depths and compressions.
+/* ir/codec/image_tiff.c - TIFF by libtiff, first picture only, through its RGBA interface: it knows
+ * all photometric interpretations, depths and compressions.
  *
  * libtiff takes its memory from the system, so a single block is held below MEMORY_MAX. Its
  * messages come to handlers of this one file: none is global. */
@@ -17,8 +17,7 @@ struct job {
 };
 
 OX_PRINTF(4, 0)
-static int on_error(TIFF *tiff, void *user, const char *module, const char *format, va_list args)
-{
+static int on_error(TIFF *tiff, void *user, const char *module, const char *format, va_list args) {
     struct job *j = user;
     (void)tiff;
     (void)module;
@@ -26,8 +25,8 @@ static int on_error(TIFF *tiff, void *user, const char *module, const char *form
     return 1;
 }
 
-static int on_warning(TIFF *tiff, void *user, const char *module, const char *format, va_list args)
-{
+static int on_warning(TIFF *tiff, void *user, const char *module, const char *format,
+                      va_list args) {
     (void)tiff;
     (void)user;
     (void)module;
@@ -36,25 +35,24 @@ static int on_warning(TIFF *tiff, void *user, const char *module, const char *fo
     return 1;
 }
 
-static tmsize_t on_read(thandle_t user, void *to, tmsize_t size)
-{
+static tmsize_t on_read(thandle_t user, void *to, tmsize_t size) {
     struct job *j = user;
-    size_t left = j->job->size - j->at, n = size < 0 ? 0 : (size_t)size < left ? (size_t)size : left;
+    size_t left = j->job->size - j->at, n = size < 0              ? 0
+                                            : (size_t)size < left ? (size_t)size
+                                                                  : left;
     memcpy(to, j->job->data + j->at, n);
     j->at += n;
     return (tmsize_t)n;
 }
 
-static tmsize_t on_write(thandle_t user, void *from, tmsize_t size)
-{
+static tmsize_t on_write(thandle_t user, void *from, tmsize_t size) {
     (void)user;
     (void)from;
     (void)size;
     return -1;
 }
 
-static toff_t on_seek(thandle_t user, toff_t offset, int whence)
-{
+static toff_t on_seek(thandle_t user, toff_t offset, int whence) {
     struct job *j = user;
     uint64_t base = whence == SEEK_CUR ? j->at : whence == SEEK_END ? j->job->size : 0, to;
     if (__builtin_add_overflow(base, offset, &to) || to > j->job->size) return (toff_t)-1;
@@ -62,31 +60,29 @@ static toff_t on_seek(thandle_t user, toff_t offset, int whence)
     return to;
 }
 
-static int on_close(thandle_t user)
-{
+static int on_close(thandle_t user) {
     (void)user;
     return 0;
 }
 
-static toff_t on_size(thandle_t user) { return ((struct job *)user)->job->size; }
+static toff_t on_size(thandle_t user) {
+    return ((struct job *)user)->job->size;
+}
 
-static int on_map(thandle_t user, void **base, toff_t *size)
-{
+static int on_map(thandle_t user, void **base, toff_t *size) {
     (void)user;
     (void)base;
     (void)size;
     return 0;
 }
 
-static void on_unmap(thandle_t user, void *base, toff_t size)
-{
+static void on_unmap(thandle_t user, void *base, toff_t size) {
     (void)user;
     (void)base;
     (void)size;
 }
 
-static TIFF *open_tiff(struct job *j)
-{
+static TIFF *open_tiff(struct job *j) {
     TIFFOpenOptions *o = TIFFOpenOptionsAlloc();
     if (!o) return NULL;
     TIFFOpenOptionsSetErrorHandlerExtR(o, on_error, j);
@@ -98,8 +94,7 @@ static TIFF *open_tiff(struct job *j)
     return tiff;
 }
 
-static ox_status decode(struct job *j, TIFF *tiff)
-{
+static ox_status decode(struct job *j, TIFF *tiff) {
     const struct ox_image_job *job = j->job;
     uint32_t width = 0, height = 0, *rgba;
     TIFFGetField(tiff, TIFFTAG_IMAGEWIDTH, &width);
@@ -117,11 +112,11 @@ static ox_status decode(struct job *j, TIFF *tiff)
     }
     ox_free(job->ctx, rgba);
     if (ok) return OX_OK;
-    return ox_bad_image(job, "damaged TIFF: %s", j->text[0] ? j->text : "its pixels cannot be decoded");
+    return ox_bad_image(job, "damaged TIFF: %s",
+                        j->text[0] ? j->text : "its pixels cannot be decoded");
 }
 
-ox_status ox_image_read_tiff(const struct ox_image_job *job)
-{
+ox_status ox_image_read_tiff(const struct ox_image_job *job) {
     struct job j = {.job = job};
     TIFF *tiff = open_tiff(&j);
     if (!tiff) return ox_bad_image(job, "damaged TIFF: %s", j.text[0] ? j.text : "no header");

@@ -1,11 +1,10 @@
-/* ir/codec/image_webp.c - WebP by libwebp. It takes its working memory from the system: up to 16 bytes a
- * pixel, held against the context's limit beforehand. */
+/* ir/codec/image_webp.c - WebP by libwebp. It takes its working memory from the system: up to 16
+ * bytes a pixel, held against the context's limit beforehand. */
 #include "ir/codec/image_priv.h"
 
 #include <webp/decode.h>
 
-ox_status ox_image_read_webp(const struct ox_image_job *job)
-{
+ox_status ox_image_read_webp(const struct ox_image_job *job) {
     WebPBitstreamFeatures f;
     if (WebPGetFeatures(job->data, job->size, &f) != VP8_STATUS_OK)
         return ox_bad_image(job, "damaged WebP: no header");

@@ -5,6 +5,7 @@
 #include "ir/codec/pattern.h"
 
 /* *out (from ox_alloc) gets the pattern as PCRE2 is to read it. */
-OX_MUST_USE ox_status ox_pattern_translate(char **out, size_t *len, ox_ctx *ctx, struct ox_str text);
+OX_MUST_USE ox_status ox_pattern_translate(char **out, size_t *len, ox_ctx *ctx,
+                                           struct ox_str text);
 
 #endif

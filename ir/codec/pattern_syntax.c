@@ -1,10 +1,11 @@
-/* ir/codec/pattern_syntax.c - RE2's syntax into PCRE2's: what RE2 has not is refused, what it writes
- * differently is rewritten, all else is copied.
+/* ir/codec/pattern_syntax.c - RE2's syntax into PCRE2's: what RE2 has not is refused, what it
+ * writes differently is rewritten, all else is copied.
  *
- * RE2 has no backreferences, lookaround, atomic groups, possessive quantifiers, conditionals, recursion, verbs,
- * comments, \C (one byte; it has it, but a byte of UTF-8 text means nothing), \K, \G, \R, \X, \h, \N. \v is
- * the vertical tab, \s does not contain it, octal escapes begin with any digit but 8 and 9, a brace that does not
- * make a repetition is itself, and one repetition counts to 1000 at most. */
+ * RE2 has no backreferences, lookaround, atomic groups, possessive quantifiers, conditionals,
+ * recursion, verbs, comments, \C (one byte; it has it, but a byte of UTF-8 text means nothing), \K,
+ * \G, \R, \X, \h, \N. \v is the vertical tab, \s does not contain it, octal escapes begin with any
+ * digit but 8 and 9, a brace that does not make a repetition is itself, and one repetition counts
+ * to 1000 at most. */
 #include "ir/codec/pattern_priv.h"
 
 #include <stdio.h>
@@ -20,25 +21,29 @@ struct syntax {
 
 #define refuse(s, ...) ox_fail((s)->ctx, OX_INVALID, "bad-pattern", NULL, __VA_ARGS__)
 
-static ox_status put_char(struct syntax *s, char c)
-{
+static ox_status put_char(struct syntax *s, char c) {
     OX_TRY(OX_GROW(s->ctx, s->out, s->len, s->cap));
     s->out[s->len++] = c;
     return OX_OK;
 }
 
-static ox_status put_text(struct syntax *s, const char *text)
-{
-    for (; *text; text++) OX_TRY(put_char(s, *text));
+static ox_status put_text(struct syntax *s, const char *text) {
+    for (; *text; text++)
+        OX_TRY(put_char(s, *text));
     return OX_OK;
 }
 
-static bool left(const struct syntax *s, size_t n) { return (size_t)(s->end - s->at) > n; }
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+static bool left(const struct syntax *s, size_t n) {
+    return (size_t)(s->end - s->at) > n;
+}
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+static bool is_letter(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
 
-static ox_status put_code(struct syntax *s, unsigned code)
-{
+static ox_status put_code(struct syntax *s, unsigned code) {
     char text[16];
     snprintf(text, sizeof text, "\\x{%x}", code);
     return put_text(s, text);
@@ -47,8 +52,7 @@ static ox_status put_code(struct syntax *s, unsigned code)
 /* ---- escapes --------------------------------------------------------------------------------- */
 
 /* \0 to \7: up to three octal digits; but a digit alone is a backreference. */
-static ox_status octal(struct syntax *s)
-{
+static ox_status octal(struct syntax *s) {
     char first = *s->at;
     if (first > '7' || (first != '0' && (!left(s, 1) || s->at[1] < '0' || s->at[1] > '7')))
         return refuse(s, "backreferences (\\%c) are not in RE2's syntax", first);
@@ -58,14 +62,15 @@ static ox_status octal(struct syntax *s)
     return put_code(s, code);
 }
 
-static int hex_digit(char c)
-{
-    return is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+static int hex_digit(char c) {
+    return is_digit(c)            ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* After "\x": two digits, or any in braces. */
-static ox_status hexadecimal(struct syntax *s)
-{
+static ox_status hexadecimal(struct syntax *s) {
     unsigned code = 0;
     int n = 0;
     bool braces = s->at < s->end && *s->at == '{';
@@ -76,12 +81,12 @@ static ox_status hexadecimal(struct syntax *s)
     }
     bool ok = code <= 0x10ffff && !(code >= 0xd800 && code < 0xe000) && (braces ? n > 0 : n == 2);
     if (ok && braces) ok = s->at < s->end && *s->at++ == '}';
-    return ok ? put_code(s, code) : refuse(s, "\\x needs two hexadecimal digits, or a character's number in braces");
+    return ok ? put_code(s, code)
+              : refuse(s, "\\x needs two hexadecimal digits, or a character's number in braces");
 }
 
 /* \pL, \p{Greek}, \p{^Greek}: copied. */
-static ox_status property(struct syntax *s, char letter)
-{
+static ox_status property(struct syntax *s, char letter) {
     OX_TRY(put_char(s, '\\'));
     OX_TRY(put_char(s, letter));
     bool braces = s->at < s->end && *s->at == '{';
@@ -93,44 +98,60 @@ static ox_status property(struct syntax *s, char letter)
 }
 
 /* \Q ... \E: everything is itself. */
-static ox_status quoted(struct syntax *s)
-{
+static ox_status quoted(struct syntax *s) {
     for (; s->at < s->end; s->at++) {
         if (*s->at == '\\' && left(s, 1) && s->at[1] == 'E') {
             s->at += 2;
             return OX_OK;
         }
-        if ((unsigned char)*s->at < 0x80 && !is_letter(*s->at) && !is_digit(*s->at)) OX_TRY(put_char(s, '\\'));
+        if ((unsigned char)*s->at < 0x80 && !is_letter(*s->at) && !is_digit(*s->at))
+            OX_TRY(put_char(s, '\\'));
         OX_TRY(put_char(s, *s->at));
     }
     return OX_OK;
 }
 
 /* At the character behind a backslash. *empty: it stands for no character (\Q, \E, \b, ...). */
-static ox_status escape(struct syntax *s, bool in_class, bool *empty)
-{
+static ox_status escape(struct syntax *s, bool in_class, bool *empty) {
     *empty = false;
     if (s->at == s->end) return refuse(s, "the pattern ends in a backslash");
     char c = *s->at;
     if (is_digit(c)) return octal(s);
     s->at++;
     if (!is_letter(c)) {
-        if (c == '_' || (unsigned char)c >= 0x80) return refuse(s, "there is nothing to escape in front of '%c'", c == '_' ? c : '?');
+        if (c == '_' || (unsigned char)c >= 0x80)
+            return refuse(s, "there is nothing to escape in front of '%c'", c == '_' ? c : '?');
         OX_TRY(put_char(s, '\\'));
         return put_char(s, c);
     }
     switch (c) {
-    case 'x': return hexadecimal(s);
-    case 'p': case 'P': return property(s, c);
-    case 'v': return put_code(s, 0x0b);
-    case 's': return put_text(s, in_class ? "\\t\\n\\f\\r\\x20" : "[\\t\\n\\f\\r\\x20]");
+    case 'x':
+        return hexadecimal(s);
+    case 'p':
+    case 'P':
+        return property(s, c);
+    case 'v':
+        return put_code(s, 0x0b);
+    case 's':
+        return put_text(s, in_class ? "\\t\\n\\f\\r\\x20" : "[\\t\\n\\f\\r\\x20]");
     case 'S':
         if (!in_class) return put_text(s, "[^\\t\\n\\f\\r\\x20]");
         return put_text(s, "\\x00-\\x08\\x0b\\x0e-\\x1f\\x21-\\x{10ffff}");
-    case 'a': case 'f': case 'n': case 'r': case 't': case 'd': case 'D': case 'w': case 'W':
+    case 'a':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
+    case 'd':
+    case 'D':
+    case 'w':
+    case 'W':
         OX_TRY(put_char(s, '\\'));
         return put_char(s, c);
-    case 'A': case 'z': case 'b': case 'B':
+    case 'A':
+    case 'z':
+    case 'b':
+    case 'B':
         if (in_class) break;
         *empty = c != 'z' && c != 'A'; /* repeating \b is an error in neither */
         OX_TRY(put_char(s, '\\'));
@@ -138,8 +159,11 @@ static ox_status escape(struct syntax *s, bool in_class, bool *empty)
     case 'Q':
         if (in_class) break;
         return quoted(s);
-    case 'E': *empty = true; return OX_OK; /* without \Q: nothing */
-    default: break;
+    case 'E':
+        *empty = true;
+        return OX_OK; /* without \Q: nothing */
+    default:
+        break;
     }
     return refuse(s, "\\%c%s is not in RE2's syntax", c, in_class ? " between brackets" : "");
 }
@@ -147,29 +171,32 @@ static ox_status escape(struct syntax *s, bool in_class, bool *empty)
 /* ---- classes --------------------------------------------------------------------------------- */
 
 /* "[:name:]" at s->at? Copies it. */
-static ox_status named_class(struct syntax *s, bool *done)
-{
-    static const char *const names[] = {"alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower",
-                                        "print", "punct", "space", "upper", "word", "xdigit"};
+static ox_status named_class(struct syntax *s, bool *done) {
+    static const char *const names[] = {"alnum", "alpha", "ascii", "blank", "cntrl",
+                                        "digit", "graph", "lower", "print", "punct",
+                                        "space", "upper", "word",  "xdigit"};
     *done = false;
     if (!left(s, 1) || s->at[1] != ':') return OX_OK;
     const char *from = s->at + 2;
     if (from < s->end && *from == '^') from++;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         size_t n = strlen(names[i]);
-        if ((size_t)(s->end - from) < n + 2 || memcmp(from, names[i], n) || from[n] != ':' || from[n + 1] != ']') continue;
-        for (const char *end = from + n + 2; s->at < end; s->at++) OX_TRY(put_char(s, *s->at));
+        if ((size_t)(s->end - from) < n + 2 || memcmp(from, names[i], n) || from[n] != ':' ||
+            from[n + 1] != ']')
+            continue;
+        for (const char *end = from + n + 2; s->at < end; s->at++)
+            OX_TRY(put_char(s, *s->at));
         *done = true;
         return OX_OK;
     }
     for (const char *p = from; p + 1 < s->end; p++)
-        if (p[0] == ':' && p[1] == ']') return refuse(s, "an unknown class of characters between [: and :]");
+        if (p[0] == ':' && p[1] == ']')
+            return refuse(s, "an unknown class of characters between [: and :]");
     return OX_OK;
 }
 
 /* From the opening bracket to the closing one. */
-static ox_status class_of(struct syntax *s)
-{
+static ox_status class_of(struct syntax *s) {
     OX_TRY(put_char(s, *s->at++));
     if (s->at < s->end && *s->at == '^') OX_TRY(put_char(s, *s->at++));
     for (bool first = true; s->at < s->end; first = false) {
@@ -194,27 +221,29 @@ static ox_status class_of(struct syntax *s)
 
 /* ---- groups and repetitions ------------------------------------------------------------------ */
 
-static ox_status name_of(struct syntax *s)
-{
+static ox_status name_of(struct syntax *s) {
     const char *start = s->at;
-    while (s->at < s->end && (is_letter(*s->at) || is_digit(*s->at) || *s->at == '_')) s->at++;
-    if (s->at == start || s->at == s->end || *s->at != '>') return refuse(s, "a group's name is not well-formed");
+    while (s->at < s->end && (is_letter(*s->at) || is_digit(*s->at) || *s->at == '_'))
+        s->at++;
+    if (s->at == start || s->at == s->end || *s->at != '>')
+        return refuse(s, "a group's name is not well-formed");
     s->at++;
     /* Names are of no use here: the group need not even capture. */
     return put_text(s, "(?:");
 }
 
 /* At '('. */
-static ox_status group(struct syntax *s)
-{
+static ox_status group(struct syntax *s) {
     s->at++;
     if (s->at == s->end || *s->at != '?') {
-        if (s->at < s->end && *s->at == '*') return refuse(s, "there is nothing to repeat in front of '*'");
+        if (s->at < s->end && *s->at == '*')
+            return refuse(s, "there is nothing to repeat in front of '*'");
         return put_text(s, "(?:");
     }
     s->at++;
     if (left(s, 1) && s->at[0] == 'P' && s->at[1] == '<') return s->at += 2, name_of(s);
-    if (left(s, 1) && s->at[0] == '<' && s->at[1] != '=' && s->at[1] != '!') return s->at += 1, name_of(s);
+    if (left(s, 1) && s->at[0] == '<' && s->at[1] != '=' && s->at[1] != '!')
+        return s->at += 1, name_of(s);
     if (s->at < s->end && (*s->at == '=' || *s->at == '!' || *s->at == '<'))
         return refuse(s, "lookaround is not in RE2's syntax");
     OX_TRY(put_text(s, "(?"));
@@ -228,12 +257,12 @@ static ox_status group(struct syntax *s)
         s->at++;
         return OX_OK;
     }
-    return refuse(s, "a group that begins with (?%.*s is not in RE2's syntax", s->at < s->end ? 1 : 0, s->at);
+    return refuse(s, "a group that begins with (?%.*s is not in RE2's syntax",
+                  s->at < s->end ? 1 : 0, s->at);
 }
 
 /* {n}, {n,} or {n,m} at s->at? Then *end is behind it. */
-static bool repetition(const struct syntax *s, const char **end, long *least, long *most)
-{
+static bool repetition(const struct syntax *s, const char **end, long *least, long *most) {
     const char *p = s->at + 1;
     long v[2] = {0, -1};
     for (int i = 0; i < 2; i++) {
@@ -256,9 +285,9 @@ static bool repetition(const struct syntax *s, const char **end, long *least, lo
     return true;
 }
 
-/* A quantifier at s->at, if there is one. *item: there is something in front of it; afterwards, false. */
-static ox_status quantifier(struct syntax *s, bool *item, bool *done)
-{
+/* A quantifier at s->at, if there is one. *item: there is something in front of it; afterwards,
+ * false. */
+static ox_status quantifier(struct syntax *s, bool *item, bool *done) {
     const char *end = s->at + 1;
     long least = 0, most = 0;
     char c = *s->at;
@@ -266,15 +295,16 @@ static ox_status quantifier(struct syntax *s, bool *item, bool *done)
     if (!*done) return OX_OK;
     if (!*item) return refuse(s, "there is nothing to repeat in front of '%c'", c);
     if (least > REPEAT_MAX || most > REPEAT_MAX || (most >= 0 && least > most))
-        return refuse(s, "a repetition must be of at most %d times, and not from more to less", REPEAT_MAX);
-    while (s->at < end) OX_TRY(put_char(s, *s->at++));
+        return refuse(s, "a repetition must be of at most %d times, and not from more to less",
+                      REPEAT_MAX);
+    while (s->at < end)
+        OX_TRY(put_char(s, *s->at++));
     if (s->at < s->end && *s->at == '?') OX_TRY(put_char(s, *s->at++));
     *item = false; /* "a**", and "a*+" which PCRE2 takes for possessive, are errors */
     return OX_OK;
 }
 
-static ox_status translate(struct syntax *s)
-{
+static ox_status translate(struct syntax *s) {
     bool item = false, done, empty;
     while (s->at < s->end) {
         char c = *s->at;
@@ -298,8 +328,7 @@ static ox_status translate(struct syntax *s)
     return OX_OK;
 }
 
-ox_status ox_pattern_translate(char **out, size_t *len, ox_ctx *ctx, struct ox_str text)
-{
+ox_status ox_pattern_translate(char **out, size_t *len, ox_ctx *ctx, struct ox_str text) {
     const char *start = text.len ? text.ptr : "";
     struct syntax s = {.ctx = ctx, .start = start, .at = start, .end = start + text.len};
     OX_TRY(ox_alloc(ctx, &s.out, 16, 1));

@@ -1,25 +1,23 @@
-/* ir/graph/graph.c - building and editing graphs: the primitives that keep the invariants of graph.h. */
+/* ir/graph/graph.c - building and editing graphs: the primitives that keep the invariants of
+ * graph.h. */
 #include "ir/graph/graph.h"
 
 #define ORDER_GAP ((uint64_t)1 << 20)
 
 /* Counts are 32 bits wide; no file that fits in memory has more of anything. */
-static ox_status too_many(struct ox_model *model, const char *what)
-{
+static ox_status too_many(struct ox_model *model, const char *what) {
     return ox_fail(model->ctx, OX_NOMEM, "too-many", NULL, "too many %s", what);
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
-static ox_status unknown_type(const struct ox_type **out)
-{
+static ox_status unknown_type(const struct ox_type **out) {
     static const struct ox_type unknown = {.kind = OX_TYPE_UNKNOWN, .rank = -1};
     *out = &unknown;
     return OX_OK;
 }
 
-static ox_status value_new(struct ox_value **out, struct ox_graph *graph, ox_name name)
-{
+static ox_status value_new(struct ox_value **out, struct ox_graph *graph, ox_name name) {
     struct ox_model *m = graph->model;
     struct ox_value *v;
     if (m->n_values == UINT32_MAX) return too_many(m, "values");
@@ -34,8 +32,7 @@ static ox_status value_new(struct ox_value **out, struct ox_graph *graph, ox_nam
     return OX_OK;
 }
 
-void ox_use_set(struct ox_use *use, struct ox_value *value)
-{
+void ox_use_set(struct ox_use *use, struct ox_value *value) {
     if (use->value == value) return;
     if (use->value) {
         *use->link = use->next;
@@ -53,32 +50,30 @@ void ox_use_set(struct ox_use *use, struct ox_value *value)
     value->n_uses++;
 }
 
-void ox_value_replace(struct ox_value *value, struct ox_value *by)
-{
+void ox_value_replace(struct ox_value *value, struct ox_value *by) {
     if (value == by) return;
-    while (value->uses) ox_use_set(value->uses, by);
+    while (value->uses)
+        ox_use_set(value->uses, by);
 }
 
-struct ox_use *ox_value_single_use(const struct ox_value *value)
-{
+struct ox_use *ox_value_single_use(const struct ox_value *value) {
     return value->n_uses == 1 ? value->uses : NULL;
 }
 
-void ox_value_remove_init(struct ox_value *value)
-{
+void ox_value_remove_init(struct ox_value *value) {
     ox_tensor_unref(value->init);
     value->init = NULL;
     value->sparse = NULL;
     if (value->is_input) return;
     struct ox_graph *g = value->graph;
-    if (value->def_index < g->n_inits && g->inits[value->def_index] == value) g->inits[value->def_index] = NULL;
+    if (value->def_index < g->n_inits && g->inits[value->def_index] == value)
+        g->inits[value->def_index] = NULL;
 }
 
 /* ---- nodes ----------------------------------------------------------------------------------- */
 
 /* Makes room for n operands; the array may move, so links are moved with it. */
-static ox_status reserve_inputs(struct ox_node *node, size_t n)
-{
+static ox_status reserve_inputs(struct ox_node *node, size_t n) {
     if (n <= node->cap_in) return OX_OK;
     size_t cap = node->cap_in ? (size_t)node->cap_in * 2 : n;
     if (cap < n) cap = n;
@@ -96,8 +91,7 @@ static ox_status reserve_inputs(struct ox_node *node, size_t n)
     return OX_OK;
 }
 
-ox_status ox_node_add_input(struct ox_node *node, struct ox_value *value)
-{
+ox_status ox_node_add_input(struct ox_node *node, struct ox_value *value) {
     OX_TRY(reserve_inputs(node, node->n_in + 1));
     struct ox_use *use = &node->in[node->n_in];
     *use = (struct ox_use){.user = node};
@@ -106,20 +100,19 @@ ox_status ox_node_add_input(struct ox_node *node, struct ox_value *value)
     return OX_OK;
 }
 
-void ox_node_trim_inputs(struct ox_node *node)
-{
-    while (node->n_in && !node->in[node->n_in - 1].value) node->n_in--;
+void ox_node_trim_inputs(struct ox_node *node) {
+    while (node->n_in && !node->in[node->n_in - 1].value)
+        node->n_in--;
 }
 
-static void renumber(struct ox_graph *graph)
-{
+static void renumber(struct ox_graph *graph) {
     uint64_t order = 0;
-    for (struct ox_node *n = graph->first; n; n = n->next) n->order = order += ORDER_GAP;
+    for (struct ox_node *n = graph->first; n; n = n->next)
+        n->order = order += ORDER_GAP;
 }
 
 /* Links a node before `before`, which is in the same graph. */
-static void link_before(struct ox_node *node, struct ox_node *before)
-{
+static void link_before(struct ox_node *node, struct ox_node *before) {
     struct ox_graph *g = node->graph;
     node->prev = before->prev;
     node->next = before;
@@ -139,8 +132,7 @@ static void link_before(struct ox_node *node, struct ox_node *before)
     }
 }
 
-static void unlink_node(struct ox_node *node)
-{
+static void unlink_node(struct ox_node *node) {
     if (node->prev)
         node->prev->next = node->next;
     else
@@ -149,9 +141,9 @@ static void unlink_node(struct ox_node *node)
     node->prev = node->next = NULL;
 }
 
-static const struct ox_op *find_op(struct ox_model *m, ox_name domain, ox_name type)
-{
-    size_t slot = (type->id ^ (domain ? domain->id : 0)) % (sizeof m->op_cache / sizeof m->op_cache[0]);
+static const struct ox_op *find_op(struct ox_model *m, ox_name domain, ox_name type) {
+    size_t slot =
+        (type->id ^ (domain ? domain->id : 0)) % (sizeof m->op_cache / sizeof m->op_cache[0]);
     if (m->op_cache[slot].type != type || m->op_cache[slot].domain != domain) {
         m->op_cache[slot].type = type;
         m->op_cache[slot].domain = domain;
@@ -160,8 +152,8 @@ static const struct ox_op *find_op(struct ox_model *m, ox_name domain, ox_name t
     return m->op_cache[slot].op;
 }
 
-static ox_status node_alloc(struct ox_node **out, struct ox_graph *graph, size_t n_in, size_t n_out)
-{
+static ox_status node_alloc(struct ox_node **out, struct ox_graph *graph, size_t n_in,
+                            size_t n_out) {
     struct ox_model *m = graph->model;
     struct ox_node *n;
     if (m->n_nodes == UINT32_MAX) return too_many(m, "nodes");
@@ -169,7 +161,8 @@ static ox_status node_alloc(struct ox_node **out, struct ox_graph *graph, size_t
     OX_TRY(ox_arena_alloc(&m->arena, &n, 1, sizeof *n));
     n->graph = graph;
     OX_TRY(reserve_inputs(n, n_in));
-    for (; n->n_in < n_in; n->n_in++) n->in[n->n_in] = (struct ox_use){.user = n};
+    for (; n->n_in < n_in; n->n_in++)
+        n->in[n->n_in] = (struct ox_use){.user = n};
     if (n_out > UINT32_MAX) return too_many(m, "outputs");
     if (n_out) OX_TRY(ox_arena_alloc(&m->arena, &n->out, n_out, sizeof(struct ox_value *)));
     for (size_t i = 0; i < n_out; i++) {
@@ -184,9 +177,8 @@ static ox_status node_alloc(struct ox_node **out, struct ox_graph *graph, size_t
     return OX_OK;
 }
 
-ox_status ox_node_new(struct ox_node **out, struct ox_graph *graph, struct ox_node *before, ox_name domain, ox_name type,
-                      size_t n_in, size_t n_out)
-{
+ox_status ox_node_new(struct ox_node **out, struct ox_graph *graph, struct ox_node *before,
+                      ox_name domain, ox_name type, size_t n_in, size_t n_out) {
     struct ox_node *n;
     OX_TRY(node_alloc(&n, graph, n_in, n_out));
     n->domain = ox_domain_norm(domain);
@@ -199,8 +191,7 @@ ox_status ox_node_new(struct ox_node **out, struct ox_graph *graph, struct ox_no
     return OX_OK;
 }
 
-void ox_node_move(struct ox_node *node, struct ox_node *before)
-{
+void ox_node_move(struct ox_node *node, struct ox_node *before) {
     if (node == before || node->next == before) return;
     unlink_node(node);
     link_before(node, before);
@@ -208,35 +199,34 @@ void ox_node_move(struct ox_node *node, struct ox_node *before)
 
 static ox_status release_graph(void *arg, struct ox_graph *graph);
 
-/* Takes a node out of every use list and gives up its tensors; what is inside its subgraphs likewise. Depth is bounded when
- * graphs are made. */
-static void release_node(struct ox_node *node)
-{
-    for (size_t i = 0; i < node->n_in; i++) ox_use_set(&node->in[i], NULL);
+/* Takes a node out of every use list and gives up its tensors; what is inside its subgraphs
+ * likewise. Depth is bounded when graphs are made. */
+static void release_node(struct ox_node *node) {
+    for (size_t i = 0; i < node->n_in; i++)
+        ox_use_set(&node->in[i], NULL);
     (void)!ox_node_each_graph(node, release_graph, NULL);
     ox_call_drop_instance(node);
-    for (size_t i = 0; i < node->n_attrs; i++) ox_attr_release(&node->attrs[i]);
+    for (size_t i = 0; i < node->n_attrs; i++)
+        ox_attr_release(&node->attrs[i]);
     node->n_in = node->n_out = node->n_attrs = 0;
     if (node->op) node->graph->model->n_by_op[node->op - ox_op_at(0)]--;
 }
 
-static ox_status release_graph(void *arg, struct ox_graph *graph)
-{
+static ox_status release_graph(void *arg, struct ox_graph *graph) {
     (void)arg;
-    for (struct ox_node *n = graph->first; n; n = n->next) release_node(n);
+    for (struct ox_node *n = graph->first; n; n = n->next)
+        release_node(n);
     for (size_t i = 0; i < graph->n_inits; i++)
         if (graph->inits[i]) ox_value_remove_init(graph->inits[i]);
     return OX_OK;
 }
 
-void ox_call_drop_instance(struct ox_node *call)
-{
+void ox_call_drop_instance(struct ox_node *call) {
     if (call->instance) (void)!release_graph(NULL, call->instance->graph);
     call->instance = NULL;
 }
 
-void ox_node_remove(struct ox_node *node)
-{
+void ox_node_remove(struct ox_node *node) {
     struct ox_graph *g = node->graph;
     unlink_node(node);
     release_node(node);
@@ -245,26 +235,24 @@ void ox_node_remove(struct ox_node *node)
 
 /* ---- attributes ------------------------------------------------------------------------------ */
 
-const struct ox_attr *ox_node_attr(const struct ox_node *node, const char *name)
-{
+const struct ox_attr *ox_node_attr(const struct ox_node *node, const char *name) {
     for (size_t i = 0; i < node->n_attrs; i++)
         if (ox_name_is(node->attrs[i].name, name)) return &node->attrs[i];
     return NULL;
 }
 
-void ox_node_drop_attr(struct ox_node *node, const char *name)
-{
+void ox_node_drop_attr(struct ox_node *node, const char *name) {
     for (size_t i = 0; i < node->n_attrs; i++) {
         if (!ox_name_is(node->attrs[i].name, name)) continue;
         ox_attr_release(&node->attrs[i]);
-        memmove(&node->attrs[i], &node->attrs[i + 1], (node->n_attrs - i - 1) * sizeof node->attrs[0]);
+        memmove(&node->attrs[i], &node->attrs[i + 1],
+                (node->n_attrs - i - 1) * sizeof node->attrs[0]);
         node->n_attrs--;
         return;
     }
 }
 
-ox_status ox_node_reserve_attrs(struct ox_node *node, size_t n)
-{
+ox_status ox_node_reserve_attrs(struct ox_node *node, size_t n) {
     struct ox_attr *attrs;
     if (n <= node->cap_attrs) return OX_OK;
     if (n > UINT32_MAX) return too_many(node->graph->model, "attributes");
@@ -275,8 +263,7 @@ ox_status ox_node_reserve_attrs(struct ox_node *node, size_t n)
     return OX_OK;
 }
 
-ox_status ox_node_add_attr(struct ox_attr **out, struct ox_node *node, ox_name name)
-{
+ox_status ox_node_add_attr(struct ox_attr **out, struct ox_node *node, ox_name name) {
     for (size_t i = 0; i < node->n_attrs; i++) {
         if (node->attrs[i].name != name) continue;
         ox_attr_release(&node->attrs[i]);
@@ -284,14 +271,16 @@ ox_status ox_node_add_attr(struct ox_attr **out, struct ox_node *node, ox_name n
         *out = &node->attrs[i];
         return OX_OK;
     }
-    if (node->n_attrs == node->cap_attrs) OX_TRY(ox_node_reserve_attrs(node, node->n_attrs < 2 ? node->n_attrs + 1 : (size_t)node->n_attrs * 2));
+    if (node->n_attrs == node->cap_attrs)
+        OX_TRY(ox_node_reserve_attrs(node, node->n_attrs < 2 ? node->n_attrs + 1
+                                                             : (size_t)node->n_attrs * 2));
     node->attrs[node->n_attrs] = (struct ox_attr){.name = name};
     *out = &node->attrs[node->n_attrs++];
     return OX_OK;
 }
 
-static ox_status set_attr(struct ox_attr **out, struct ox_node *node, const char *name, enum ox_attr_type type, size_t count)
-{
+static ox_status set_attr(struct ox_attr **out, struct ox_node *node, const char *name,
+                          enum ox_attr_type type, size_t count) {
     ox_name n;
     OX_TRY(ox_model_name(&n, node->graph->model, name, strlen(name)));
     OX_TRY(ox_node_add_attr(out, node, n));
@@ -300,24 +289,21 @@ static ox_status set_attr(struct ox_attr **out, struct ox_node *node, const char
     return OX_OK;
 }
 
-ox_status ox_node_set_int(struct ox_node *node, const char *name, int64_t value)
-{
+ox_status ox_node_set_int(struct ox_node *node, const char *name, int64_t value) {
     struct ox_attr *a;
     OX_TRY(set_attr(&a, node, name, OX_ATTR_INT, 1));
     a->v.i = value;
     return OX_OK;
 }
 
-ox_status ox_node_set_float(struct ox_node *node, const char *name, float value)
-{
+ox_status ox_node_set_float(struct ox_node *node, const char *name, float value) {
     struct ox_attr *a;
     OX_TRY(set_attr(&a, node, name, OX_ATTR_FLOAT, 1));
     a->v.f = value;
     return OX_OK;
 }
 
-ox_status ox_node_set_string(struct ox_node *node, const char *name, const char *value)
-{
+ox_status ox_node_set_string(struct ox_node *node, const char *name, const char *value) {
     struct ox_attr *a;
     const char *copy;
     OX_TRY(ox_arena_copy(&node->graph->model->arena, &copy, value, strlen(value)));
@@ -326,8 +312,8 @@ ox_status ox_node_set_string(struct ox_node *node, const char *name, const char 
     return OX_OK;
 }
 
-ox_status ox_node_set_ints(struct ox_node *node, const char *name, const int64_t *values, size_t count)
-{
+ox_status ox_node_set_ints(struct ox_node *node, const char *name, const int64_t *values,
+                           size_t count) {
     struct ox_attr *a;
     int64_t *copy;
     OX_TRY(ox_arena_alloc(&node->graph->model->arena, &copy, count, sizeof *copy));
@@ -339,12 +325,13 @@ ox_status ox_node_set_ints(struct ox_node *node, const char *name, const int64_t
 
 /* ---- graphs ---------------------------------------------------------------------------------- */
 
-ox_status ox_graph_new(struct ox_graph **out, struct ox_model *model, struct ox_node *owner)
-{
+ox_status ox_graph_new(struct ox_graph **out, struct ox_model *model, struct ox_node *owner) {
     struct ox_graph *g;
-    int depth = owner ? owner->graph->depth + 1 : 0, limit = ox_ctx_limits(model->ctx)->max_subgraph_depth;
+    int depth = owner ? owner->graph->depth + 1 : 0,
+        limit = ox_ctx_limits(model->ctx)->max_subgraph_depth;
     if (depth > limit)
-        return ox_fail(model->ctx, OX_INVALID, "too-deep", NULL, "subgraphs are nested deeper than %d (limit max_subgraph_depth)", limit);
+        return ox_fail(model->ctx, OX_INVALID, "too-deep", NULL,
+                       "subgraphs are nested deeper than %d (limit max_subgraph_depth)", limit);
     OX_TRY(ox_arena_alloc(&model->arena, &g, 1, sizeof *g));
     g->model = model;
     g->owner = owner;
@@ -357,14 +344,15 @@ ox_status ox_graph_new(struct ox_graph **out, struct ox_model *model, struct ox_
     return OX_OK;
 }
 
-ox_status ox_graph_add_input(struct ox_value **out, struct ox_graph *graph, ox_name name, const struct ox_type *type)
-{
+ox_status ox_graph_add_input(struct ox_value **out, struct ox_graph *graph, ox_name name,
+                             const struct ox_type *type) {
     struct ox_value *v;
     if (graph->n_inputs == graph->cap_inputs) {
         size_t cap = graph->cap_inputs ? graph->cap_inputs * 2 : 4;
         struct ox_value **list;
         OX_TRY(ox_arena_alloc(&graph->model->arena, &list, cap, sizeof(struct ox_value *)));
-        if (graph->n_inputs) memcpy(list, graph->inputs, graph->n_inputs * sizeof(struct ox_value *));
+        if (graph->n_inputs)
+            memcpy(list, graph->inputs, graph->n_inputs * sizeof(struct ox_value *));
         graph->inputs = list;
         graph->cap_inputs = cap;
     }
@@ -378,8 +366,7 @@ ox_status ox_graph_add_input(struct ox_value **out, struct ox_graph *graph, ox_n
 }
 
 /* Room for one more initializer. */
-static ox_status reserve_init(struct ox_graph *graph)
-{
+static ox_status reserve_init(struct ox_graph *graph) {
     if (graph->n_inits < graph->cap_inits) return OX_OK;
     size_t cap = graph->cap_inits ? graph->cap_inits * 2 : 16;
     struct ox_value **list;
@@ -390,8 +377,8 @@ static ox_status reserve_init(struct ox_graph *graph)
     return OX_OK;
 }
 
-ox_status ox_graph_add_init(struct ox_value **out, struct ox_graph *graph, ox_name name, ox_tensor *tensor)
-{
+ox_status ox_graph_add_init(struct ox_value **out, struct ox_graph *graph, ox_name name,
+                            ox_tensor *tensor) {
     struct ox_value *v;
     OX_TRY(reserve_init(graph));
     OX_TRY(value_new(&v, graph, name));
@@ -403,8 +390,7 @@ ox_status ox_graph_add_init(struct ox_value **out, struct ox_graph *graph, ox_na
     return OX_OK;
 }
 
-ox_status ox_graph_fix_input(struct ox_value *input)
-{
+ox_status ox_graph_fix_input(struct ox_value *input) {
     struct ox_graph *g = input->graph;
     OX_TRY(reserve_init(g));
     for (size_t i = input->def_index; i + 1 < g->n_inputs; i++) {
@@ -418,8 +404,8 @@ ox_status ox_graph_fix_input(struct ox_value *input)
     return OX_OK;
 }
 
-ox_status ox_graph_add_output(struct ox_graph *graph, struct ox_value *value, ox_name name, const struct ox_type *type)
-{
+ox_status ox_graph_add_output(struct ox_graph *graph, struct ox_value *value, ox_name name,
+                              const struct ox_type *type) {
     struct ox_output *outputs;
     size_t n = graph->ret->n_in;
     if ((n & (n - 1)) == 0) { /* full at powers of two */

@@ -7,7 +7,8 @@
 enum macs_rule {
     PER_OUTPUT, /* outputs x (weight elements / weight dim 0): convolution */
     PER_INPUT,  /* inputs  x (weight elements / weight dim 0): transposed convolution */
-    PER_INNER   /* outputs x inner dim: matrix products; the inner dim is the last (or, transposed, the first) of operand a */
+    PER_INNER   /* outputs x inner dim: matrix products; the inner dim is the last (or, transposed,
+                   the first) of operand a */
 };
 
 static const struct {
@@ -15,24 +16,25 @@ static const struct {
     enum macs_rule rule;
     size_t data, weight; /* operands */
 } weighted[] = {
-    {"Conv", PER_OUTPUT, 0, 1},         {"ConvInteger", PER_OUTPUT, 0, 1},  {"QLinearConv", PER_OUTPUT, 0, 3},
-    {"ConvTranspose", PER_INPUT, 0, 1}, {"Gemm", PER_INNER, 0, 1},          {"MatMul", PER_INNER, 0, 1},
+    {"Conv", PER_OUTPUT, 0, 1},         {"ConvInteger", PER_OUTPUT, 0, 1},
+    {"QLinearConv", PER_OUTPUT, 0, 3},  {"ConvTranspose", PER_INPUT, 0, 1},
+    {"Gemm", PER_INNER, 0, 1},          {"MatMul", PER_INNER, 0, 1},
     {"MatMulInteger", PER_INNER, 0, 1}, {"QLinearMatMul", PER_INNER, 0, 3},
 };
 
 /* Elements of a value with symbolic dims as 1; false: unknown. */
-static bool elements(uint64_t *out, const struct ox_value *v)
-{
+static bool elements(uint64_t *out, const struct ox_value *v) {
     if (!v || v->type->kind != OX_TYPE_TENSOR || v->type->rank < 0) return false;
     uint64_t n = 1;
     for (int i = 0; i < v->type->rank; i++)
-        if (ox_dim_is_const(v->type->dims[i]) && __builtin_mul_overflow(n, (uint64_t)v->type->dims[i].k, &n)) return false;
+        if (ox_dim_is_const(v->type->dims[i]) &&
+            __builtin_mul_overflow(n, (uint64_t)v->type->dims[i].k, &n))
+            return false;
     *out = n;
     return true;
 }
 
-static bool inner_dim(uint64_t *out, const struct ox_node *node, size_t data)
-{
+static bool inner_dim(uint64_t *out, const struct ox_node *node, size_t data) {
     const struct ox_type *t = node->in[data].value->type;
     const struct ox_attr *trans = ox_node_attr(node, "transA");
     if (t->rank < 1) return false;
@@ -41,30 +43,30 @@ static bool inner_dim(uint64_t *out, const struct ox_node *node, size_t data)
     return true;
 }
 
-static bool node_macs(uint64_t *out, const struct ox_node *node, size_t row)
-{
-    const struct ox_value *data = ox_node_in(node, weighted[row].data), *weight = ox_node_in(node, weighted[row].weight);
+static bool node_macs(uint64_t *out, const struct ox_node *node, size_t row) {
+    const struct ox_value *data = ox_node_in(node, weighted[row].data),
+                          *weight = ox_node_in(node, weighted[row].weight);
     uint64_t outer, inner, each;
     if (!data || !weight || !elements(&each, weight)) return false;
     if (weighted[row].rule == PER_INNER) {
-        if (!elements(&outer, ox_node_out(node, 0)) || !inner_dim(&inner, node, weighted[row].data)) return false;
+        if (!elements(&outer, ox_node_out(node, 0)) || !inner_dim(&inner, node, weighted[row].data))
+            return false;
     } else {
         const struct ox_type *w = weight->type;
-        if (!elements(&outer, weighted[row].rule == PER_INPUT ? data : ox_node_out(node, 0))) return false;
+        if (!elements(&outer, weighted[row].rule == PER_INPUT ? data : ox_node_out(node, 0)))
+            return false;
         if (w->rank < 1 || !ox_dim_is_const(w->dims[0]) || w->dims[0].k == 0) return false;
         inner = each / (uint64_t)w->dims[0].k;
     }
     return !__builtin_mul_overflow(outer, inner, out);
 }
 
-static void count_constant(struct ox_model_stats *s, const ox_tensor *t)
-{
+static void count_constant(struct ox_model_stats *s, const ox_tensor *t) {
     s->parameters += t->count;
     s->weight_bytes += t->size;
 }
 
-static void count_node(struct ox_model_stats *s, const struct ox_node *n)
-{
+static void count_node(struct ox_model_stats *s, const struct ox_node *n) {
     if (ox_node_is(n, "Constant")) {
         s->constants++;
         if (ox_value_const(ox_node_out(n, 0))) count_constant(s, ox_value_const(ox_node_out(n, 0)));
@@ -82,29 +84,30 @@ static void count_node(struct ox_model_stats *s, const struct ox_node *n)
     }
 }
 
-static void count_value(struct ox_model_stats *s, const struct ox_value *v)
-{
+static void count_value(struct ox_model_stats *s, const struct ox_value *v) {
     if (!v) return;
     s->values++;
     if (ox_type_lack(NULL, v->type) != OX_LACK_NOTHING) s->unknown_values++;
 }
 
 /* Types in a function's body are its calls'. */
-static void count_values(struct ox_model_stats *s, const struct ox_graph *graph)
-{
+static void count_values(struct ox_model_stats *s, const struct ox_graph *graph) {
     const struct ox_graph *outer = graph;
-    while (outer->owner) outer = outer->owner->graph;
+    while (outer->owner)
+        outer = outer->owner->graph;
     if (outer->function) return;
-    for (size_t i = 0; i < graph->n_inputs; i++) count_value(s, graph->inputs[i]);
+    for (size_t i = 0; i < graph->n_inputs; i++)
+        count_value(s, graph->inputs[i]);
     for (struct ox_node *n = ox_graph_begin(graph); n; n = ox_node_next(n))
-        for (size_t i = 0; i < n->n_out; i++) count_value(s, n->out[i]);
+        for (size_t i = 0; i < n->n_out; i++)
+            count_value(s, n->out[i]);
 }
 
-static ox_status count_graph(void *arg, struct ox_graph *graph)
-{
+static ox_status count_graph(void *arg, struct ox_graph *graph) {
     struct ox_model_stats *s = arg;
     if (graph->owner) s->subgraphs++;
-    for (struct ox_node *n = ox_graph_begin(graph); n; n = ox_node_next(n)) count_node(s, n);
+    for (struct ox_node *n = ox_graph_begin(graph); n; n = ox_node_next(n))
+        count_node(s, n);
     count_values(s, graph);
     for (size_t i = 0; i < graph->n_inits; i++) {
         if (!graph->inits[i]) continue;
@@ -119,9 +122,10 @@ static ox_status count_graph(void *arg, struct ox_graph *graph)
     return OX_OK;
 }
 
-ox_status ox_model_stats(struct ox_model_stats *out, ox_model *model)
-{
-    struct ox_model_stats s = {.ir_version = model->ir_version, .opset = ox_model_opset(model, NULL), .functions = model->n_functions,
+ox_status ox_model_stats(struct ox_model_stats *out, ox_model *model) {
+    struct ox_model_stats s = {.ir_version = model->ir_version,
+                               .opset = ox_model_opset(model, NULL),
+                               .functions = model->n_functions,
                                .file_bytes = model->file_bytes};
     OX_TRY(ox_model_each_graph(model, count_graph, &s));
     *out = s;
@@ -137,28 +141,29 @@ struct usage {
     bool known;
 };
 
-static int compare(const char *domain_a, const char *type_a, const char *domain_b, const char *type_b)
-{
+static int compare(const char *domain_a, const char *type_a, const char *domain_b,
+                   const char *type_b) {
     int order = strcmp(domain_a, domain_b);
     return order ? order : strcmp(type_a, type_b);
 }
 
-static ox_status next_usage(void *arg, struct ox_graph *graph)
-{
+static ox_status next_usage(void *arg, struct ox_graph *graph) {
     struct usage *u = arg;
     for (struct ox_node *n = ox_graph_begin(graph); n; n = ox_node_next(n)) {
         const char *domain = ox_name_text(n->domain), *type = ox_name_text(n->type);
         if (u->after_type && compare(domain, type, u->after_domain, u->after_type) <= 0) continue;
         int order = u->type ? compare(domain, type, u->domain, u->type) : -1;
         if (order > 0) continue;
-        if (order < 0) *u = (struct usage){domain, type, u->after_domain, u->after_type, 0, n->op != NULL || n->callee != NULL};
+        if (order < 0)
+            *u = (struct usage){domain,        type, u->after_domain,
+                                u->after_type, 0,    n->op != NULL || n->callee != NULL};
         u->count++;
     }
     return OX_OK;
 }
 
-bool ox_model_op_count(const char **domain, const char **type, size_t *count, bool *known, ox_model *model, size_t index)
-{
+bool ox_model_op_count(const char **domain, const char **type, size_t *count, bool *known,
+                       ox_model *model, size_t index) {
     struct usage u = {0};
     for (size_t i = 0; i <= index; i++) {
         u = (struct usage){.after_domain = u.domain, .after_type = u.type};

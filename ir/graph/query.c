@@ -2,22 +2,20 @@
 #include "ir/graph/graph.h"
 #include "ir/ops/random.h"
 
-bool ox_node_is(const struct ox_node *node, const char *type)
-{
+bool ox_node_is(const struct ox_node *node, const char *type) {
     return node->type && !node->domain && !node->callee && strcmp(node->type->text, type) == 0;
 }
 
-ox_tensor *ox_value_const(const struct ox_value *value)
-{
+ox_tensor *ox_value_const(const struct ox_value *value) {
     if (!value) return NULL;
-    if (value->init) return value->is_input && value->graph->model->ir_version >= 4 ? NULL : value->init;
+    if (value->init)
+        return value->is_input && value->graph->model->ir_version >= 4 ? NULL : value->init;
     if (!value->def || !value->def->op || !ox_node_is(value->def, "Constant")) return NULL;
     const struct ox_attr *a = ox_node_attr(value->def, "value");
     return a && !a->ref && a->type == OX_ATTR_TENSOR ? a->v.t : NULL;
 }
 
-bool ox_value_visible(const struct ox_value *value, const struct ox_node *at)
-{
+bool ox_value_visible(const struct ox_value *value, const struct ox_node *at) {
     while (at->graph != value->graph) {
         at = at->graph->owner;
         if (!at) return false;
@@ -25,15 +23,13 @@ bool ox_value_visible(const struct ox_value *value, const struct ox_node *at)
     return !value->def || value->def->order < at->order;
 }
 
-bool ox_node_is_template(const struct ox_node *node)
-{
+bool ox_node_is_template(const struct ox_node *node) {
     for (size_t i = 0; i < node->n_attrs; i++)
         if (node->attrs[i].ref) return true;
     return false;
 }
 
-void ox_node_place(struct ox_place *place, const struct ox_node *node)
-{
+void ox_node_place(struct ox_place *place, const struct ox_node *node) {
     const struct ox_model *m = node->graph->model;
     *place = (struct ox_place){
         .file = m->file ? m->file->text : NULL,
@@ -47,17 +43,16 @@ void ox_node_place(struct ox_place *place, const struct ox_node *node)
         place->node = node->out[0]->name->text;
 }
 
-/* The numbers of a random node follow from its name, so that passes which move nodes leave them as they are. Nodes without a name have their
- * first output's. */
-static uint64_t stream_of(const struct ox_node *node)
-{
+/* The numbers of a random node follow from its name, so that passes which move nodes leave them as
+ * they are. Nodes without a name have their first output's. */
+static uint64_t stream_of(const struct ox_node *node) {
     struct ox_place place;
     ox_node_place(&place, node);
     return ox_random_stream(place.node ? place.node : "");
 }
 
-ox_status ox_node_call(struct ox_call *call, struct ox_call_scratch *scratch, const struct ox_node *node)
-{
+ox_status ox_node_call(struct ox_call *call, struct ox_call_scratch *scratch,
+                       const struct ox_node *node) {
     size_t need = node->n_in > node->n_out ? node->n_in : node->n_out;
     if (need > scratch->cap || !scratch->flags) {
         size_t cap = need < 16 ? 16 : need * 2;
@@ -71,7 +66,8 @@ ox_status ox_node_call(struct ox_call *call, struct ox_call_scratch *scratch, co
         present[i] = node->in[i].value != NULL;
         scratch->consts[i] = ox_value_const(node->in[i].value);
     }
-    for (size_t i = 0; i < node->n_out; i++) wanted[i] = node->out[i] != NULL;
+    for (size_t i = 0; i < node->n_out; i++)
+        wanted[i] = node->out[i] != NULL;
     int64_t opset = ox_node_opset(node);
     *call = (struct ox_call){
         .ctx = scratch->ctx,
@@ -89,8 +85,7 @@ ox_status ox_node_call(struct ox_call *call, struct ox_call_scratch *scratch, co
     return OX_OK;
 }
 
-void ox_call_scratch_fini(struct ox_call_scratch *scratch)
-{
+void ox_call_scratch_fini(struct ox_call_scratch *scratch) {
     ox_free(scratch->ctx, scratch->consts);
     ox_free(scratch->ctx, scratch->flags);
     scratch->consts = NULL;
@@ -98,19 +93,21 @@ void ox_call_scratch_fini(struct ox_call_scratch *scratch)
     scratch->cap = 0;
 }
 
-/* In inference mode? Only a constant false, or no such input, says so; before opset 7 no attribute is_test of 0. */
-static bool not_training(const struct ox_node *node)
-{
+/* In inference mode? Only a constant false, or no such input, says so; before opset 7 no attribute
+ * is_test of 0. */
+static bool not_training(const struct ox_node *node) {
     struct ox_value *v = ox_node_in(node, 2);
     const struct ox_attr *is_test = ox_node_opset(node) < 7 ? ox_node_attr(node, "is_test") : NULL;
     if (is_test && (is_test->type != OX_ATTR_INT || is_test->v.i == 0)) return false;
     ox_tensor *t = ox_value_const(v);
-    return !v || (t && t->dtype == OX_BOOL && t->count == 1 && *(const unsigned char *)t->data == 0);
+    return !v ||
+           (t && t->dtype == OX_BOOL && t->count == 1 && *(const unsigned char *)t->data == 0);
 }
 
 enum effect { PURE, RANDOM, OTHER };
 
-/* What has been seen of bodies: calls in calls in calls may be very many, then nothing is promised. */
+/* What has been seen of bodies: calls in calls in calls may be very many, then nothing is promised.
+ */
 enum { LOOK_AT = 20000, CALL_DEPTH = 32 };
 
 struct look {
@@ -121,10 +118,10 @@ struct look {
 
 static enum effect effect_in(const struct ox_node *node, struct look *look);
 
-static ox_status worst_in_graph(void *arg, struct ox_graph *graph)
-{
+static ox_status worst_in_graph(void *arg, struct ox_graph *graph) {
     struct look *look = arg;
-    for (struct ox_node *n = ox_graph_begin(graph); n && look->worst != OTHER; n = ox_node_next(n)) {
+    for (struct ox_node *n = ox_graph_begin(graph); n && look->worst != OTHER;
+         n = ox_node_next(n)) {
         enum effect e = look->left > 0 ? effect_in(n, look) : OTHER;
         if (look->left > 0) look->left--;
         if (e > look->worst) look->worst = e;
@@ -133,8 +130,7 @@ static ox_status worst_in_graph(void *arg, struct ox_graph *graph)
 }
 
 /* Recursion is bounded by limits.max_subgraph_depth and CALL_DEPTH. */
-static enum effect effect_in(const struct ox_node *node, struct look *look)
-{
+static enum effect effect_in(const struct ox_node *node, struct look *look) {
     if (node->callee) {
         if (look->calls == CALL_DEPTH) return OTHER;
         look->calls++;
@@ -154,18 +150,15 @@ static enum effect effect_in(const struct ox_node *node, struct look *look)
     return traits & OX_PURE ? PURE : OTHER;
 }
 
-static enum effect effect_of(const struct ox_node *node)
-{
+static enum effect effect_of(const struct ox_node *node) {
     struct look look = {PURE, LOOK_AT, 0};
     return effect_in(node, &look);
 }
 
-bool ox_node_removable(const struct ox_node *node)
-{
+bool ox_node_removable(const struct ox_node *node) {
     return effect_of(node) != OTHER;
 }
 
-bool ox_node_pure(const struct ox_node *node)
-{
+bool ox_node_pure(const struct ox_node *node) {
     return effect_of(node) == PURE;
 }

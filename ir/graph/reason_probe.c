@@ -1,11 +1,15 @@
-/* ir/graph/reason_probe.c - which operand is it that keeps an operator from knowing its output? See reason_priv.h.
+/* ir/graph/reason_probe.c - which operand is it that keeps an operator from knowing its output? See
+ * reason_priv.h.
  *
- * No list says which operators read which operand: the row is asked again as if an operand were known, and what becomes of the output tells.
- * A type is made up by one symbol for all its unknown dims (equal where they meet), then by numbers; elements by that symbol, by ones, and by
- * 0, 1, 2 ... (axes must differ). Dims made on the way stay in the model's table: few, and only when somebody asks why. */
+ * No list says which operators read which operand: the row is asked again as if an operand were
+ * known, and what becomes of the output tells. A type is made up by one symbol for all its unknown
+ * dims (equal where they meet), then by numbers; elements by that symbol, by ones, and by 0, 1, 2
+ * ... (axes must differ). Dims made on the way stay in the model's table: few, and only when
+ * somebody asks why. */
 #include "ir/graph/reason_priv.h"
 
-/* So many operands are looked at one by one; behind them stands only the question whether all together are to blame. */
+/* So many operands are looked at one by one; behind them stands only the question whether all
+ * together are to blame. */
 enum { EACH_MAX = 16, RANKS_MAX = 6, ANY_COUNT = 4 };
 
 struct asking {
@@ -19,9 +23,9 @@ struct asking {
     bool contradicts; /* the last answer */
 };
 
-enum ox_lack ox_type_lack(int *dim, const struct ox_type *type)
-{
-    while (type && (type->kind == OX_TYPE_SEQUENCE || type->kind == OX_TYPE_OPTIONAL)) type = type->elem;
+enum ox_lack ox_type_lack(int *dim, const struct ox_type *type) {
+    while (type && (type->kind == OX_TYPE_SEQUENCE || type->kind == OX_TYPE_OPTIONAL))
+        type = type->elem;
     if (!type || type->kind == OX_TYPE_UNKNOWN) return OX_LACK_TYPE;
     if (type->kind == OX_TYPE_MAP) return OX_LACK_NOTHING;
     if (type->dtype == OX_UNDEFINED) return OX_LACK_TYPE;
@@ -34,16 +38,14 @@ enum ox_lack ox_type_lack(int *dim, const struct ox_type *type)
     return OX_LACK_NOTHING;
 }
 
-static bool all_known(const struct ox_partial *p)
-{
+static bool all_known(const struct ox_partial *p) {
     for (size_t i = 0; p && i < p->count; i++)
         if (!ox_dim_is_known(p->elems[i])) return false;
     return p != NULL;
 }
 
 /* How many elements the operand has, or could have; 0: too many, or it is no vector. */
-static size_t vector_length(const struct ox_type *t)
-{
+static size_t vector_length(const struct ox_type *t) {
     if (!ox_type_is_tensor(t) || t->rank < 0) return ANY_COUNT;
     if (t->rank == 0) return 1;
     if (t->rank > 1) return 0;
@@ -51,12 +53,14 @@ static size_t vector_length(const struct ox_type *t)
     return t->dims[0].k <= OX_PARTIAL_MAX ? (size_t)t->dims[0].k : 0;
 }
 
-ox_status ox_elements_lack(bool *out, struct ox_shapes *s, const struct ox_value *value)
-{
+ox_status ox_elements_lack(bool *out, struct ox_shapes *s, const struct ox_value *value) {
     const struct ox_type *t = value->type;
     const struct ox_partial *known;
     *out = false;
-    if (!ox_type_is_tensor(t) || (t->dtype != OX_INT64 && t->dtype != OX_INT32 && t->dtype != OX_BOOL) || vector_length(t) == 0) return OX_OK;
+    if (!ox_type_is_tensor(t) ||
+        (t->dtype != OX_INT64 && t->dtype != OX_INT32 && t->dtype != OX_BOOL) ||
+        vector_length(t) == 0)
+        return OX_OK;
     if (ox_value_const(value)) return OX_OK;
     OX_TRY(ox_infer_known(&known, s, value));
     *out = !all_known(known);
@@ -65,18 +69,19 @@ ox_status ox_elements_lack(bool *out, struct ox_shapes *s, const struct ox_value
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
-static bool answered(const struct asking *a)
-{
+static bool answered(const struct asking *a) {
     const struct ox_type *t = a->out[a->p->out];
     if (a->p->lack == OX_LACK_ELEMENTS) return all_known(a->out_values[a->p->out]);
-    while (t && (t->kind == OX_TYPE_SEQUENCE || t->kind == OX_TYPE_OPTIONAL)) t = t->elem;
-    if (a->p->lack == OX_LACK_DIM) return ox_type_is_tensor(t) && t->rank > a->p->dim && ox_dim_is_known(t->dims[a->p->dim]);
+    while (t && (t->kind == OX_TYPE_SEQUENCE || t->kind == OX_TYPE_OPTIONAL))
+        t = t->elem;
+    if (a->p->lack == OX_LACK_DIM)
+        return ox_type_is_tensor(t) && t->rank > a->p->dim && ox_dim_is_known(t->dims[a->p->dim]);
     return ox_type_lack(NULL, t) > a->p->lack;
 }
 
-/* One question: is the output known now? Failing for another reason than a contradiction is forwarded. */
-static ox_status ask(bool *known, struct asking *a)
-{
+/* One question: is the output known now? Failing for another reason than a contradiction is
+ * forwarded. */
+static ox_status ask(bool *known, struct asking *a) {
     size_t n_out = a->call.n_out;
     struct ox_arena_mark mark = ox_arena_mark(a->io.arena);
     memset(a->out, 0, n_out * sizeof *a->out);
@@ -92,8 +97,8 @@ static ox_status ask(bool *known, struct asking *a)
 }
 
 /* The type with every unknown dim made `dim`, of rank `rank` where that is unknown. */
-static ox_status made_up(const struct ox_type **out, struct asking *a, const struct ox_type *t, int rank, ox_dim dim)
-{
+static ox_status made_up(const struct ox_type **out, struct asking *a, const struct ox_type *t,
+                         int rank, ox_dim dim) {
     ox_dim dims[OX_MAX_RANK];
     struct ox_type *list;
     if (t && (t->kind == OX_TYPE_SEQUENCE || t->kind == OX_TYPE_OPTIONAL)) {
@@ -103,13 +108,15 @@ static ox_status made_up(const struct ox_type **out, struct asking *a, const str
         return made_up(&list->elem, a, t->elem, rank, dim);
     }
     if (ox_type_is_tensor(t) && t->rank >= 0) rank = t->rank;
-    for (int i = 0; i < rank; i++) dims[i] = ox_type_is_tensor(t) && t->rank >= 0 && ox_dim_is_known(t->dims[i]) ? t->dims[i] : dim;
-    return ox_type_tensor(out, a->io.arena, ox_type_is_tensor(t) && t->dtype ? t->dtype : OX_FLOAT, rank, dims);
+    for (int i = 0; i < rank; i++)
+        dims[i] =
+            ox_type_is_tensor(t) && t->rank >= 0 && ox_dim_is_known(t->dims[i]) ? t->dims[i] : dim;
+    return ox_type_tensor(out, a->io.arena, ox_type_is_tensor(t) && t->dtype ? t->dtype : OX_FLOAT,
+                          rank, dims);
 }
 
 /* Gives operands [from, to) whose types are not known made-up ones, and asks. */
-static ox_status with_types(bool *known, struct asking *a, size_t from, size_t to)
-{
+static ox_status with_types(bool *known, struct asking *a, size_t from, size_t to) {
     const struct ox_node *n = a->p->node;
     *known = false;
     for (int rank = 0; rank < RANKS_MAX && !*known; rank++) {
@@ -121,7 +128,8 @@ static ox_status with_types(bool *known, struct asking *a, size_t from, size_t t
                 enum ox_lack lack = v ? ox_type_lack(NULL, v->type) : OX_LACK_NOTHING;
                 if (lack == OX_LACK_NOTHING) continue;
                 open = open || lack < OX_LACK_DIM;
-                OX_TRY(made_up(&a->in[j], a, v->type, RANKS_MAX - 1 - rank, number ? ox_dim_const(2) : a->any));
+                OX_TRY(made_up(&a->in[j], a, v->type, RANKS_MAX - 1 - rank,
+                               number ? ox_dim_const(2) : a->any));
             }
             OX_TRY(ask(known, a));
             for (size_t j = from; j < to; j++) {
@@ -137,31 +145,45 @@ static ox_status with_types(bool *known, struct asking *a, size_t from, size_t t
 
 /* ---- elements -------------------------------------------------------------------------------- */
 
-static ox_status constant(ox_tensor **out, ox_ctx *ctx, ox_dtype dtype, int rank, size_t n, bool ascending)
-{
-    union { int64_t i64[OX_PARTIAL_MAX]; int32_t i32[OX_PARTIAL_MAX]; float f[OX_PARTIAL_MAX]; double d[OX_PARTIAL_MAX]; unsigned char b[OX_PARTIAL_MAX]; } data;
+static ox_status constant(ox_tensor **out, ox_ctx *ctx, ox_dtype dtype, int rank, size_t n,
+                          bool ascending) {
+    union {
+        int64_t i64[OX_PARTIAL_MAX];
+        int32_t i32[OX_PARTIAL_MAX];
+        float f[OX_PARTIAL_MAX];
+        double d[OX_PARTIAL_MAX];
+        unsigned char b[OX_PARTIAL_MAX];
+    } data;
     int64_t dims[1] = {(int64_t)n};
     for (size_t i = 0; i < n; i++) {
         int v = ascending ? (int)i : 1;
         switch (dtype) {
-        case OX_INT64: data.i64[i] = v; break;
-        case OX_INT32: data.i32[i] = v; break;
-        case OX_FLOAT: data.f[i] = (float)v; break;
-        case OX_DOUBLE: data.d[i] = v; break;
-        default: data.b[i] = v != 0; break;
+        case OX_INT64:
+            data.i64[i] = v;
+            break;
+        case OX_INT32:
+            data.i32[i] = v;
+            break;
+        case OX_FLOAT:
+            data.f[i] = (float)v;
+            break;
+        case OX_DOUBLE:
+            data.d[i] = v;
+            break;
+        default:
+            data.b[i] = v != 0;
+            break;
         }
     }
     return ox_tensor_copy(out, ctx, dtype, rank, dims, &data, n * (size_t)ox_dtype_bits(dtype) / 8);
 }
 
-static bool can_be_made(ox_dtype d)
-{
+static bool can_be_made(ox_dtype d) {
     return d == OX_INT64 || d == OX_INT32 || d == OX_FLOAT || d == OX_DOUBLE || d == OX_BOOL;
 }
 
 /* What is known of operand j as it is. */
-static ox_status as_it_is(struct asking *a, size_t j)
-{
+static ox_status as_it_is(struct asking *a, size_t j) {
     const struct ox_value *v = ox_node_in(a->p->node, j);
     a->in[j] = v && v->type->kind != OX_TYPE_UNKNOWN ? v->type : NULL;
     a->in_values[j] = NULL;
@@ -169,16 +191,18 @@ static ox_status as_it_is(struct asking *a, size_t j)
     return v ? ox_infer_known(&a->in_values[j], a->p->s, v) : OX_OK;
 }
 
-/* Operand j with made-up elements: the symbol, or (number) ones, or 0, 1, 2 ... Its type stays: that is another question. */
-static ox_status set_elements(ox_tensor **kept, struct asking *a, size_t j, ox_dtype dtype, size_t n, int form)
-{
+/* Operand j with made-up elements: the symbol, or (number) ones, or 0, 1, 2 ... Its type stays:
+ * that is another question. */
+static ox_status set_elements(ox_tensor **kept, struct asking *a, size_t j, ox_dtype dtype,
+                              size_t n, int form) {
     const struct ox_type *t = ox_node_in(a->p->node, j)->type;
     int rank = ox_type_is_tensor(t) && t->rank == 0 ? 0 : 1;
     ox_dim *elems;
     struct ox_partial *partial;
     OX_TRY(ox_arena_alloc(a->io.arena, &partial, 1, sizeof *partial));
     OX_TRY(ox_arena_alloc(a->io.arena, &elems, n, sizeof *elems));
-    for (size_t i = 0; i < n; i++) elems[i] = form == 0 ? a->any : ox_dim_const(form == 1 ? 1 : (int64_t)i);
+    for (size_t i = 0; i < n; i++)
+        elems[i] = form == 0 ? a->any : ox_dim_const(form == 1 ? 1 : (int64_t)i);
     *partial = (struct ox_partial){rank, n, elems};
     if (dtype == OX_INT64 || dtype == OX_INT32 || dtype == OX_BOOL) a->in_values[j] = partial;
     if (form == 0) return OX_OK;
@@ -188,8 +212,7 @@ static ox_status set_elements(ox_tensor **kept, struct asking *a, size_t j, ox_d
 }
 
 /* Could more be known of the elements of operand j? */
-static ox_status elements_open(bool *open, ox_dtype *dtype, size_t *n, struct asking *a, size_t j)
-{
+static ox_status elements_open(bool *open, ox_dtype *dtype, size_t *n, struct asking *a, size_t j) {
     const struct ox_value *v = ox_node_in(a->p->node, j);
     const struct ox_partial *now;
     *dtype = v && ox_type_is_tensor(v->type) && v->type->dtype ? v->type->dtype : OX_INT64;
@@ -201,10 +224,9 @@ static ox_status elements_open(bool *open, ox_dtype *dtype, size_t *n, struct as
     return OX_OK;
 }
 
-/* Asks with made-up elements of one form for the operands [from, to), at most EACH_MAX. A number that contradicts the rest has been looked at: that is
- * an answer, too. */
-static ox_status with_form(bool *known, struct asking *a, size_t from, size_t to, int form)
-{
+/* Asks with made-up elements of one form for the operands [from, to), at most EACH_MAX. A number
+ * that contradicts the rest has been looked at: that is an answer, too. */
+static ox_status with_form(bool *known, struct asking *a, size_t from, size_t to, int form) {
     ox_tensor *kept[EACH_MAX] = {NULL};
     struct ox_arena_mark mark = ox_arena_mark(a->io.arena);
     ox_status status = OX_OK;
@@ -219,30 +241,30 @@ static ox_status with_form(bool *known, struct asking *a, size_t from, size_t to
     }
     if (status == OX_OK && any) status = ask(known, a);
     if (status == OX_OK && any && form > 0 && a->contradicts) *known = true;
-    for (size_t j = from; j < to; j++) ox_tensor_unref(kept[j - from]);
+    for (size_t j = from; j < to; j++)
+        ox_tensor_unref(kept[j - from]);
     ox_arena_rewind(a->io.arena, mark);
-    for (size_t j = from; j < to && status == OX_OK; j++) status = as_it_is(a, j);
+    for (size_t j = from; j < to && status == OX_OK; j++)
+        status = as_it_is(a, j);
     return status;
 }
 
-static ox_status with_elements(bool *known, struct asking *a, size_t from, size_t to)
-{
+static ox_status with_elements(bool *known, struct asking *a, size_t from, size_t to) {
     *known = false;
-    for (int form = 0; form < 3 && !*known; form++) OX_TRY(with_form(known, a, from, to, form));
+    for (int form = 0; form < 3 && !*known; form++)
+        OX_TRY(with_form(known, a, from, to, form));
     return OX_OK;
 }
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
-static bool type_lacks(const struct ox_node *n, size_t j)
-{
+static bool type_lacks(const struct ox_node *n, size_t j) {
     const struct ox_value *v = ox_node_in(n, j);
     return v && ox_type_lack(NULL, v->type) != OX_LACK_NOTHING;
 }
 
 /* No operand alone is to blame: the first of those that are together. */
-static ox_status find_together(struct ox_verdict *out, struct asking *a, size_t each)
-{
+static ox_status find_together(struct ox_verdict *out, struct asking *a, size_t each) {
     const struct ox_node *n = a->p->node;
     bool types, elements, open = false;
     ox_dtype dtype;
@@ -263,13 +285,13 @@ static ox_status find_together(struct ox_verdict *out, struct asking *a, size_t 
     return OX_OK;
 }
 
-static ox_status find(struct ox_verdict *out, struct asking *a)
-{
+static ox_status find(struct ox_verdict *out, struct asking *a) {
     const struct ox_node *n = a->p->node;
     size_t each = n->n_in < EACH_MAX ? n->n_in : EACH_MAX;
     bool known;
     OX_TRY(ask(&known, a));
-    *out = (struct ox_verdict){a->contradicts ? OX_BLAME_CONTRADICTION : OX_BLAME_OPERATOR, 0, a->io.why};
+    *out = (struct ox_verdict){a->contradicts ? OX_BLAME_CONTRADICTION : OX_BLAME_OPERATOR, 0,
+                               a->io.why};
     if (a->contradicts) return OX_OK;
     for (size_t j = 0; j < each; j++) {
         out->operand = j;
@@ -287,8 +309,7 @@ static ox_status find(struct ox_verdict *out, struct asking *a)
     return find_together(out, a, each);
 }
 
-ox_status ox_probe_run(struct ox_verdict *out, const struct ox_probe *probe)
-{
+ox_status ox_probe_run(struct ox_verdict *out, const struct ox_probe *probe) {
     struct ox_shapes *s = probe->s;
     struct asking a = {.p = probe};
     const void **lists;
@@ -304,8 +325,14 @@ ox_status ox_probe_run(struct ox_verdict *out, const struct ox_probe *probe)
     a.out = (void *)(lists + 3 * n_in);
     a.out_values = (void *)(lists + 3 * n_in + n_out);
     a.call.consts = a.consts;
-    a.io = (struct ox_infer){.arena = &s->arena, .dims = &s->model->dims, .in = a.in, .in_values = a.in_values, .out = a.out, .out_values = a.out_values};
-    for (size_t j = 0; j < n_in && status == OX_OK; j++) status = as_it_is(&a, j);
+    a.io = (struct ox_infer){.arena = &s->arena,
+                             .dims = &s->model->dims,
+                             .in = a.in,
+                             .in_values = a.in_values,
+                             .out = a.out,
+                             .out_values = a.out_values};
+    for (size_t j = 0; j < n_in && status == OX_OK; j++)
+        status = as_it_is(&a, j);
     if (status == OX_OK) status = find(out, &a);
     ox_free(s->ctx, lists);
     return status;

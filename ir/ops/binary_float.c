@@ -4,11 +4,11 @@
 #include "ir/ops/simd.h"
 #include <math.h>
 
-/* x and y are the operands, p the parameters, `value` the result of type R. Three bodies, so that each is
- * vectorized without a gather. Loops may run in place, so operands and result are not restrict. */
+/* x and y are the operands, p the parameters, `value` the result of type R. Three bodies, so that
+ * each is vectorized without a gather. Loops may run in place, so operands and result are not
+ * restrict. */
 #define LOOP(fn, T, R, value)                                                                      \
-    OX_CLONES void fn(void *out, const void *const *in, unsigned one, size_t n, const void *arg)   \
-    {                                                                                              \
+    OX_CLONES void fn(void *out, const void *const *in, unsigned one, size_t n, const void *arg) { \
         const T *xs = in[0], *ys = in[1];                                                          \
         R *zs = out;                                                                               \
         (void)arg;                                                                                 \
@@ -55,17 +55,20 @@ BOOL_LOOPS(lessorequal, x <= y)
 LOOP(ox_bi_pow_f64, double, double, pow(x, y))
 static LOOP(pow_any, float, float, powf(x, y))
 
-enum power { POWER_ANY, POWER_SQUARE, POWER_CUBE, POWER_ROOT };
+    enum power {
+        POWER_ANY,
+        POWER_SQUARE,
+        POWER_CUBE,
+        POWER_ROOT
+    };
 
-static enum power power_of(unsigned one, float y)
-{
+static enum power power_of(unsigned one, float y) {
     if (one != 2) return POWER_ANY;
     return y == 2.0f ? POWER_SQUARE : y == 3.0f ? POWER_CUBE : y == 0.5f ? POWER_ROOT : POWER_ANY;
 }
 
 /* Squares and roots are what models use powers for. */
-OX_CLONES static void small_power(float *out, const float *xs, size_t n, enum power power)
-{
+OX_CLONES static void small_power(float *out, const float *xs, size_t n, enum power power) {
     if (power == POWER_SQUARE) {
         for (size_t i = 0; i < n; i++)
             out[i] = xs[i] * xs[i];
@@ -80,8 +83,7 @@ OX_CLONES static void small_power(float *out, const float *xs, size_t n, enum po
     }
 }
 
-void ox_bi_pow_f32(void *out, const void *const *in, unsigned one, size_t n, const void *arg)
-{
+void ox_bi_pow_f32(void *out, const void *const *in, unsigned one, size_t n, const void *arg) {
     enum power power = power_of(one, *(const float *)in[1]);
     if (power == POWER_ANY)
         pow_any(out, in, one, n, arg);
@@ -93,8 +95,7 @@ void ox_bi_pow_f32(void *out, const void *const *in, unsigned one, size_t n, con
 
 enum { CHUNK = 256 };
 
-void ox_bi_narrow_loop(void *out, const void *const *in, unsigned one, size_t n, const void *arg)
-{
+void ox_bi_narrow_loop(void *out, const void *const *in, unsigned one, size_t n, const void *arg) {
     const struct ox_bi_narrow *narrow = arg;
     const uint16_t *xs = in[0], *ys = in[1];
     float x[CHUNK], y[CHUNK], z[CHUNK];

@@ -1,9 +1,9 @@
 /* ir/ops/broadcast.h - the engine that walks tensors of different shapes together.
  *
- * A kernel is a loop over n elements of up to three operands, each of which is either a vector or one
- * element for the whole loop. The engine merges adjoining dims so that these loops are as long as
- * possible, copies operands into small buffers where they would still be too short, and shares the
- * work among threads. Elements must be whole bytes. */
+ * A kernel is a loop over n elements of up to three operands, each of which is either a vector or
+ * one element for the whole loop. The engine merges adjoining dims so that these loops are as long
+ * as possible, copies operands into small buffers where they would still be too short, and shares
+ * the work among threads. Elements must be whole bytes. */
 #ifndef OX_IR_OPS_BROADCAST_H
 #define OX_IR_OPS_BROADCAST_H
 
@@ -22,13 +22,13 @@ struct ox_loop_operand {
     int rank;
     const int64_t *dims;
 };
-static inline struct ox_loop_operand ox_loop_operand(const ox_tensor *t)
-{
+static inline struct ox_loop_operand ox_loop_operand(const ox_tensor *t) {
     return (struct ox_loop_operand){t->data, (size_t)ox_dtype_bits(t->dtype) / 8, t->rank, t->dims};
 }
 
 /* Runs fn over a whole output of the given dims, to which every operand's dims must broadcast (see
- * ox_broadcast and ox_broadcasts_to). `cost`: nanoseconds an element takes, roughly; it sets how little work is worth a thread. */
+ * ox_broadcast and ox_broadcasts_to). `cost`: nanoseconds an element takes, roughly; it sets how
+ * little work is worth a thread. */
 void ox_run_loop(ox_ctx *ctx, ox_loop_fn fn, const void *arg, size_t cost, void *out,
                  size_t out_size, int rank, const int64_t *dims, size_t n_in,
                  const struct ox_loop_operand *in);

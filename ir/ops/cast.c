@@ -1,9 +1,9 @@
 /* ir/ops/cast.c - ox_tensor_cast: elements of one type as elements of another.
  *
- * The standard leaves a number that does not fit an integer type undefined. Here a float is then cut to the
- * type's range (unless struct ox_cast_rules says otherwise) and NaN is 0, so that the result is the same on every machine; an integer loses
- * its high bits, as the standard asks. Work goes in blocks of BLOCK elements, a whole number of bytes for
- * types narrower than a byte. */
+ * The standard leaves a number that does not fit an integer type undefined. Here a float is then
+ * cut to the type's range (unless struct ox_cast_rules says otherwise) and NaN is 0, so that the
+ * result is the same on every machine; an integer loses its high bits, as the standard asks. Work
+ * goes in blocks of BLOCK elements, a whole number of bytes for types narrower than a byte. */
 #include "ir/ops/cast_priv.h"
 #include "ir/ops/convert.h"
 #include "ir/ops/op.h"
@@ -23,21 +23,18 @@ enum { BLOCK = 1024 };
 
 typedef void (*convert_fn)(void *to, const void *from, size_t n);
 
-static inline int64_t to_i64(double x)
-{
+static inline int64_t to_i64(double x) {
     x = x != x ? 0 : x;
     return x >= 0x1p63 ? INT64_MAX : x < -0x1p63 ? INT64_MIN : (int64_t)x;
 }
 
-static inline uint64_t to_u64(double x)
-{
+static inline uint64_t to_u64(double x) {
     return x >= 0x1p64 ? UINT64_MAX : x > 0 ? (uint64_t)x : 0;
 }
 
 /* To 32 bits and less by way of int32 or int64, both of which the bounds fit in. */
 #define TO_SMALL(suffix, T, low, high)                                                             \
-    static inline T to_##suffix(double x)                                                          \
-    {                                                                                              \
+    static inline T to_##suffix(double x) {                                                        \
         x = x > (low) ? x : x != x ? 0 : (low);                                                    \
         return (T)(int64_t)(x < (high) ? x : (high));                                              \
     }
@@ -49,8 +46,7 @@ TO_SMALL(u16, uint16_t, 0.0, 65535.0)
 TO_SMALL(u32, uint32_t, 0.0, 0x1p32 - 1)
 
 #define CONVERT(name, S, D, value)                                                                 \
-    static void name(void *to, const void *from, size_t n)                                         \
-    {                                                                                              \
+    static void name(void *to, const void *from, size_t n) {                                       \
         const S *xs = from;                                                                        \
         D *ys = to;                                                                                \
         for (size_t i = 0; i < n; i++) {                                                           \
@@ -91,21 +87,32 @@ INT_TYPES(FROM_INTS)
 enum { N_PLAIN = 11 }; /* the ten types and bool */
 
 /* Index in the tables below; -1: not a type that C has. */
-static int plain_index(ox_dtype dtype)
-{
+static int plain_index(ox_dtype dtype) {
     switch (dtype) {
-    case OX_FLOAT: return 0;
-    case OX_DOUBLE: return 1;
-    case OX_INT8: return 2;
-    case OX_INT16: return 3;
-    case OX_INT32: return 4;
-    case OX_INT64: return 5;
-    case OX_UINT8: return 6;
-    case OX_UINT16: return 7;
-    case OX_UINT32: return 8;
-    case OX_UINT64: return 9;
-    case OX_BOOL: return 10;
-    default: return -1;
+    case OX_FLOAT:
+        return 0;
+    case OX_DOUBLE:
+        return 1;
+    case OX_INT8:
+        return 2;
+    case OX_INT16:
+        return 3;
+    case OX_INT32:
+        return 4;
+    case OX_INT64:
+        return 5;
+    case OX_UINT8:
+        return 6;
+    case OX_UINT16:
+        return 7;
+    case OX_UINT32:
+        return 8;
+    case OX_UINT64:
+        return 9;
+    case OX_BOOL:
+        return 10;
+    default:
+        return -1;
     }
 }
 
@@ -116,8 +123,7 @@ static const convert_fn plain[N_PLAIN][N_PLAIN] = {ALL_TYPES(ROW) ROW(u8, uint8_
 #undef ROW
 
 static void convert_plain(void *to, ox_dtype to_type, const void *from, ox_dtype from_type,
-                          size_t n)
-{
+                          size_t n) {
     plain[plain_index(from_type)][plain_index(to_type)](to, from, n);
 }
 
@@ -125,8 +131,7 @@ static void convert_plain(void *to, ox_dtype to_type, const void *from, ox_dtype
 
 /* Double to float, where the last bit is set if anything was lost ("round to odd"): rounding
  * that to half the precision or less gives what rounding the double itself would have given. */
-static float double_to_odd(double x)
-{
+static float double_to_odd(double x) {
     float f = (float)x;
     double back = f;
     if (back == x || x != x) return f;
@@ -137,16 +142,14 @@ static float double_to_odd(double x)
     return ox_float_of(away ? u + 1 : u - 1);
 }
 
-/* An integer as a double that rounds to any narrow float as the integer would: beyond 53 bits, the lost
- * ones leave their trace in the last bit. */
-static double u64_to_odd(uint64_t x)
-{
+/* An integer as a double that rounds to any narrow float as the integer would: beyond 53 bits, the
+ * lost ones leave their trace in the last bit. */
+static double u64_to_odd(uint64_t x) {
     if (x >> 53 == 0) return (double)x;
     return (double)((x >> 11) | ((x & 0x7ff) != 0)) * 0x1p11;
 }
 
-static void to_odd_floats(float *to, const void *from, ox_dtype type, size_t n)
-{
+static void to_odd_floats(float *to, const void *from, ox_dtype type, size_t n) {
     for (size_t i = 0; i < n; i++) {
         double x;
         if (type == OX_DOUBLE) {
@@ -162,8 +165,7 @@ static void to_odd_floats(float *to, const void *from, ox_dtype type, size_t n)
 }
 
 /* Plain elements as floats on the way to a narrow float. */
-static void plain_to_floats(float *to, const void *from, ox_dtype type, size_t n)
-{
+static void plain_to_floats(float *to, const void *from, ox_dtype type, size_t n) {
     if (type == OX_INT32 || type == OX_UINT32) {
         double wide[BLOCK];
         convert_plain(wide, OX_DOUBLE, from, type, n);
@@ -191,14 +193,13 @@ union block {
     float floats[BLOCK];
 };
 
-static bool is_narrow_float(ox_dtype dtype)
-{
+static bool is_narrow_float(ox_dtype dtype) {
     return ox_dtype_is_float(dtype) && dtype != OX_FLOAT && dtype != OX_DOUBLE;
 }
 
-/* Makes a block's elements plain: *from and *type are changed to what is in `buffer`, if need be. */
-static void load_block(const void **from, ox_dtype *type, union block *buffer, size_t n)
-{
+/* Makes a block's elements plain: *from and *type are changed to what is in `buffer`, if need be.
+ */
+static void load_block(const void **from, ox_dtype *type, union block *buffer, size_t n) {
     if (*type == OX_FLOAT4E2M1) {
         uint8_t codes[BLOCK];
         ox_unpack_bits(codes, *from, n, OX_UINT4);
@@ -217,18 +218,22 @@ static void load_block(const void **from, ox_dtype *type, union block *buffer, s
     *from = buffer;
 }
 
-/* Plain elements to integers of 2 or 4 bits: floats are rounded and cut (or lose high bits too), integers lose high bits. */
-static void store_small_ints(void *to, ox_dtype to_type, const void *from, ox_dtype type, size_t n, bool wraps)
-{
+/* Plain elements to integers of 2 or 4 bits: floats are rounded and cut (or lose high bits too),
+ * integers lose high bits. */
+static void store_small_ints(void *to, ox_dtype to_type, const void *from, ox_dtype type, size_t n,
+                             bool wraps) {
     int8_t codes[BLOCK];
     if (wraps && type == OX_DOUBLE) {
-        for (size_t i = 0; i < n; i++) codes[i] = (int8_t)(to_i64(((const double *)from)[i]) & 0x7f);
+        for (size_t i = 0; i < n; i++)
+            codes[i] = (int8_t)(to_i64(((const double *)from)[i]) & 0x7f);
     } else if (wraps && type == OX_FLOAT) {
-        for (size_t i = 0; i < n; i++) codes[i] = (int8_t)(to_i64((double)((const float *)from)[i]) & 0x7f);
+        for (size_t i = 0; i < n; i++)
+            codes[i] = (int8_t)(to_i64((double)((const float *)from)[i]) & 0x7f);
     } else if (type == OX_FLOAT || type == OX_DOUBLE) {
         int bits = ox_dtype_bits(to_type);
         bool is_signed = to_type == OX_INT4 || to_type == OX_INT2;
-        float low = is_signed ? -(float)(1 << (bits - 1)) : 0.0f, high = low + (float)(1 << bits) - 1.0f;
+        float low = is_signed ? -(float)(1 << (bits - 1)) : 0.0f,
+              high = low + (float)(1 << bits) - 1.0f;
         float floats[BLOCK];
         convert_plain(floats, OX_FLOAT, from, type, n);
         for (size_t i = 0; i < n; i++) {
@@ -242,8 +247,8 @@ static void store_small_ints(void *to, ox_dtype to_type, const void *from, ox_dt
     ox_pack_bits(to, codes, n, to_type);
 }
 
-static void store_block(void *to, const struct cast *cast, const void *from, ox_dtype type, size_t n)
-{
+static void store_block(void *to, const struct cast *cast, const void *from, ox_dtype type,
+                        size_t n) {
     ox_dtype to_type = cast->to_type;
     if (is_narrow_float(to_type)) {
         float floats[BLOCK];
@@ -254,8 +259,9 @@ static void store_block(void *to, const struct cast *cast, const void *from, ox_
             return;
         }
         for (size_t i = 0; i < n; i++)
-            codes[i] = to_type == OX_FLOAT8E8M0 ? ox_float_to_e8m0(floats[i], cast->rules.saturate, cast->rules.round)
-                                                : ox_float_to_narrow(to_type, floats[i], cast->rules.saturate);
+            codes[i] = to_type == OX_FLOAT8E8M0
+                           ? ox_float_to_e8m0(floats[i], cast->rules.saturate, cast->rules.round)
+                           : ox_float_to_narrow(to_type, floats[i], cast->rules.saturate);
         if (to_type == OX_FLOAT4E2M1)
             ox_pack_bits(to, codes, n, OX_UINT4);
         else
@@ -267,8 +273,7 @@ static void store_block(void *to, const struct cast *cast, const void *from, ox_
     }
 }
 
-static void cast_blocks(void *arg, size_t begin, size_t end)
-{
+static void cast_blocks(void *arg, size_t begin, size_t end) {
     const struct cast *cast = arg;
     union block buffer;
     for (size_t b = begin; b < end; b++) {
@@ -283,21 +288,23 @@ static void cast_blocks(void *arg, size_t begin, size_t end)
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
-static bool is_complex(ox_dtype dtype) { return dtype == OX_COMPLEX64 || dtype == OX_COMPLEX128; }
+static bool is_complex(ox_dtype dtype) {
+    return dtype == OX_COMPLEX64 || dtype == OX_COMPLEX128;
+}
 
 ox_status ox_tensor_cast(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tensor, ox_dtype dtype,
-                         bool saturate)
-{
-    return ox_tensor_cast_by(out, ctx, tensor, dtype, &(struct ox_cast_rules){.saturate = saturate});
+                         bool saturate) {
+    return ox_tensor_cast_by(out, ctx, tensor, dtype,
+                             &(struct ox_cast_rules){.saturate = saturate});
 }
 
 ox_status ox_tensor_cast_by(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tensor, ox_dtype dtype,
-                            const struct ox_cast_rules *rules)
-{
+                            const struct ox_cast_rules *rules) {
     if (tensor->dtype == dtype) return ox_tensor_aligned(out, ctx, tensor);
     if (is_complex(dtype) || is_complex(tensor->dtype))
-        return ox_fail(ctx, OX_UNSUPPORTED, "no-kernel", NULL, "a cast from %s to %s is not defined",
-                       ox_dtype_name(tensor->dtype), ox_dtype_name(dtype));
+        return ox_fail(ctx, OX_UNSUPPORTED, "no-kernel", NULL,
+                       "a cast from %s to %s is not defined", ox_dtype_name(tensor->dtype),
+                       ox_dtype_name(dtype));
     if (dtype == OX_STRING) return ox_cast_to_strings(out, ctx, tensor);
     if (tensor->dtype == OX_STRING) return ox_cast_from_strings(out, ctx, tensor, dtype, rules);
     ox_tensor *from; /* constants that decode looks at lie in the file as they do */

@@ -1,8 +1,8 @@
 /* ir/ops/cast_string.c - numbers to strings and back, for Cast.
  *
- * A float is written with as few digits as read back to the same number. Reading takes what the standard
- * names: plain and scientific notation, INF, +INF, -INF and NaN in any case. The C library's
- * functions are used in the "C" locale's way only as far as the process leaves it so. */
+ * A float is written with as few digits as read back to the same number. Reading takes what the
+ * standard names: plain and scientific notation, INF, +INF, -INF and NaN in any case. The C
+ * library's functions are used in the "C" locale's way only as far as the process leaves it so. */
 #include "ir/ops/cast_priv.h"
 #include "ir/ops/convert.h"
 #include <ctype.h>
@@ -17,8 +17,7 @@ enum { NUMBER = 32 }; /* bytes that hold any number as text */
 /* ---- to strings ------------------------------------------------------------------------------ */
 
 /* Is this text, read as an element of the type, the number it was printed from? */
-static bool reads_back(const char *text, ox_dtype dtype, double x)
-{
+static bool reads_back(const char *text, ox_dtype dtype, double x) {
     if (dtype == OX_DOUBLE) return strtod(text, NULL) == x;
     float f = strtof(text, NULL), element;
     ox_store_floats(&element, dtype, &f, 1);
@@ -26,8 +25,7 @@ static bool reads_back(const char *text, ox_dtype dtype, double x)
     return (double)f == x;
 }
 
-static void print_float(char *text, double x, ox_dtype dtype)
-{
+static void print_float(char *text, double x, ox_dtype dtype) {
     if (x != x) {
         snprintf(text, NUMBER, "NaN");
     } else if (isinf(x)) {
@@ -40,30 +38,37 @@ static void print_float(char *text, double x, ox_dtype dtype)
     }
 }
 
-/* Element i of a tensor whose elements are double, float, int64 or uint64 now and were of type `original`. */
-static void print_element(char *text, const ox_tensor *t, ox_dtype original, size_t i)
-{
+/* Element i of a tensor whose elements are double, float, int64 or uint64 now and were of type
+ * `original`. */
+static void print_element(char *text, const ox_tensor *t, ox_dtype original, size_t i) {
     switch (t->dtype) {
-    case OX_INT64: snprintf(text, NUMBER, "%" PRId64, ((const int64_t *)t->data)[i]); break;
-    case OX_UINT64: snprintf(text, NUMBER, "%" PRIu64, ((const uint64_t *)t->data)[i]); break;
-    case OX_FLOAT: print_float(text, (double)((const float *)t->data)[i], original); break;
-    default: print_float(text, ((const double *)t->data)[i], original); break;
+    case OX_INT64:
+        snprintf(text, NUMBER, "%" PRId64, ((const int64_t *)t->data)[i]);
+        break;
+    case OX_UINT64:
+        snprintf(text, NUMBER, "%" PRIu64, ((const uint64_t *)t->data)[i]);
+        break;
+    case OX_FLOAT:
+        print_float(text, (double)((const float *)t->data)[i], original);
+        break;
+    default:
+        print_float(text, ((const double *)t->data)[i], original);
+        break;
     }
 }
 
 /* The type through which a number is printed. */
-static ox_dtype printed_type(ox_dtype dtype)
-{
+static ox_dtype printed_type(ox_dtype dtype) {
     if (dtype == OX_DOUBLE || dtype == OX_UINT64) return dtype;
     return ox_dtype_is_float(dtype) ? OX_FLOAT : OX_INT64;
 }
 
 static ox_status print_all(ox_tensor **out, ox_ctx *ctx, const ox_tensor *numbers,
-                           ox_dtype original, char (*texts)[NUMBER], struct ox_str *strings)
-{
+                           ox_dtype original, char (*texts)[NUMBER], struct ox_str *strings) {
     for (size_t i = 0; i < numbers->count; i++) {
         if (original == OX_BOOL)
-            snprintf(texts[i], NUMBER, "%s", ((const int64_t *)numbers->data)[i] ? "True" : "False");
+            snprintf(texts[i], NUMBER, "%s",
+                     ((const int64_t *)numbers->data)[i] ? "True" : "False");
         else
             print_element(texts[i], numbers, original, i);
         strings[i] = (struct ox_str){texts[i], strlen(texts[i])};
@@ -71,8 +76,7 @@ static ox_status print_all(ox_tensor **out, ox_ctx *ctx, const ox_tensor *number
     return ox_tensor_strings(out, ctx, numbers->rank, numbers->dims, strings);
 }
 
-ox_status ox_cast_to_strings(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tensor)
-{
+ox_status ox_cast_to_strings(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tensor) {
     ox_tensor *numbers;
     OX_TRY(ox_tensor_cast(&numbers, ctx, tensor, printed_type(tensor->dtype), true));
     char(*texts)[NUMBER] = NULL;
@@ -88,16 +92,14 @@ ox_status ox_cast_to_strings(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tens
 
 /* ---- from strings ---------------------------------------------------------------------------- */
 
-static bool equal_nocase(const char *a, const char *b)
-{
+static bool equal_nocase(const char *a, const char *b) {
     for (; *a && *b; a++, b++)
         if (tolower((unsigned char)*a) != tolower((unsigned char)*b)) return false;
     return *a == *b;
 }
 
 /* Hexadecimal and the C library's other spellings are not the standard's. */
-static bool is_decimal(const char *text)
-{
+static bool is_decimal(const char *text) {
     bool digit = false;
     for (const char *c = text; *c; c++) {
         if (isdigit((unsigned char)*c))
@@ -108,8 +110,7 @@ static bool is_decimal(const char *text)
     return digit;
 }
 
-static bool parse_double(double *out, const char *text)
-{
+static bool parse_double(double *out, const char *text) {
     if (equal_nocase(text, "inf") || equal_nocase(text, "+inf")) {
         *out = INFINITY;
     } else if (equal_nocase(text, "-inf")) {
@@ -126,8 +127,7 @@ static bool parse_double(double *out, const char *text)
 }
 
 /* Integers are read as such where they are written so: a double would lose the low bits. */
-static bool parse_int(int64_t *out, const char *text, bool is_unsigned)
-{
+static bool parse_int(int64_t *out, const char *text, bool is_unsigned) {
     char *end;
     if (!is_decimal(text)) return false;
     errno = 0;
@@ -145,8 +145,7 @@ struct parsed {
 };
 
 static ox_status parse_all(struct parsed *p, ox_ctx *ctx, const ox_tensor *tensor, bool integer,
-                           bool is_unsigned)
-{
+                           bool is_unsigned) {
     const struct ox_str *strings = tensor->data;
     for (size_t i = 0; i < tensor->count; i++) {
         char text[256];
@@ -174,8 +173,7 @@ static ox_status parse_all(struct parsed *p, ox_ctx *ctx, const ox_tensor *tenso
 }
 
 ox_status ox_cast_from_strings(ox_tensor **out, ox_ctx *ctx, const ox_tensor *tensor,
-                               ox_dtype dtype, const struct ox_cast_rules *rules)
-{
+                               ox_dtype dtype, const struct ox_cast_rules *rules) {
     bool integer = ox_dtype_is_integer(dtype) || dtype == OX_BOOL;
     struct parsed p = {0};
     void *i64, *f64;

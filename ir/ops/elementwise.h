@@ -1,5 +1,5 @@
-/* ir/ops/elementwise.h - parameters of the operators that work element by element, and the tables by
- * which the shared functions of a family tell its rows apart. */
+/* ir/ops/elementwise.h - parameters of the operators that work element by element, and the tables
+ * by which the shared functions of a family tell its rows apart. */
 #ifndef OX_IR_OPS_ELEMENTWISE_H
 #define OX_IR_OPS_ELEMENTWISE_H
 
@@ -33,8 +33,9 @@ enum ox_binary_op {
         OX_BINARY_COUNT
 };
 
-/* One input, one output of the same shape. The meaning of alpha and beta is the operator's; for those
- * whose attributes have other names (Selu's gamma, Shrink's bias and lambd) the table says which is which. */
+/* One input, one output of the same shape. The meaning of alpha and beta is the operator's; for
+ * those whose attributes have other names (Selu's gamma, Shrink's bias and lambd) the table says
+ * which is which. */
 struct ox_unary_params {
     float alpha, beta;
     int mode; /* Gelu: 1 is the tanh form; IsInf: bit 0 negative, bit 1 positive */
@@ -83,15 +84,17 @@ struct ox_dropout_params {
 
 /* A row of the unary family. Kernels get a pointer to ox_unary_params as `arg`. */
 struct ox_unary_kind {
-    uint32_t types;      /* element types it takes: bit d is dtype d */
-    ox_dtype out;        /* element type of the result; OX_UNDEFINED: that of the input */
-    int cost;            /* nanoseconds an element */
-    ox_loop_fn f32, f64; /* 16-bit floats go through f32 */
-    const ox_loop_fn *ints; /* by ox_int_index, or NULL */
+    uint32_t types;           /* element types it takes: bit d is dtype d */
+    ox_dtype out;             /* element type of the result; OX_UNDEFINED: that of the input */
+    int cost;                 /* nanoseconds an element */
+    ox_loop_fn f32, f64;      /* 16-bit floats go through f32 */
+    const ox_loop_fn *ints;   /* by ox_int_index, or NULL */
     const char *alpha, *beta; /* attribute names, NULL: none */
     float alpha_dflt, beta_dflt;
-    ox_status (*more)(struct ox_unary_params *p, const struct ox_call *call); /* rest of decode, or NULL */
-    ox_status (*partial)(ox_dim *out, struct ox_dims *dims, ox_dim a); /* on integers known in part, or NULL */
+    ox_status (*more)(struct ox_unary_params *p,
+                      const struct ox_call *call); /* rest of decode, or NULL */
+    ox_status (*partial)(ox_dim *out, struct ox_dims *dims,
+                         ox_dim a); /* on integers known in part, or NULL */
 };
 
 struct ox_binary_kind {
@@ -100,8 +103,10 @@ struct ox_binary_kind {
     int cost;
     ox_loop_fn f32, f64;
     const ox_loop_fn *ints;
-    ox_status (*partial)(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b); /* on integers known in part, or NULL */
-    ox_status (*more)(struct ox_binary_params *p, const struct ox_call *call); /* rest of decode, or NULL */
+    ox_status (*partial)(ox_dim *out, struct ox_dims *dims, ox_dim a,
+                         ox_dim b); /* on integers known in part, or NULL */
+    ox_status (*more)(struct ox_binary_params *p,
+                      const struct ox_call *call); /* rest of decode, or NULL */
     bool one_way; /* the second operand is broadcast to the first, never the other way */
 };
 
@@ -115,21 +120,29 @@ struct ox_variadic_kind {
 };
 enum ox_variadic_op { OX_VA_Max, OX_VA_Mean, OX_VA_Min, OX_VA_Sum, OX_VARIADIC_COUNT };
 
-/* Position of an integer type in a table of eight kernels: int8, int16, int32, int64, then unsigned; bool counts
- * as uint8; -1 for others. */
-static inline int ox_int_index(ox_dtype dtype)
-{
+/* Position of an integer type in a table of eight kernels: int8, int16, int32, int64, then
+ * unsigned; bool counts as uint8; -1 for others. */
+static inline int ox_int_index(ox_dtype dtype) {
     switch (dtype) {
-    case OX_INT8: return 0;
-    case OX_INT16: return 1;
-    case OX_INT32: return 2;
-    case OX_INT64: return 3;
+    case OX_INT8:
+        return 0;
+    case OX_INT16:
+        return 1;
+    case OX_INT32:
+        return 2;
+    case OX_INT64:
+        return 3;
     case OX_BOOL:
-    case OX_UINT8: return 4;
-    case OX_UINT16: return 5;
-    case OX_UINT32: return 6;
-    case OX_UINT64: return 7;
-    default: return -1;
+    case OX_UINT8:
+        return 4;
+    case OX_UINT16:
+        return 5;
+    case OX_UINT32:
+        return 6;
+    case OX_UINT64:
+        return 7;
+    default:
+        return -1;
     }
 }
 

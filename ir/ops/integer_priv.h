@@ -6,12 +6,13 @@
 #include "ir/ops/op_integer.h"
 #include "ir/ops/quantize_priv.h"
 
-/* x - zp as 16 bits; zp (NULL: 0) is seen with these dims and must broadcast to x's. *out from ox_alloc_raw. */
+/* x - zp as 16 bits; zp (NULL: 0) is seen with these dims and must broadcast to x's. *out from
+ * ox_alloc_raw. */
 OX_MUST_USE ox_status ox_widen(int16_t **out, const struct ox_call *call, const ox_tensor *x,
                                const ox_tensor *zp, int zp_rank, const int64_t *zp_dims);
 
-/* Turns sums into the output: y = cut(round(sum * (x_scale * w_scale / y_scale)) + y_zp). The scales are floats, seen
- * with dims of the sums' rank at most; y's are single numbers. */
+/* Turns sums into the output: y = cut(round(sum * (x_scale * w_scale / y_scale)) + y_zp). The
+ * scales are floats, seen with dims of the sums' rank at most; y's are single numbers. */
 struct ox_requantize {
     const int32_t *sums;
     int rank;

@@ -1,5 +1,6 @@
-/* ir/ops/kernel_dot.c - see kernel_dot.h. Rows of b are taken in panels that stay in the cache while all rows of a
- * pass by; the inner loop is the one that compilers turn into multiply-add of pairs. */
+/* ir/ops/kernel_dot.c - see kernel_dot.h. Rows of b are taken in panels that stay in the cache
+ * while all rows of a pass by; the inner loop is the one that compilers turn into multiply-add of
+ * pairs. */
 #include "ir/ops/kernel_dot.h"
 #include "ir/ops/simd.h"
 
@@ -7,8 +8,7 @@ enum { PANEL_BYTES = 128 * 1024, K_MAX = 16384 }; /* K_MAX * 255^2 is below 2^31
 
 /* One row of a against `rows` rows of b; adds to c. */
 OX_CLONES static void dot_rows(int32_t *c, const int16_t *a, const int16_t *b, size_t b_rs,
-                               size_t rows, size_t k)
-{
+                               size_t rows, size_t k) {
     for (size_t j = 0; j < rows; j++) {
         const int16_t *row = b + j * b_rs;
         int32_t sum = 0;
@@ -19,8 +19,7 @@ OX_CLONES static void dot_rows(int32_t *c, const int16_t *a, const int16_t *b, s
 }
 
 /* Columns [begin, end) of c. */
-static void dot_columns(void *arg, size_t begin, size_t end)
-{
+static void dot_columns(void *arg, size_t begin, size_t end) {
     const struct ox_dot *d = arg;
     size_t panel = PANEL_BYTES / (d->k * sizeof *d->b + 1) + 1;
     for (size_t i = 0; i < d->m; i++)
@@ -34,8 +33,7 @@ static void dot_columns(void *arg, size_t begin, size_t end)
     }
 }
 
-void ox_dot(ox_ctx *ctx, const struct ox_dot *dot)
-{
+void ox_dot(ox_ctx *ctx, const struct ox_dot *dot) {
     struct ox_dot d = *dot;
     size_t grain = 200000 / (d.m * d.k + 1) + 1; /* multiply-adds that are worth a thread */
     if (d.m == 0 || d.n == 0) return;

@@ -4,8 +4,8 @@
 
 #include "ir/base/context.h"
 
-/* c[i * c_rs + j] = sum over k of a[i * k + ..] * b[j * k + ..]: both operands have their k elements in a
- * row. Elements are differences of bytes, |x| <= 255. Sums are exact modulo 2^32. */
+/* c[i * c_rs + j] = sum over k of a[i * k + ..] * b[j * k + ..]: both operands have their k
+ * elements in a row. Elements are differences of bytes, |x| <= 255. Sums are exact modulo 2^32. */
 struct ox_dot {
     size_t m, n, k;
     const int16_t *a, *b;

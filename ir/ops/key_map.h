@@ -1,7 +1,7 @@
 /* ir/ops/key_map.h - from keys to positions: labels, categories, vocabularies, n-grams.
  *
- * A key is a string or a number; a map has keys of one sort. Floats are keys by value: 0 and -0 are one, and so are
- * all NaNs. Strings are borrowed. */
+ * A key is a string or a number; a map has keys of one sort. Floats are keys by value: 0 and -0 are
+ * one, and so are all NaNs. Strings are borrowed. */
 #ifndef OX_IR_OPS_KEY_MAP_H
 #define OX_IR_OPS_KEY_MAP_H
 
@@ -18,8 +18,12 @@ struct ox_key_map {
     size_t mask;
 };
 
-static inline struct ox_key ox_key_string(struct ox_str s) { return (struct ox_key){s.len ? s.ptr : "", s.len}; }
-static inline struct ox_key ox_key_int(int64_t i) { return (struct ox_key){NULL, (uint64_t)i}; }
+static inline struct ox_key ox_key_string(struct ox_str s) {
+    return (struct ox_key){s.len ? s.ptr : "", s.len};
+}
+static inline struct ox_key ox_key_int(int64_t i) {
+    return (struct ox_key){NULL, (uint64_t)i};
+}
 struct ox_key ox_key_double(double d);
 
 /* Room for n keys. */

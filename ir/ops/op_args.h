@@ -24,7 +24,8 @@ OX_MUST_USE ox_status ox_ints_input(struct ox_ints *out, const struct ox_call *c
  */
 struct ox_ints ox_ints_late(const struct ox_ints *ints, const struct ox_infer *io, size_t i);
 
-/* How many there are, which the type of input i may tell although they are not known; -1: not even that. */
+/* How many there are, which the type of input i may tell although they are not known; -1: not even
+ * that. */
 int ox_ints_count(const struct ox_ints *ints, const struct ox_infer *io, size_t i);
 
 /* Resolves axes against a rank: at[k] in [0, rank), no axis twice. */

@@ -1,5 +1,5 @@
-/* ir/ops/op_binary.c - the family of operators with two inputs that are broadcast together: what its rows share.
- * The kernels stand in binary_float.c and binary_int.c. */
+/* ir/ops/op_binary.c - the family of operators with two inputs that are broadcast together: what
+ * its rows share. The kernels stand in binary_float.c and binary_int.c. */
 #include "ir/ops/binary_priv.h"
 #include "ir/ops/convert.h"
 #include "ir/ops/op_priv.h"
@@ -7,22 +7,19 @@
 /* ---- values known in part -------------------------------------------------------------------- */
 
 /* Integer division rounds toward zero, which is the floor only where the sign is known. */
-static ox_status partial_div(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
-{
+static ox_status partial_div(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b) {
     if (ox_dim_ge(a, 0) && ox_dim_ge(b, 1)) return ox_dim_floordiv(out, dims, a, b);
     return ox_dim_unknown_int(out, dims);
 }
 
-static ox_status partial_mod(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
-{
+static ox_status partial_mod(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b) {
     if (ox_dim_ge(a, 0) && ox_dim_ge(b, 1)) return ox_dim_mod(out, dims, a, b);
     return ox_dim_unknown_int(out, dims);
 }
 
 /* Truth values are 0 and 1. `less`: the answer where a < b, and so on. */
 static ox_status compare(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b, int less, int equal,
-                         int greater)
-{
+                         int greater) {
     ox_dim difference;
     OX_TRY(ox_dim_sub(&difference, dims, a, b));
     ox_dim minus;
@@ -39,31 +36,25 @@ static ox_status compare(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b, 
     return OX_OK;
 }
 
-static ox_status partial_equal(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
-{
+static ox_status partial_equal(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b) {
     return compare(out, dims, a, b, 0, 1, 0);
 }
-static ox_status partial_greater(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
-{
+static ox_status partial_greater(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b) {
     return compare(out, dims, a, b, 0, 0, 1);
 }
-static ox_status partial_greaterorequal(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
-{
+static ox_status partial_greaterorequal(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b) {
     return compare(out, dims, a, b, 0, 1, 1);
 }
-static ox_status partial_less(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
-{
+static ox_status partial_less(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b) {
     return compare(out, dims, a, b, 1, 0, 0);
 }
-static ox_status partial_lessorequal(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b)
-{
+static ox_status partial_lessorequal(ox_dim *out, struct ox_dims *dims, ox_dim a, ox_dim b) {
     return compare(out, dims, a, b, 1, 1, 0);
 }
 
 /* ---- what single rows add -------------------------------------------------------------------- */
 
-static ox_status mod_mode(struct ox_binary_params *p, const struct ox_call *call)
-{
+static ox_status mod_mode(struct ox_binary_params *p, const struct ox_call *call) {
     int64_t fmod;
     OX_TRY(ox_attr_int(&fmod, call, "fmod", 0));
     if (fmod != 0 && fmod != 1)
@@ -72,8 +63,7 @@ static ox_status mod_mode(struct ox_binary_params *p, const struct ox_call *call
     return OX_OK;
 }
 
-static ox_status shift_mode(struct ox_binary_params *p, const struct ox_call *call)
-{
+static ox_status shift_mode(struct ox_binary_params *p, const struct ox_call *call) {
     static const char *const directions[] = {"LEFT", "RIGHT", NULL};
     OX_TRY(ox_attr_choice(&p->mode, call, "direction", directions, -1));
     if (p->mode < 0) return ox_bad_attr(call, "BitShift needs the attribute 'direction'");
@@ -81,8 +71,7 @@ static ox_status shift_mode(struct ox_binary_params *p, const struct ox_call *ca
 }
 
 /* Before opset 7 a slope of more than one element had one for each channel. */
-static ox_status prelu_mode(struct ox_binary_params *p, const struct ox_call *call)
-{
+static ox_status prelu_mode(struct ox_binary_params *p, const struct ox_call *call) {
     if (call->opset < 7) {
         p->broadcast = true;
         p->has_axis = true;
@@ -124,12 +113,13 @@ const struct ox_binary_kind ox_binary_kinds[OX_BINARY_COUNT] = {
 #undef COMPARED
 /* clang-format on */
 
-static const struct ox_binary_kind *kind_of(const struct ox_call *call) { return call->op->family; }
+static const struct ox_binary_kind *kind_of(const struct ox_call *call) {
+    return call->op->family;
+}
 
 /* ---- decode ---------------------------------------------------------------------------------- */
 
-ox_status ox_decode_binary(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_binary(const struct ox_call *call, void *params) {
     struct ox_binary_params *p = params;
     p->legacy = call->opset < 7 && call->op->since < 7;
     if (p->legacy) {
@@ -144,11 +134,10 @@ ox_status ox_decode_binary(const struct ox_call *call, void *params)
 
 /* ---- dims ------------------------------------------------------------------------------------ */
 
-/* How many dims of 1 to add behind the second operand's dims, so that today's rules do what those of
- * opset 1 to 6 say: the operand lies along the first one's dims from `axis` on. */
+/* How many dims of 1 to add behind the second operand's dims, so that today's rules do what those
+ * of opset 1 to 6 say: the operand lies along the first one's dims from `axis` on. */
 static ox_status legacy_padding(int *padding, const struct ox_call *call,
-                                const struct ox_binary_params *p, int rank_a, int rank_b)
-{
+                                const struct ox_binary_params *p, int rank_a, int rank_b) {
     *padding = 0;
     if (!p->legacy || !p->broadcast || !p->has_axis || rank_b == 0) return OX_OK;
     int axis;
@@ -161,14 +150,12 @@ static ox_status legacy_padding(int *padding, const struct ox_call *call,
 }
 
 /* A slope of one element has no axis. */
-static bool single(const struct ox_type *t)
-{
+static bool single(const struct ox_type *t) {
     return t->rank == 0 || (t->rank == 1 && ox_dim_is_const(t->dims[0]) && t->dims[0].k == 1);
 }
 
 static ox_status infer_dims(const struct ox_call *call, const struct ox_binary_params *p,
-                            struct ox_infer *io, ox_dtype dtype)
-{
+                            struct ox_infer *io, ox_dtype dtype) {
     const struct ox_type *a = io->in[0], *b = io->in[1];
     bool known = ox_type_is_tensor(a) && ox_type_is_tensor(b) && a->rank >= 0 && b->rank >= 0;
     if (!known && kind_of(call)->one_way && ox_in_rank(io, 0) >= 0) return ox_infer_same(io, 0, 0);
@@ -186,7 +173,8 @@ static ox_status infer_dims(const struct ox_call *call, const struct ox_binary_p
     OX_TRY(ox_infer_broadcast(call, io, &rank, dims, b->rank + padding, padded));
     if (kind_of(call)->one_way) {
         for (int i = 0; i < rank; i++)
-            if (rank > a->rank || (ox_dim_is_const(a->dims[i]) && !ox_dim_same(a->dims[i], dims[i])))
+            if (rank > a->rank ||
+                (ox_dim_is_const(a->dims[i]) && !ox_dim_same(a->dims[i], dims[i])))
                 return ox_bad_shape(call, "input 1 is %s, which cannot be broadcast to %s",
                                     ox_sym_dims_text(b->rank, b->dims).text,
                                     ox_sym_dims_text(a->rank, a->dims).text);
@@ -195,11 +183,11 @@ static ox_status infer_dims(const struct ox_call *call, const struct ox_binary_p
     return ox_infer_tensor(io, 0, dtype, rank, dims);
 }
 
-/* Dims of the result, and of the second operand after legacy padding (dims have room for OX_MAX_RANK). */
+/* Dims of the result, and of the second operand after legacy padding (dims have room for
+ * OX_MAX_RANK). */
 static ox_status eval_dims(const struct ox_call *call, const struct ox_binary_params *p,
                            const ox_tensor *a, const ox_tensor *b, int *rank, int64_t *dims,
-                           int *rank_b, int64_t *padded)
-{
+                           int *rank_b, int64_t *padded) {
     int padding = 0;
     if (p->legacy && !p->broadcast &&
         (a->rank != b->rank ||
@@ -224,8 +212,7 @@ static ox_status eval_dims(const struct ox_call *call, const struct ox_binary_pa
 /* ---- infer ----------------------------------------------------------------------------------- */
 
 static ox_status infer_value(const struct ox_binary_kind *kind, struct ox_infer *io,
-                             ox_dtype dtype)
-{
+                             ox_dtype dtype) {
     const struct ox_partial *a = io->in_values ? io->in_values[0] : NULL;
     const struct ox_partial *b = io->in_values ? io->in_values[1] : NULL;
     if (!kind->partial || !a || !b) return OX_OK;
@@ -239,8 +226,7 @@ static ox_status infer_value(const struct ox_binary_kind *kind, struct ox_infer 
 }
 
 static ox_status check_types(const struct ox_call *call, const struct ox_binary_params *p,
-                             ox_dtype a, ox_dtype b)
-{
+                             ox_dtype a, ox_dtype b) {
     const struct ox_binary_kind *kind = kind_of(call);
     OX_TRY(ox_expect_dtype(call, 0, a, kind->types));
     OX_TRY(ox_expect_dtype(call, 1, b, kind->types));
@@ -250,8 +236,7 @@ static ox_status check_types(const struct ox_call *call, const struct ox_binary_
     return OX_OK;
 }
 
-ox_status ox_infer_binary(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_binary(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_binary_kind *kind = kind_of(call);
     ox_dtype a = ox_in_dtype(io, 0), b = ox_in_dtype(io, 1);
     OX_TRY(check_types(call, params, a, b));
@@ -262,10 +247,10 @@ ox_status ox_infer_binary(const struct ox_call *call, const void *params, struct
 
 /* ---- eval ------------------------------------------------------------------------------------ */
 
-/* Kernel for two operands of the same type; NULL if there is none. *narrow is filled for 16-bit floats. */
+/* Kernel for two operands of the same type; NULL if there is none. *narrow is filled for 16-bit
+ * floats. */
 static ox_loop_fn kernel_of(const struct ox_binary_kind *kind, ox_dtype dtype,
-                            struct ox_bi_narrow *narrow)
-{
+                            struct ox_bi_narrow *narrow) {
     int which = ox_int_index(dtype);
     narrow->f32 = NULL;
     if (dtype == OX_FLOAT) return kind->f32;
@@ -280,8 +265,7 @@ static ox_loop_fn kernel_of(const struct ox_binary_kind *kind, ox_dtype dtype,
 }
 
 static ox_status run(const struct ox_call *call, const struct ox_binary_params *p,
-                     const ox_tensor *a, const ox_tensor *b, ox_tensor **out)
-{
+                     const ox_tensor *a, const ox_tensor *b, ox_tensor **out) {
     const struct ox_binary_kind *kind = kind_of(call);
     int rank, rank_b;
     int64_t dims[OX_MAX_RANK], dims_b[OX_MAX_RANK];
@@ -304,8 +288,7 @@ static ox_status run(const struct ox_call *call, const struct ox_binary_params *
 }
 
 ox_status ox_eval_binary(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                         ox_tensor **out)
-{
+                         ox_tensor **out) {
     OX_TRY(check_types(call, params, in[0]->dtype, in[1]->dtype));
     return run(call, params, in[0], in[1], out);
 }
@@ -314,8 +297,7 @@ ox_status ox_eval_binary(const struct ox_call *call, const void *params, const o
 
 #define POW_BASES (OX_FLOATS | OX_BIT(OX_INT32) | OX_BIT(OX_INT64))
 
-ox_status ox_infer_pow(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_pow(const struct ox_call *call, const void *params, struct ox_infer *io) {
     ox_dtype x = ox_in_dtype(io, 0);
     OX_TRY(ox_expect_dtype(call, 0, x, POW_BASES));
     OX_TRY(ox_expect_dtype(call, 1, ox_in_dtype(io, 1), OX_NUMBERS));
@@ -324,8 +306,7 @@ ox_status ox_infer_pow(const struct ox_call *call, const void *params, struct ox
 
 /* Computes in `type` what is asked for in the base's type. */
 static ox_status pow_in(const struct ox_call *call, const void *params, ox_dtype type,
-                        const ox_tensor *x, const ox_tensor *y, ox_tensor **out)
-{
+                        const ox_tensor *x, const ox_tensor *y, ox_tensor **out) {
     ox_tensor *base = NULL, *exponent = NULL, *result = NULL;
     ox_status status = ox_tensor_cast(&base, call->ctx, x, type, true);
     if (status == OX_OK) status = ox_tensor_cast(&exponent, call->ctx, y, type, true);
@@ -338,8 +319,7 @@ static ox_status pow_in(const struct ox_call *call, const void *params, ox_dtype
 }
 
 ox_status ox_eval_pow(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                      ox_tensor **out)
-{
+                      ox_tensor **out) {
     const ox_tensor *x = in[0], *y = in[1];
     OX_TRY(ox_expect_dtype(call, 0, x->dtype, POW_BASES));
     OX_TRY(ox_expect_dtype(call, 1, y->dtype, OX_NUMBERS));

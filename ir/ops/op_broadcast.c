@@ -5,8 +5,7 @@
 /* ---- shapes ---------------------------------------------------------------------------------- */
 
 ox_status ox_broadcast(const struct ox_call *call, int *rank, int64_t *dims, int rank_b,
-                       const int64_t *dims_b)
-{
+                       const int64_t *dims_b) {
     int shift = rank_b > *rank ? rank_b - *rank : 0;
     int offset = *rank > rank_b ? *rank - rank_b : 0;
     for (int i = 0; i < *rank && i < rank_b; i++) {
@@ -26,8 +25,7 @@ ox_status ox_broadcast(const struct ox_call *call, int *rank, int64_t *dims, int
     return OX_OK;
 }
 
-bool ox_broadcasts_to(int rank, const int64_t *dims, int rank_b, const int64_t *dims_b)
-{
+bool ox_broadcasts_to(int rank, const int64_t *dims, int rank_b, const int64_t *dims_b) {
     if (rank_b > rank) return false;
     for (int i = 0; i < rank_b; i++)
         if (dims_b[i] != 1 && dims_b[i] != dims[rank - rank_b + i]) return false;
@@ -36,8 +34,8 @@ bool ox_broadcasts_to(int rank, const int64_t *dims, int rank_b, const int64_t *
 
 /* ---- the plan -------------------------------------------------------------------------------- */
 
-/* Dims merged as far as all operands allow. Strides count elements and are 0 along broadcast dims, so the
- * innermost stride is 0 or 1: operands are contiguous. */
+/* Dims merged as far as all operands allow. Strides count elements and are 0 along broadcast dims,
+ * so the innermost stride is 0 or 1: operands are contiguous. */
 struct plan {
     int rank; /* at least 1 */
     size_t n_in;
@@ -51,9 +49,9 @@ struct plan {
     const void *arg;
 };
 
-/* Stride of the operand along output dim d: the product of its dims behind, or 0 where it is broadcast. */
-static size_t stride_at(const struct ox_loop_operand *in, int rank, int d)
-{
+/* Stride of the operand along output dim d: the product of its dims behind, or 0 where it is
+ * broadcast. */
+static size_t stride_at(const struct ox_loop_operand *in, int rank, int d) {
     int own = d - (rank - in->rank);
     if (own < 0 || in->dims[own] == 1) return 0;
     size_t stride = 1;
@@ -63,16 +61,14 @@ static size_t stride_at(const struct ox_loop_operand *in, int rank, int d)
 }
 
 /* Whether dim `d` with these strides continues the plan's last dim in every operand. */
-static bool continues(const struct plan *plan, size_t dim, const size_t *strides)
-{
+static bool continues(const struct plan *plan, size_t dim, const size_t *strides) {
     if (plan->rank == 0) return false;
     for (size_t i = 0; i < plan->n_in; i++)
         if (plan->strides[i][plan->rank - 1] != strides[i] * dim) return false;
     return true;
 }
 
-static void make_plan(struct plan *plan, int rank, const int64_t *dims)
-{
+static void make_plan(struct plan *plan, int rank, const int64_t *dims) {
     plan->rank = 0;
     for (int d = 0; d < rank; d++) {
         size_t dim = (size_t)dims[d], strides[OX_BCAST_MAX_IN] = {0};
@@ -109,8 +105,7 @@ struct cursor {
     size_t base[OX_BCAST_MAX_IN]; /* element of each operand at the start of the row */
 };
 
-static void seek(struct cursor *at, const struct plan *plan, size_t row)
-{
+static void seek(struct cursor *at, const struct plan *plan, size_t row) {
     memset(at->base, 0, sizeof at->base);
     for (int d = plan->rank - 2; d >= 0; d--) {
         at->coord[d] = row % plan->dims[d];
@@ -120,8 +115,7 @@ static void seek(struct cursor *at, const struct plan *plan, size_t row)
     }
 }
 
-static void next_row(struct cursor *at, const struct plan *plan)
-{
+static void next_row(struct cursor *at, const struct plan *plan) {
     for (int d = plan->rank - 2; d >= 0; d--) {
         bool wraps = ++at->coord[d] == plan->dims[d];
         for (size_t i = 0; i < plan->n_in; i++)
@@ -134,8 +128,7 @@ static void next_row(struct cursor *at, const struct plan *plan)
 }
 
 /* One call of the kernel a row: for rows that are long enough. */
-static void run_rows(void *arg, size_t begin, size_t end)
-{
+static void run_rows(void *arg, size_t begin, size_t end) {
     const struct plan *plan = arg;
     size_t inner = plan->dims[plan->rank - 1], column = begin % inner;
     struct cursor at;
@@ -159,7 +152,8 @@ static void run_rows(void *arg, size_t begin, size_t end)
 
 enum { CHUNK = 256, ELEMENT_MAX = 16, SHORT_ROW = 16 };
 
-/* n elements of `size` bytes, all equal to the first or in a row, to dst. Short n: no memcpy calls. */
+/* n elements of `size` bytes, all equal to the first or in a row, to dst. Short n: no memcpy calls.
+ */
 #define COPY(T)                                                                                    \
     do {                                                                                           \
         T *to = dst;                                                                               \
@@ -170,22 +164,30 @@ enum { CHUNK = 256, ELEMENT_MAX = 16, SHORT_ROW = 16 };
 struct wide {
     uint64_t low, high;
 };
-static void copy_elements(void *dst, const void *src, size_t size, size_t stride, size_t n)
-{
+static void copy_elements(void *dst, const void *src, size_t size, size_t stride, size_t n) {
     switch (size) {
-    case 1: COPY(uint8_t); break;
-    case 2: COPY(uint16_t); break;
-    case 4: COPY(uint32_t); break;
-    case 8: COPY(uint64_t); break;
-    default: COPY(struct wide); break;
+    case 1:
+        COPY(uint8_t);
+        break;
+    case 2:
+        COPY(uint16_t);
+        break;
+    case 4:
+        COPY(uint32_t);
+        break;
+    case 8:
+        COPY(uint64_t);
+        break;
+    default:
+        COPY(struct wide);
+        break;
     }
 }
 #undef COPY
 
-/* Copies the broadcast operands of a stretch of many short rows into buffers, then calls the kernel on
- * whole vectors. */
-static void run_chunks(void *arg, size_t begin, size_t end)
-{
+/* Copies the broadcast operands of a stretch of many short rows into buffers, then calls the kernel
+ * on whole vectors. */
+static void run_chunks(void *arg, size_t begin, size_t end) {
     const struct plan *plan = arg;
     size_t inner = plan->dims[plan->rank - 1], column = begin % inner;
     struct cursor at;
@@ -224,8 +226,7 @@ enum { NANOSECONDS_WORTH_A_THREAD = 30000 };
 
 void ox_run_loop(ox_ctx *ctx, ox_loop_fn fn, const void *arg, size_t cost, void *out,
                  size_t out_size, int rank, const int64_t *dims, size_t n_in,
-                 const struct ox_loop_operand *in)
-{
+                 const struct ox_loop_operand *in) {
     struct plan plan;
     size_t total = 1;
     for (int d = 0; d < rank; d++)
@@ -245,8 +246,7 @@ void ox_run_loop(ox_ctx *ctx, ox_loop_fn fn, const void *arg, size_t cost, void 
 }
 
 void ox_run_map(ox_ctx *ctx, ox_loop_fn fn, const void *arg, size_t cost, void *out,
-                size_t out_size, const void *in, size_t in_size, size_t n)
-{
+                size_t out_size, const void *in, size_t in_size, size_t n) {
     int64_t dim = (int64_t)n;
     struct ox_loop_operand operand = {in, in_size, 1, &dim};
     ox_run_loop(ctx, fn, arg, cost, out, out_size, 1, &dim, 1, &operand);

@@ -4,8 +4,7 @@
 #include "ir/ops/simd.h"
 #include <math.h>
 
-static bool has(const struct ox_call *call, size_t i)
-{
+static bool has(const struct ox_call *call, size_t i) {
     return i < call->n_in && (!call->present || call->present[i]);
 }
 
@@ -24,8 +23,7 @@ struct bounds {
 /* Min(high, Max(x, low)); NaN passes. */
 #define LOOP(fn, T, member)                                                                        \
     OX_CLONES static void fn(void *out, const void *const *in, unsigned one, size_t n,             \
-                             const void *arg)                                                      \
-    {                                                                                              \
+                             const void *arg) {                                                    \
         const struct bounds *bounds = arg;                                                         \
         const T *xs = in[0], low = (T)bounds->low.member, high = (T)bounds->high.member;           \
         T *ys = out;                                                                               \
@@ -56,8 +54,7 @@ struct narrow {
     ox_dtype dtype;
 };
 
-static void clip_narrow(void *out, const void *const *in, unsigned one, size_t n, const void *arg)
-{
+static void clip_narrow(void *out, const void *const *in, unsigned one, size_t n, const void *arg) {
     const struct narrow *narrow = arg;
     const uint16_t *xs = in[0];
     uint16_t *ys = out;
@@ -73,11 +70,10 @@ static void clip_narrow(void *out, const void *const *in, unsigned one, size_t n
 
 /* ---- decode and infer ------------------------------------------------------------------------ */
 
-/* A bound that is constant, for those who ask what a Clip does: *known stays false for odd tensors, which
- * eval refuses. */
+/* A bound that is constant, for those who ask what a Clip does: *known stays false for odd tensors,
+ * which eval refuses. */
 static ox_status constant_bound(bool *known, double *value, const struct ox_call *call,
-                                const ox_tensor *t)
-{
+                                const ox_tensor *t) {
     ox_tensor *wide;
     if (t->count != 1 || !(OX_BIT(t->dtype) & OX_NUMBERS)) return OX_OK;
     OX_TRY(ox_tensor_cast(&wide, call->ctx, t, OX_DOUBLE, true));
@@ -87,8 +83,7 @@ static ox_status constant_bound(bool *known, double *value, const struct ox_call
     return OX_OK;
 }
 
-ox_status ox_decode_clip(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_clip(const struct ox_call *call, void *params) {
     struct ox_clip_params *p = params;
     if (call->opset < 11) {
         float low, high;
@@ -109,8 +104,7 @@ ox_status ox_decode_clip(const struct ox_call *call, void *params)
     return OX_OK;
 }
 
-ox_status ox_infer_clip(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_clip(const struct ox_call *call, const void *params, struct ox_infer *io) {
     (void)params;
     OX_TRY(ox_expect_dtype(call, 0, ox_in_dtype(io, 0), OX_NUMBERS));
     for (size_t i = 1; i < call->n_in; i++) {
@@ -127,25 +121,42 @@ ox_status ox_infer_clip(const struct ox_call *call, const void *params, struct o
 /* ---- eval ------------------------------------------------------------------------------------ */
 
 /* Widens one bound to the member that the type's loop reads. */
-static void set_bound(void *member, ox_dtype dtype, const void *element)
-{
+static void set_bound(void *member, ox_dtype dtype, const void *element) {
     switch (dtype) {
-    case OX_FLOAT: memcpy(member, element, 4); break;
+    case OX_FLOAT:
+        memcpy(member, element, 4);
+        break;
     case OX_FLOAT16:
-    case OX_BFLOAT16: ox_load_floats(member, dtype, element, 1); break;
-    case OX_INT8: *(int64_t *)member = *(const int8_t *)element; break;
-    case OX_INT16: *(int64_t *)member = *(const int16_t *)element; break;
-    case OX_INT32: *(int64_t *)member = *(const int32_t *)element; break;
-    case OX_UINT8: *(uint64_t *)member = *(const uint8_t *)element; break;
-    case OX_UINT16: *(uint64_t *)member = *(const uint16_t *)element; break;
-    case OX_UINT32: *(uint64_t *)member = *(const uint32_t *)element; break;
-    default: memcpy(member, element, 8); break;
+    case OX_BFLOAT16:
+        ox_load_floats(member, dtype, element, 1);
+        break;
+    case OX_INT8:
+        *(int64_t *)member = *(const int8_t *)element;
+        break;
+    case OX_INT16:
+        *(int64_t *)member = *(const int16_t *)element;
+        break;
+    case OX_INT32:
+        *(int64_t *)member = *(const int32_t *)element;
+        break;
+    case OX_UINT8:
+        *(uint64_t *)member = *(const uint8_t *)element;
+        break;
+    case OX_UINT16:
+        *(uint64_t *)member = *(const uint16_t *)element;
+        break;
+    case OX_UINT32:
+        *(uint64_t *)member = *(const uint32_t *)element;
+        break;
+    default:
+        memcpy(member, element, 8);
+        break;
     }
 }
 
-/* The widest interval of a type: nothing is clipped. Infinity, not the largest number: it passes too. */
-static struct bounds open_bounds(ox_dtype dtype)
-{
+/* The widest interval of a type: nothing is clipped. Infinity, not the largest number: it passes
+ * too. */
+static struct bounds open_bounds(ox_dtype dtype) {
     struct bounds b = {.low.u64 = 0, .high.u64 = UINT64_MAX};
     int bits = ox_dtype_bits(dtype);
     if (dtype == OX_DOUBLE) {
@@ -162,8 +173,7 @@ static struct bounds open_bounds(ox_dtype dtype)
 }
 
 static ox_status eval_bounds(struct bounds *b, const struct ox_call *call,
-                             const struct ox_clip_params *p, const ox_tensor *const *in)
-{
+                             const struct ox_clip_params *p, const ox_tensor *const *in) {
     ox_dtype dtype = in[0]->dtype;
     *b = open_bounds(dtype);
     if (call->opset < 11) {
@@ -188,8 +198,7 @@ static ox_status eval_bounds(struct bounds *b, const struct ox_call *call,
 }
 
 ox_status ox_eval_clip(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                       ox_tensor **out)
-{
+                       ox_tensor **out) {
     const ox_tensor *x = in[0];
     struct narrow arg = {.dtype = x->dtype};
     OX_TRY(ox_expect_dtype(call, 0, x->dtype, OX_NUMBERS));

@@ -259,8 +259,7 @@ ox_status ox_eval_constant_of_shape(const struct ox_call *call, const void *para
 
 /* ---- Range ----------------------------------------------------------------------------------- */
 
-#define RANGE_TYPES                                                                                \
-    (OX_FLOATS | OX_BIT(OX_INT16) | OX_BIT(OX_INT32) | OX_BIT(OX_INT64))
+#define RANGE_TYPES (OX_FLOATS | OX_BIT(OX_INT16) | OX_BIT(OX_INT32) | OX_BIT(OX_INT64))
 
 /* Known elements where all three are numbers. */
 static ox_status range_value(struct ox_infer *io, int64_t start, int64_t delta, ox_dim count) {
@@ -294,7 +293,8 @@ static ox_status range_count(int64_t *count, const struct ox_call *call, const u
 }
 
 /* Of constants that are no integers, too. */
-static ox_status infer_range_consts(const struct ox_call *call, struct ox_infer *io, ox_dtype dtype) {
+static ox_status infer_range_consts(const struct ox_call *call, struct ox_infer *io,
+                                    ox_dtype dtype) {
     union ox_wide v[3];
     for (size_t i = 0; i < 3; i++) {
         const ox_tensor *t = ox_const_input(call, i);

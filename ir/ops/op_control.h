@@ -4,7 +4,8 @@
 
 #include "ir/ops/op.h"
 
-/* The graph attributes an operator must have, and how many inputs and outputs each must have given the node's own. */
+/* The graph attributes an operator must have, and how many inputs and outputs each must have given
+ * the node's own. */
 struct ox_control_params {
     size_t n_graphs;
     struct {
@@ -13,7 +14,14 @@ struct ox_control_params {
     } graphs[2];
 };
 
-enum { OX_CONTROL_IF, OX_CONTROL_LOOP, OX_CONTROL_SCAN, OX_CONTROL_SEQUENCE_MAP, OX_CONTROL_FLEX, OX_CONTROL_KINDS };
+enum {
+    OX_CONTROL_IF,
+    OX_CONTROL_LOOP,
+    OX_CONTROL_SCAN,
+    OX_CONTROL_SEQUENCE_MAP,
+    OX_CONTROL_FLEX,
+    OX_CONTROL_KINDS
+};
 extern const int ox_control_kinds[OX_CONTROL_KINDS];
 
 #endif

@@ -144,7 +144,8 @@ ox_status ox_infer_conv(const struct ox_call *call, const void *params, struct o
 
     ox_dim out[OX_WINDOW_MAX + 2];
     bool has_x = ox_in_rank(io, 0) >= 0, has_w = ox_in_rank(io, 1) >= 0;
-    bool has_m = has_w || (call->n_in > 2 && ox_in_rank(io, 2) == 1), spatial = has_x && w.has_kernel;
+    bool has_m = has_w || (call->n_in > 2 && ox_in_rank(io, 2) == 1),
+         spatial = has_x && w.has_kernel;
     /* Unknowns are made for what stays unknown only: each one is kept as long as the model. */
     for (int i = 0; i < w.rank + 2; i++)
         if (!(i == 0 ? has_x : i == 1 ? has_m : spatial)) OX_TRY(ox_dim_unknown(&out[i], io->dims));

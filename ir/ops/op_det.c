@@ -1,5 +1,5 @@
-/* ir/ops/op_det.c - Det and (of com.microsoft) Inverse: square matrices, by elimination with the largest pivot of
- * each column. */
+/* ir/ops/op_det.c - Det and (of com.microsoft) Inverse: square matrices, by elimination with the
+ * largest pivot of each column. */
 #include "ir/ops/op_doubles.h"
 #include "ir/ops/op_priv.h"
 #include <math.h>
@@ -96,7 +96,8 @@ static void swap_rows(double *a, size_t n, size_t r, size_t s) {
     }
 }
 
-/* Destroys the n x n matrix a; y begins as the unit matrix. A matrix that has no inverse gives infinities and NaN. */
+/* Destroys the n x n matrix a; y begins as the unit matrix. A matrix that has no inverse gives
+ * infinities and NaN. */
 static void invert(double *y, double *a, size_t n) {
     for (size_t c = 0; c < n; c++) {
         size_t p = pivot_row(a, n, c);
@@ -117,13 +118,15 @@ static void invert(double *y, double *a, size_t n) {
     }
 }
 
-static ox_status inverse(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out) {
+static ox_status inverse(const struct ox_call *call, const void *params, const ox_tensor *const *in,
+                         ox_tensor **out) {
     const ox_tensor *x = in[0];
     double *y, *work;
     (void)params;
     OX_TRY(ox_expect_rank(call, 0, x->rank, 2, -1));
     if (x->dims[x->rank - 1] != x->dims[x->rank - 2])
-        return ox_bad_shape(call, "the matrices of %s are not square", ox_dims_text(x->rank, x->dims).text);
+        return ox_bad_shape(call, "the matrices of %s are not square",
+                            ox_dims_text(x->rank, x->dims).text);
     size_t n = (size_t)x->dims[x->rank - 1];
     OX_TRY(ox_new_doubles(&y, call, out, 0, x->rank, x->dims));
     OX_TRY(ox_alloc_raw(call->ctx, &work, x->count > 0 ? n * n : 0, sizeof *work));
@@ -137,7 +140,8 @@ static ox_status inverse(const struct ox_call *call, const void *params, const o
     return OX_OK;
 }
 
-ox_status ox_eval_inverse(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out) {
+ox_status ox_eval_inverse(const struct ox_call *call, const void *params,
+                          const ox_tensor *const *in, ox_tensor **out) {
     OX_TRY(ox_expect_dtype(call, 0, in[0]->dtype, OX_FLOATS));
     return ox_eval_doubles(inverse, call, params, in, out, 1, in[0]->dtype);
 }

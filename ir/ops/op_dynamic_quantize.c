@@ -1,11 +1,11 @@
-/* ir/ops/op_dynamic_quantize.c - DynamicQuantizeLinear: float to uint8 with a scale from the data's own range. */
+/* ir/ops/op_dynamic_quantize.c - DynamicQuantizeLinear: float to uint8 with a scale from the data's
+ * own range. */
 #include "ir/ops/quantize_priv.h"
 #include "ir/ops/simd.h"
 #include <math.h>
 
 ox_status ox_infer_dynamic_quantize(const struct ox_call *call, const void *params,
-                                    struct ox_infer *io)
-{
+                                    struct ox_infer *io) {
     (void)params;
     OX_TRY(ox_expect_dtype(call, 0, ox_in_dtype(io, 0), OX_BIT(OX_FLOAT)));
     if (ox_type_is_tensor(io->in[0]))
@@ -17,8 +17,7 @@ ox_status ox_infer_dynamic_quantize(const struct ox_call *call, const void *para
 }
 
 /* The range widened to hold 0; NaN is passed over. */
-OX_CLONES static void range_of(float *low, float *high, const float *x, size_t n)
-{
+OX_CLONES static void range_of(float *low, float *high, const float *x, size_t n) {
     float lows[16] = {0}, highs[16] = {0};
     size_t i = 0;
     for (; i + 16 <= n; i += 16) {
@@ -39,15 +38,15 @@ OX_CLONES static void range_of(float *low, float *high, const float *x, size_t n
 }
 
 ox_status ox_eval_dynamic_quantize(const struct ox_call *call, const void *params,
-                                   const ox_tensor *const *in, ox_tensor **out)
-{
+                                   const ox_tensor *const *in, ox_tensor **out) {
     const ox_tensor *x = in[0];
     float low, high;
     (void)params;
     OX_TRY(ox_expect_dtype(call, 0, x->dtype, OX_BIT(OX_FLOAT)));
     range_of(&low, &high, x->data, x->count);
     float scale = (high - low) / 255.0f;
-    if (!(scale > 0 && scale < INFINITY)) scale = 1.0f; /* all zero, or beyond what a scale can be */
+    if (!(scale > 0 && scale < INFINITY))
+        scale = 1.0f; /* all zero, or beyond what a scale can be */
     float zp = rintf(0.0f - low / scale);
     zp = zp < 0 ? 0 : zp > 255 ? 255 : zp == zp ? zp : 0;
     ox_tensor *scale_tensor = NULL, *zp_tensor = NULL;
@@ -56,7 +55,8 @@ ox_status ox_eval_dynamic_quantize(const struct ox_call *call, const void *param
     ox_status status = ox_tensor_copy(&zp_tensor, call->ctx, OX_UINT8, 0, NULL, &zp_code, 1);
     struct ox_scales at = {1, {(int64_t)x->count}, {1}, 0};
     if (status == OX_OK)
-        status = ox_run_quantize(&out[0], call->ctx, &at, x, scale_tensor, zp_tensor, OX_UINT8, true);
+        status =
+            ox_run_quantize(&out[0], call->ctx, &at, x, scale_tensor, zp_tensor, OX_UINT8, true);
     if (status == OX_OK && call->n_out > 1) out[1] = ox_tensor_ref(scale_tensor);
     if (status == OX_OK && call->n_out > 2) out[2] = ox_tensor_ref(zp_tensor);
     ox_tensor_unref(scale_tensor);

@@ -165,7 +165,9 @@ ox_status ox_eval_col2im(const struct ox_call *call, const void *params, const o
     const ox_tensor *x = in[0];
     ox_dtype part = x->dtype;
     void *y;
-    if (!(SUMMABLE & OX_BIT(x->dtype))) return ox_no_arithmetic(call, "Col2Im cannot sum elements of type %s", ox_dtype_name(x->dtype));
+    if (!(SUMMABLE & OX_BIT(x->dtype)))
+        return ox_no_arithmetic(call, "Col2Im cannot sum elements of type %s",
+                                ox_dtype_name(x->dtype));
     if (x->dtype == OX_COMPLEX64 || x->dtype == OX_COMPLEX128) {
         part = x->dtype == OX_COMPLEX64 ? OX_FLOAT : OX_DOUBLE;
         f.parts = 2;

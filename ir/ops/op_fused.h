@@ -1,4 +1,5 @@
-/* ir/ops/op_fused.h - parameters of the operators of com.microsoft that join several of the standard. */
+/* ir/ops/op_fused.h - parameters of the operators of com.microsoft that join several of the
+ * standard. */
 #ifndef OX_IR_OPS_OP_FUSED_H
 #define OX_IR_OPS_OP_FUSED_H
 
@@ -25,12 +26,14 @@ struct ox_skip_norm_params {
     bool silu;          /* GroupNorm: y * sigmoid(y) in the end */
 };
 
-#define OX_FUSED_LIST(X)                                                                           \
-    X(bias_add) X(bias_gelu) X(bias_softmax) X(bias_split_gelu) X(cdist) X(embed_norm)             \
-    X(expand_dims) X(fast_gelu) X(fused_conv) X(fused_gemm) X(fused_matmul) X(gelu)                \
-    X(gemm_fast_gelu) X(group_norm) X(matmul_dynamic) X(matmul_integer16) X(matmul_to_float)       \
-    X(mul_integer) X(nhwc_conv) X(nhwc_max_pool) X(pad) X(qembed_norm) X(qgemm) X(quick_gelu)      \
+/* clang-format off */
+#define OX_FUSED_LIST(X) \
+    X(bias_add) X(bias_gelu) X(bias_softmax) X(bias_split_gelu) X(cdist) X(embed_norm) \
+    X(expand_dims) X(fast_gelu) X(fused_conv) X(fused_gemm) X(fused_matmul) X(gelu) \
+    X(gemm_fast_gelu) X(group_norm) X(matmul_dynamic) X(matmul_integer16) X(matmul_to_float) \
+    X(mul_integer) X(nhwc_conv) X(nhwc_max_pool) X(pad) X(qembed_norm) X(qgemm) X(quick_gelu) \
     X(range) X(rms_norm) X(skip_group_norm) X(skip_norm) X(skip_rms_norm)
+/* clang-format on */
 enum ox_fused_op {
 #define X(name) OX_FUSED_##name,
     OX_FUSED_LIST(X)

@@ -91,7 +91,8 @@ ox_status ox_infer_gather(const struct ox_call *call, const void *params, struct
     return gather_value(call, io);
 }
 
-/* One large entry along the first axis is a part of the data: no copy, where that keeps it aligned. */
+/* One large entry along the first axis is a part of the data: no copy, where that keeps it aligned.
+ */
 static bool part_suits(const ox_tensor *x) {
     size_t part = x->dims[0] > 0 ? x->size / (size_t)x->dims[0] : 0, offset;
     return ox_dtype_valid(x->dtype) && x->dtype != OX_STRING && part >= 4096 && part % 64 == 0 &&

@@ -97,8 +97,10 @@ static void start(void *y, size_t m, size_t n, ox_dtype dtype, const ox_tensor *
 
 /* ---- eval ------------------------------------------------------------------------------------ */
 
-/* Integers scaled by floats: in 64-bit floats, and what lies behind the point is cut off in the end. */
-static ox_status scaled_integers(const struct ox_call *call, const struct ox_gemm_params *p, const ox_tensor *const *in, ox_tensor **out) {
+/* Integers scaled by floats: in 64-bit floats, and what lies behind the point is cut off in the
+ * end. */
+static ox_status scaled_integers(const struct ox_call *call, const struct ox_gemm_params *p,
+                                 const ox_tensor *const *in, ox_tensor **out) {
     ox_tensor *own[3] = {NULL}, *result = NULL;
     const ox_tensor *wide[3] = {NULL};
     ox_status s = OX_OK;
@@ -134,7 +136,8 @@ ox_status ox_eval_gemm(const struct ox_call *call, const void *params, const ox_
         return ox_bad_shape(call, "C %s cannot be broadcast to the product %s",
                             ox_dims_text(c->rank, c->dims).text, ox_dims_text(2, dims).text);
     bool integers = ox_dtype_is_integer(a->dtype);
-    if (integers && (p->alpha != 1 || (p->beta != 1 && p->beta != 0))) return scaled_integers(call, p, in, out);
+    if (integers && (p->alpha != 1 || (p->beta != 1 && p->beta != 0)))
+        return scaled_integers(call, p, in, out);
     void *y;
     OX_TRY(ox_tensor_new_raw(&out[0], &y, call->ctx, a->dtype, 2, dims));
     if (out[0]->count == 0) return OX_OK;

@@ -1,9 +1,9 @@
-/* ir/ops/op_identity.c - operators that give back their input: Identity, and Dropout, which does so unless it trains. */
+/* ir/ops/op_identity.c - operators that give back their input: Identity, and Dropout, which does so
+ * unless it trains. */
 #include "ir/ops/convert.h"
 #include "ir/ops/op_priv.h"
 
-ox_status ox_infer_identity(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_identity(const struct ox_call *call, const void *params, struct ox_infer *io) {
     (void)call;
     (void)params;
     if (io->in_values && io->out_values) io->out_values[0] = io->in_values[0];
@@ -11,8 +11,7 @@ ox_status ox_infer_identity(const struct ox_call *call, const void *params, stru
 }
 
 ox_status ox_eval_identity(const struct ox_call *call, const void *params,
-                           const ox_tensor *const *in, ox_tensor **out)
-{
+                           const ox_tensor *const *in, ox_tensor **out) {
     (void)call;
     (void)params;
     out[0] = ox_tensor_ref(in[0]);
@@ -21,10 +20,10 @@ ox_status ox_eval_identity(const struct ox_call *call, const void *params,
 
 /* ---- Dropout --------------------------------------------------------------------------------- */
 
-/* Since opset 12 an input says whether the model trains. In opset 1 and 6 the attribute is_test did, with default 0, but models that
- * are only run leave it out as often as not: where it is absent nothing is dropped, where a 0 is written out the model trains. */
-ox_status ox_decode_dropout(const struct ox_call *call, void *params)
-{
+/* Since opset 12 an input says whether the model trains. In opset 1 and 6 the attribute is_test
+ * did, with default 0, but models that are only run leave it out as often as not: where it is
+ * absent nothing is dropped, where a 0 is written out the model trains. */
+ox_status ox_decode_dropout(const struct ox_call *call, void *params) {
     struct ox_dropout_params *p = params;
     OX_TRY(ox_attr_float(&p->ratio, call, "ratio", 0.5f));
     bool has_mode = call->opset >= 12 && call->n_in > 2 && (!call->present || call->present[2]);
@@ -44,8 +43,7 @@ ox_status ox_decode_dropout(const struct ox_call *call, void *params)
     return OX_OK;
 }
 
-ox_status ox_infer_dropout(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_dropout(const struct ox_call *call, const void *params, struct ox_infer *io) {
     (void)params;
     OX_TRY(ox_expect_dtype(call, 0, ox_in_dtype(io, 0), OX_FLOATS | OX_FLOAT8S));
     OX_TRY(ox_infer_same(io, 0, 0));
@@ -57,8 +55,7 @@ ox_status ox_infer_dropout(const struct ox_call *call, const void *params, struc
 }
 
 /* All of a mask is kept. */
-static void fill_ones(void *data, ox_dtype dtype, size_t n)
-{
+static void fill_ones(void *data, ox_dtype dtype, size_t n) {
     if (dtype == OX_BOOL) {
         memset(data, 1, n);
         return;
@@ -72,16 +69,14 @@ static void fill_ones(void *data, ox_dtype dtype, size_t n)
 }
 
 /* Element i is not kept; of every type that a mask may have, 0 is all bits 0. */
-static void clear_at(void *data, ox_dtype dtype, size_t i)
-{
+static void clear_at(void *data, ox_dtype dtype, size_t i) {
     size_t size = (size_t)ox_dtype_bits(dtype) / 8;
     memset((unsigned char *)data + i * size, 0, size);
 }
 
 /* Share that is dropped: in [0, 1). */
 static ox_status read_ratio(double *out, const struct ox_call *call,
-                            const struct ox_dropout_params *p, const ox_tensor *ratio)
-{
+                            const struct ox_dropout_params *p, const ox_tensor *ratio) {
     *out = (double)p->ratio;
     if (ratio) {
         ox_tensor *wide;
@@ -98,8 +93,7 @@ static ox_status read_ratio(double *out, const struct ox_call *call,
 
 /* The mode of training: what is kept is scaled so that the mean stays. mask may be NULL. */
 static ox_status drop(ox_tensor **out, void *mask, ox_dtype mask_dtype, const struct ox_call *call,
-                      const ox_tensor *x, double ratio)
-{
+                      const ox_tensor *x, double ratio) {
     ox_tensor *from, *to;
     struct ox_random r;
     void *data;
@@ -109,7 +103,8 @@ static ox_status drop(ox_tensor **out, void *mask, ox_dtype mask_dtype, const st
     if (status == OX_OK) {
         for (size_t i = 0; i < x->count; i++) {
             bool keep = ox_random_uniform(&r) >= ratio;
-            /* a product, so that NaN and infinities that are dropped become NaN, as the standard's formula has it */
+            /* a product, so that NaN and infinities that are dropped become NaN, as the standard's
+             * formula has it */
             ((double *)data)[i] = ((const double *)from->data)[i] * keep / (1 - ratio);
             if (mask && !keep) clear_at(mask, mask_dtype, i);
         }
@@ -121,8 +116,7 @@ static ox_status drop(ox_tensor **out, void *mask, ox_dtype mask_dtype, const st
 }
 
 ox_status ox_eval_dropout(const struct ox_call *call, const void *params,
-                          const ox_tensor *const *in, ox_tensor **out)
-{
+                          const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_dropout_params *p = params;
     const ox_tensor *x = in[0], *ratio = call->opset >= 12 && call->n_in > 1 ? in[1] : NULL;
     bool masked = call->n_out > 1 && (!call->wanted || call->wanted[1]);

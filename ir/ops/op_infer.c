@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 /* Numbers that no tensor can have for dims are a contradiction like any other. */
-static ox_status check_size(const struct ox_infer *io, ox_dtype dtype, int rank, const ox_dim *dims)
-{
+static ox_status check_size(const struct ox_infer *io, ox_dtype dtype, int rank,
+                            const ox_dim *dims) {
     int64_t numbers[OX_MAX_RANK];
     if (rank > OX_MAX_RANK) return OX_OK;
     for (int i = 0; i < rank; i++) {
@@ -20,20 +20,18 @@ static ox_status check_size(const struct ox_infer *io, ox_dtype dtype, int rank,
 }
 
 ox_status ox_infer_tensor(struct ox_infer *io, size_t i, ox_dtype dtype, int rank,
-                          const ox_dim *dims)
-{
+                          const ox_dim *dims) {
     OX_TRY(check_size(io, dtype, rank, dims));
     return ox_type_tensor(&io->out[i], io->arena, dtype, rank, dims);
 }
 
-ox_status ox_infer_same(struct ox_infer *io, size_t i, size_t j)
-{
+ox_status ox_infer_same(struct ox_infer *io, size_t i, size_t j) {
     io->out[i] = io->in[j];
     return OX_OK;
 }
 
-ox_status ox_infer_value(struct ox_infer *io, size_t i, int rank, size_t count, const ox_dim *elems)
-{
+ox_status ox_infer_value(struct ox_infer *io, size_t i, int rank, size_t count,
+                         const ox_dim *elems) {
     if (!io->out_values || rank > 1 || count > OX_PARTIAL_MAX) return OX_OK;
     struct ox_partial *value;
     ox_dim *copy;
@@ -46,8 +44,7 @@ ox_status ox_infer_value(struct ox_infer *io, size_t i, int rank, size_t count, 
 }
 
 ox_status ox_infer_number(struct ox_infer *io, size_t i, ox_dtype dtype, int rank, size_t count,
-                          const ox_dim *elems)
-{
+                          const ox_dim *elems) {
     if (dtype != OX_INT64 && dtype != OX_INT32 && dtype != OX_BOOL) return OX_OK;
     for (size_t k = 0; dtype == OX_INT32 && k < count; k++)
         if (ox_dim_is_const(elems[k]) && (elems[k].k < INT32_MIN || elems[k].k > INT32_MAX))
@@ -57,8 +54,8 @@ ox_status ox_infer_number(struct ox_infer *io, size_t i, ox_dtype dtype, int ran
 
 /* ---- broadcasting of types ------------------------------------------------------------------- */
 
-static ox_status broadcast_dim(const struct ox_call *call, struct ox_infer *io, ox_dim *a, ox_dim b)
-{
+static ox_status broadcast_dim(const struct ox_call *call, struct ox_infer *io, ox_dim *a,
+                               ox_dim b) {
     if (ox_dim_same(*a, b) || (ox_dim_is_const(b) && b.k == 1)) return OX_OK;
     if (ox_dim_is_const(*a) && a->k == 1) {
         *a = b;
@@ -73,7 +70,8 @@ static ox_status broadcast_dim(const struct ox_call *call, struct ox_infer *io, 
         *a = b;
         return OX_OK;
     }
-    /* Dims that are 0 together, such as n and min(n, 512): a 1 gives way to the other, so the greater one it is. */
+    /* Dims that are 0 together, such as n and min(n, 512): a 1 gives way to the other, so the
+     * greater one it is. */
     ox_dim some_a, some_b;
     OX_TRY(ox_dim_min(&some_a, io->dims, *a, ox_dim_const(1)));
     OX_TRY(ox_dim_min(&some_b, io->dims, b, ox_dim_const(1)));
@@ -83,8 +81,7 @@ static ox_status broadcast_dim(const struct ox_call *call, struct ox_infer *io, 
 }
 
 ox_status ox_infer_broadcast(const struct ox_call *call, struct ox_infer *io, int *rank,
-                             ox_dim *dims, int rank_b, const ox_dim *dims_b)
-{
+                             ox_dim *dims, int rank_b, const ox_dim *dims_b) {
     if (rank_b > *rank) {
         int shift = rank_b - *rank;
         memmove(dims + shift, dims, (size_t)*rank * sizeof *dims);
@@ -100,16 +97,14 @@ ox_status ox_infer_broadcast(const struct ox_call *call, struct ox_infer *io, in
 
 /* ---- element types --------------------------------------------------------------------------- */
 
-ox_status ox_expect_dtype(const struct ox_call *call, size_t i, ox_dtype dtype, ox_dtypes allowed)
-{
+ox_status ox_expect_dtype(const struct ox_call *call, size_t i, ox_dtype dtype, ox_dtypes allowed) {
     if (dtype == OX_UNDEFINED || (allowed & OX_BIT(dtype))) return OX_OK;
     return ox_bad_type(call, "input %zu of %s is of type %s, which the operator does not take", i,
                        call->op->name, ox_dtype_name(dtype));
 }
 
 ox_status ox_expect_same_dtype(const struct ox_call *call, size_t i, ox_dtype a, size_t j,
-                               ox_dtype b)
-{
+                               ox_dtype b) {
     if (a == OX_UNDEFINED || b == OX_UNDEFINED || a == b) return OX_OK;
     return ox_bad_type(call, "inputs %zu and %zu of %s are of types %s and %s, expected the same",
                        i, j, call->op->name, ox_dtype_name(a), ox_dtype_name(b));
@@ -118,8 +113,7 @@ ox_status ox_expect_same_dtype(const struct ox_call *call, size_t i, ox_dtype a,
 /* ---- texts ----------------------------------------------------------------------------------- */
 
 /* Adds one dim to "[a,b"; false when it no longer fits before "...]". */
-static bool add_dim(struct ox_dims_text *out, size_t *len, const char *dim, bool first)
-{
+static bool add_dim(struct ox_dims_text *out, size_t *len, const char *dim, bool first) {
     size_t need = strlen(dim) + !first;
     if (*len + need + sizeof ",...]" > sizeof out->text) {
         memcpy(out->text + *len, ",...", sizeof ",...");
@@ -132,8 +126,7 @@ static bool add_dim(struct ox_dims_text *out, size_t *len, const char *dim, bool
     return true;
 }
 
-struct ox_dims_text ox_sym_dims_text(int rank, const ox_dim *dims)
-{
+struct ox_dims_text ox_sym_dims_text(int rank, const ox_dim *dims) {
     struct ox_dims_text out = {"["};
     size_t len = 1;
     bool more = true;
@@ -146,8 +139,7 @@ struct ox_dims_text ox_sym_dims_text(int rank, const ox_dim *dims)
     return out;
 }
 
-struct ox_dims_text ox_dims_text(int rank, const int64_t *dims)
-{
+struct ox_dims_text ox_dims_text(int rank, const int64_t *dims) {
     struct ox_dims_text out = {"["};
     size_t len = 1;
     bool more = true;

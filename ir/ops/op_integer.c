@@ -1,5 +1,5 @@
-/* ir/ops/op_integer.c - what the operators on quantized integers share: checks of their scales and zero
- * points, widening, and turning sums into the output. */
+/* ir/ops/op_integer.c - what the operators on quantized integers share: checks of their scales and
+ * zero points, widening, and turning sums into the output. */
 #include "ir/ops/convert.h"
 #include "ir/ops/integer_priv.h"
 #include "ir/ops/simd.h"
@@ -17,12 +17,13 @@ const struct ox_integer_kind ox_integer_kinds[2] = {
                         .bias = 8},
 };
 
-static const struct ox_integer_kind *kind_of(const struct ox_call *call) { return call->op->family; }
+static const struct ox_integer_kind *kind_of(const struct ox_call *call) {
+    return call->op->family;
+}
 
 /* ---- checks ---------------------------------------------------------------------------------- */
 
-ox_status ox_integer_check(const struct ox_call *call)
-{
+ox_status ox_integer_check(const struct ox_call *call) {
     const struct ox_integer_kind *kind = kind_of(call);
     const size_t scales[] = {kind->x_scale, kind->w_scale, kind->y_scale};
     const size_t points[] = {kind->x_zp, kind->w_zp, kind->y_zp};
@@ -36,8 +37,7 @@ ox_status ox_integer_check(const struct ox_call *call)
 
 /* The types of one quantized input and its zero point. */
 static ox_status check_pair(const struct ox_call *call, size_t x, ox_dtype x_type, size_t zp,
-                            ox_dtype zp_type)
-{
+                            ox_dtype zp_type) {
     OX_TRY(ox_expect_dtype(call, x, x_type, OX_BYTES | OX_FLOAT8S));
     if (!ox_q_has(call, zp)) return OX_OK;
     OX_TRY(ox_expect_dtype(call, zp, zp_type, OX_BYTES | OX_FLOAT8S));
@@ -45,8 +45,7 @@ static ox_status check_pair(const struct ox_call *call, size_t x, ox_dtype x_typ
 }
 
 /* types: one for each input, OX_UNDEFINED where not known. */
-static ox_status check_types(const struct ox_call *call, const ox_dtype *types, ox_dtype *result)
-{
+static ox_status check_types(const struct ox_call *call, const ox_dtype *types, ox_dtype *result) {
     const struct ox_integer_kind *kind = kind_of(call);
     OX_TRY(check_pair(call, 0, types[0], kind->x_zp, types[kind->x_zp]));
     OX_TRY(check_pair(call, kind->w, types[kind->w], kind->w_zp, types[kind->w_zp]));
@@ -64,8 +63,7 @@ static ox_status check_types(const struct ox_call *call, const ox_dtype *types, 
 enum { MOST_INPUTS = 9 };
 
 ox_status ox_integer_infer_types(const struct ox_call *call, const struct ox_infer *io,
-                                 ox_dtype *result)
-{
+                                 ox_dtype *result) {
     const struct ox_integer_kind *kind = kind_of(call);
     ox_dtype types[MOST_INPUTS] = {OX_UNDEFINED};
     for (size_t i = 0; i < call->n_in && i < MOST_INPUTS; i++)
@@ -78,8 +76,7 @@ ox_status ox_integer_infer_types(const struct ox_call *call, const struct ox_inf
 }
 
 ox_status ox_integer_eval_types(const struct ox_call *call, const ox_tensor *const *in,
-                                ox_dtype *result)
-{
+                                ox_dtype *result) {
     const struct ox_integer_kind *kind = kind_of(call);
     ox_dtype types[MOST_INPUTS] = {OX_UNDEFINED};
     for (size_t i = 0; i < call->n_in && i < MOST_INPUTS; i++)
@@ -93,8 +90,7 @@ ox_status ox_integer_eval_types(const struct ox_call *call, const ox_tensor *con
     return OX_OK;
 }
 
-ox_status ox_integer_number(float *out, const struct ox_call *call, size_t i, const ox_tensor *t)
-{
+ox_status ox_integer_number(float *out, const struct ox_call *call, size_t i, const ox_tensor *t) {
     if (t->count != 1)
         return ox_fail(call->ctx, OX_UNSUPPORTED, "no-kernel", NULL,
                        "input %zu of %s is %s; only a single number is supported", i,
@@ -110,8 +106,7 @@ ox_status ox_integer_number(float *out, const struct ox_call *call, size_t i, co
 
 #define WIDEN(fn, T)                                                                               \
     OX_CLONES static void fn(void *out, const void *const *in, unsigned one, size_t n,             \
-                             const void *arg)                                                      \
-    {                                                                                              \
+                             const void *arg) {                                                    \
         const T *xs = in[0], *zs = in[1];                                                          \
         int16_t *ys = out;                                                                         \
         (void)arg;                                                                                 \
@@ -128,13 +123,13 @@ WIDEN(widen_u8, uint8_t)
 WIDEN(widen_i8, int8_t)
 
 ox_status ox_widen(int16_t **out, const struct ox_call *call, const ox_tensor *x,
-                   const ox_tensor *zp, int zp_rank, const int64_t *zp_dims)
-{
+                   const ox_tensor *zp, int zp_rank, const int64_t *zp_dims) {
     static const uint8_t zero = 0;
     struct ox_loop_operand operands[2] = {ox_loop_operand(x), {&zero, 1, 0, NULL}};
     if (zp) operands[1] = (struct ox_loop_operand){zp->data, 1, zp_rank, zp_dims};
     if (zp && !ox_broadcasts_to(x->rank, x->dims, zp_rank, zp_dims))
-        return ox_bad_shape(call, "zero point %s does not fit %s", ox_dims_text(zp->rank, zp->dims).text,
+        return ox_bad_shape(call, "zero point %s does not fit %s",
+                            ox_dims_text(zp->rank, zp->dims).text,
                             ox_dims_text(x->rank, x->dims).text);
     OX_TRY(ox_alloc_raw(call->ctx, out, x->count, sizeof **out));
     ox_run_loop(call->ctx, x->dtype == OX_INT8 ? widen_i8 : widen_u8, NULL, 1, *out, sizeof **out,
@@ -150,8 +145,7 @@ struct target {
 
 #define REQUANTIZE(fn, T)                                                                          \
     OX_CLONES static void fn(void *out, const void *const *in, unsigned one, size_t n,             \
-                             const void *arg)                                                      \
-    {                                                                                              \
+                             const void *arg) {                                                    \
         const int32_t *sums = in[0];                                                               \
         const float *xs = in[1], *ws = in[2];                                                      \
         const struct target t = *(const struct target *)arg;                                       \
@@ -166,8 +160,7 @@ struct target {
 REQUANTIZE(requantize_u8, uint8_t)
 REQUANTIZE(requantize_i8, int8_t)
 
-void ox_requantize(ox_ctx *ctx, const struct ox_requantize *r, void *out)
-{
+void ox_requantize(ox_ctx *ctx, const struct ox_requantize *r, void *out) {
     struct ox_int_range range = ox_int_range(r->dtype);
     struct target target = {r->y_scale, r->y_zp, range.low, range.high};
     struct ox_loop_operand operands[3] = {

@@ -1,12 +1,14 @@
 /* ir/ops/op_integer_conv.c - ConvInteger and QLinearConv.
  *
- * For each image and group, the input is widened with its zero point taken off (so that padding is 0), laid out
- * as one row for each output position, and multiplied exactly with the widened weight. */
+ * For each image and group, the input is widened with its zero point taken off (so that padding is
+ * 0), laid out as one row for each output position, and multiplied exactly with the widened weight.
+ */
 #include "ir/ops/convert.h"
 #include "ir/ops/integer_priv.h"
 #include "ir/ops/kernel_dot.h"
 
-/* ---- decode and infer: as Conv of the same shapes --------------------------------------------- */
+/* ---- decode and infer: as Conv of the same shapes ---------------------------------------------
+ */
 
 enum { CONV_INPUTS = 2 };
 
@@ -16,8 +18,7 @@ struct as_conv {
     const ox_tensor *consts[CONV_INPUTS];
 };
 
-static void make_conv(struct as_conv *conv, const struct ox_call *call)
-{
+static void make_conv(struct as_conv *conv, const struct ox_call *call) {
     const struct ox_integer_kind *kind = call->op->family;
     conv->call = *call;
     conv->call.n_in = CONV_INPUTS;
@@ -28,8 +29,7 @@ static void make_conv(struct as_conv *conv, const struct ox_call *call)
     conv->call.consts = conv->consts;
 }
 
-ox_status ox_decode_integer_conv(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_integer_conv(const struct ox_call *call, void *params) {
     struct ox_integer_conv_params *p = params;
     struct as_conv conv;
     make_conv(&conv, call);
@@ -37,8 +37,8 @@ ox_status ox_decode_integer_conv(const struct ox_call *call, void *params)
     return ox_integer_check(call);
 }
 
-ox_status ox_infer_integer_conv(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_integer_conv(const struct ox_call *call, const void *params,
+                                struct ox_infer *io) {
     const struct ox_integer_conv_params *p = params;
     const struct ox_integer_kind *kind = call->op->family;
     ox_dtype result;
@@ -70,8 +70,7 @@ struct conv {
 };
 
 static ox_status set_up(struct conv *v, const struct ox_call *call, const struct ox_conv_params *p,
-                        const ox_tensor *x, const ox_tensor *w)
-{
+                        const ox_tensor *x, const ox_tensor *w) {
     size_t count, bytes;
     *v = (struct conv){.w = &p->window, .rank = p->window.rank};
     if (x->rank != v->rank + 2) /* channels and kernel have been checked by decode */
@@ -84,7 +83,8 @@ static ox_status set_up(struct conv *v, const struct ox_call *call, const struct
     v->dims[1] = w->dims[0];
     memcpy(v->dims + 2, v->out, (size_t)v->rank * sizeof *v->out);
     if (ox_shape_size(&count, &bytes, OX_INT32, x->rank, v->dims))
-        return ox_bad_shape(call, "the output %s is too large", ox_dims_text(x->rank, v->dims).text);
+        return ox_bad_shape(call, "the output %s is too large",
+                            ox_dims_text(x->rank, v->dims).text);
     v->in_plane = v->out_plane = v->taps = 1;
     for (int i = 0; i < v->rank; i++) {
         v->in_plane *= (size_t)v->in[i];
@@ -99,8 +99,7 @@ static ox_status set_up(struct conv *v, const struct ox_call *call, const struct
 }
 
 /* Element of the input plane that tap `tap` sees at output position `at`; -1 in the padding. */
-static int64_t seen_by(const struct conv *v, const int64_t *at, size_t tap)
-{
+static int64_t seen_by(const struct conv *v, const int64_t *at, size_t tap) {
     int64_t element = 0, stride = 1;
     for (int d = v->rank - 1; d >= 0; d--) {
         int64_t k = (int64_t)(tap % (size_t)v->w->kernel[d]);
@@ -114,8 +113,7 @@ static int64_t seen_by(const struct conv *v, const int64_t *at, size_t tap)
 }
 
 /* Fills the rows of output positions [begin, end). */
-static void fill_rows(void *arg, size_t begin, size_t end)
-{
+static void fill_rows(void *arg, size_t begin, size_t end) {
     const struct conv *v = arg;
     for (size_t p = begin; p < end; p++) {
         int64_t at[OX_WINDOW_MAX];
@@ -128,16 +126,14 @@ static void fill_rows(void *arg, size_t begin, size_t end)
         for (size_t tap = 0; tap < v->taps; tap++) {
             int64_t element = seen_by(v, at, tap);
             for (size_t c = 0; c < v->c; c++)
-                row[c * v->taps + tap] =
-                    element < 0 ? 0 : v->x[c * v->in_plane + (size_t)element];
+                row[c * v->taps + tap] = element < 0 ? 0 : v->x[c * v->in_plane + (size_t)element];
         }
     }
 }
 
 /* All sums of the call from widened operands. */
 static ox_status convolve(const struct ox_call *call, struct conv *v, const int16_t *x,
-                          const int16_t *w, int32_t *sums)
-{
+                          const int16_t *w, int32_t *sums) {
     size_t k = v->c * v->taps, count;
     if (ox_mul_size(&count, v->out_plane, k))
         return ox_bad_shape(call, "the convolution is too large");
@@ -146,9 +142,10 @@ static ox_status convolve(const struct ox_call *call, struct conv *v, const int1
         size_t group = item % v->group;
         v->x = x + item * v->c * v->in_plane;
         ox_parallel(call->ctx, v->out_plane, 20000 / (k + 1) + 1, fill_rows, v);
-        struct ox_dot dot = {
-            v->m, v->out_plane, k, w + group * v->m * k, v->rows, sums + item * v->m * v->out_plane,
-            v->out_plane};
+        struct ox_dot dot = {v->m,        v->out_plane,
+                             k,           w + group * v->m * k,
+                             v->rows,     sums + item * v->m * v->out_plane,
+                             v->out_plane};
         ox_dot(call->ctx, &dot);
     }
     ox_free(call->ctx, v->rows);
@@ -157,15 +154,15 @@ static ox_status convolve(const struct ox_call *call, struct conv *v, const int1
 
 /* ---- eval ------------------------------------------------------------------------------------ */
 
-/* Dims under which one number for each output channel broadcasts to the weight, or to the output. */
+/* Dims under which one number for each output channel broadcasts to the weight, or to the output.
+ */
 struct spread {
     int rank;
     int64_t dims[OX_WINDOW_MAX + 2];
 };
 
 static ox_status spread_of(struct spread *s, const struct ox_call *call, const struct conv *v,
-                           const ox_tensor *t, bool output)
-{
+                           const ox_tensor *t, bool output) {
     *s = (struct spread){0};
     if (!t || t->count == 1) return OX_OK;
     if (t->rank != 1 || t->dims[0] != v->dims[1])
@@ -179,8 +176,7 @@ static ox_status spread_of(struct spread *s, const struct ox_call *call, const s
 }
 
 static ox_status sum_up(const struct ox_call *call, struct conv *v, const ox_tensor *const *in,
-                        int32_t *sums)
-{
+                        int32_t *sums) {
     const struct ox_integer_kind *kind = call->op->family;
     const ox_tensor *x_zp = ox_q_has(call, kind->x_zp) ? in[kind->x_zp] : NULL;
     const ox_tensor *w_zp = ox_q_has(call, kind->w_zp) ? in[kind->w_zp] : NULL;
@@ -199,8 +195,7 @@ static ox_status sum_up(const struct ox_call *call, struct conv *v, const ox_ten
 }
 
 ox_status ox_eval_conv_integer(const struct ox_call *call, const void *params,
-                               const ox_tensor *const *in, ox_tensor **out)
-{
+                               const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_integer_conv_params *p = params;
     struct conv v;
     ox_dtype result;
@@ -212,8 +207,7 @@ ox_status ox_eval_conv_integer(const struct ox_call *call, const void *params,
 }
 
 static ox_status add_bias(const struct ox_call *call, const struct conv *v, const ox_tensor *bias,
-                          int32_t *sums)
-{
+                          int32_t *sums) {
     if (bias->rank != 1 || bias->dims[0] != v->dims[1])
         return ox_bad_shape(call, "the bias is %s, expected [%lld]",
                             ox_dims_text(bias->rank, bias->dims).text, (long long)v->dims[1]);
@@ -226,10 +220,11 @@ static ox_status add_bias(const struct ox_call *call, const struct conv *v, cons
     return OX_OK;
 }
 
-static ox_status finish(const struct ox_call *call, const struct conv *v, const ox_tensor *const *in,
-                        const int32_t *sums, const ox_tensor *w_scale, ox_tensor **out)
-{
-    struct ox_requantize r = {.sums = sums, .rank = v->rank + 2, .dims = v->dims, .dtype = in[7]->dtype};
+static ox_status finish(const struct ox_call *call, const struct conv *v,
+                        const ox_tensor *const *in, const int32_t *sums, const ox_tensor *w_scale,
+                        ox_tensor **out) {
+    struct ox_requantize r = {
+        .sums = sums, .rank = v->rank + 2, .dims = v->dims, .dtype = in[7]->dtype};
     struct spread s;
     float x_scale;
     OX_TRY(ox_integer_number(&x_scale, call, 1, in[1]));
@@ -245,8 +240,7 @@ static ox_status finish(const struct ox_call *call, const struct conv *v, const 
 }
 
 ox_status ox_eval_qlinear_conv(const struct ox_call *call, const void *params,
-                               const ox_tensor *const *in, ox_tensor **out)
-{
+                               const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_integer_conv_params *p = params;
     struct conv v;
     ox_dtype result;

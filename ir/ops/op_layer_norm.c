@@ -1,6 +1,6 @@
 /* ir/ops/op_layer_norm.c - LayerNormalization, InstanceNormalization, GroupNormalization: rows of
- * neighbouring elements are brought to mean 0 and variance 1, then scaled. RMSNormalization: the same
- * without the mean. */
+ * neighbouring elements are brought to mean 0 and variance 1, then scaled. RMSNormalization: the
+ * same without the mean. */
 #include "ir/ops/broadcast.h"
 #include "ir/ops/convert.h"
 #include "ir/ops/kernel_norm.h"
@@ -10,10 +10,11 @@
 #include "ir/ops/op_priv.h"
 #include <math.h>
 
-/* Before it was standard (opset 17), exporters wrote LayerNormalization with scale and bias of another float type than the
- * data; the result is of theirs. */
+/* Before it was standard (opset 17), exporters wrote LayerNormalization with scale and bias of
+ * another float type than the data; the result is of theirs. */
 static bool may_mix(const struct ox_call *call) {
-    return call->opset < 17 && call->op->since < 17 && strcmp(call->op->name, "LayerNormalization") == 0;
+    return call->opset < 17 && call->op->since < 17 &&
+           strcmp(call->op->name, "LayerNormalization") == 0;
 }
 
 static ox_status check_types(const struct ox_call *call, struct ox_infer *io) {
@@ -154,7 +155,8 @@ ox_status ox_infer_layer_norm(const struct ox_call *call, const void *params, st
     int rank = ox_in_rank(io, 0), axis;
     ox_dim dims[OX_MAX_RANK];
     if (may_mix(call))
-        OX_TRY(ox_infer_tensor(io, 0, ox_in_dtype(io, 1), rank, rank >= 0 ? io->in[0]->dims : NULL));
+        OX_TRY(
+            ox_infer_tensor(io, 0, ox_in_dtype(io, 1), rank, rank >= 0 ? io->in[0]->dims : NULL));
     else
         OX_TRY(ox_infer_same(io, 0, 0));
     if (rank >= 0) {
@@ -345,14 +347,16 @@ ox_status ox_infer_rms_norm(const struct ox_call *call, const void *params, stru
     return ox_infer_tensor(io, 0, ox_in_dtype(io, 1), rank, io->in[0]->dims);
 }
 
-static ox_status run_rms(ox_tensor **out, const struct ox_call *call, const struct ox_rms_norm_params *p, const ox_tensor *x,
+static ox_status run_rms(ox_tensor **out, const struct ox_call *call,
+                         const struct ox_rms_norm_params *p, const ox_tensor *x,
                          const ox_tensor *scale) {
     struct layers l = {.x = x->data, .epsilon = (double)p->epsilon, .n = 1, .rms = true};
     ox_tensor *spreaded = NULL;
     int axis;
     OX_TRY(ox_axis(&axis, call, "axis", p->axis, x->rank));
     if (!ox_broadcasts_to(x->rank, x->dims, scale->rank, scale->dims))
-        return ox_bad_shape(call, "scale %s cannot be broadcast to the data %s", ox_dims_text(scale->rank, scale->dims).text,
+        return ox_bad_shape(call, "scale %s cannot be broadcast to the data %s",
+                            ox_dims_text(scale->rank, scale->dims).text,
                             ox_dims_text(x->rank, x->dims).text);
     OX_TRY(ox_tensor_new_raw(out, &l.y, call->ctx, x->dtype, x->rank, x->dims));
     for (int d = axis; d < x->rank; d++)
@@ -361,12 +365,14 @@ static ox_status run_rms(ox_tensor **out, const struct ox_call *call, const stru
     l.rows = is_row(scale, x, axis);
     OX_TRY(spread(&spreaded, call, scale, x, axis, l.rows));
     l.scale = spreaded->data;
-    ox_parallel(call->ctx, x->count / l.n, 1 + 10000 / l.n, x->dtype == OX_FLOAT ? layers_f32 : layers_f64, &l);
+    ox_parallel(call->ctx, x->count / l.n, 1 + 10000 / l.n,
+                x->dtype == OX_FLOAT ? layers_f32 : layers_f64, &l);
     ox_tensor_unref(spreaded);
     return OX_OK;
 }
 
-ox_status ox_eval_rms_norm(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out) {
+ox_status ox_eval_rms_norm(const struct ox_call *call, const void *params,
+                           const ox_tensor *const *in, ox_tensor **out) {
     for (size_t i = 0; i < 2; i++)
         OX_TRY(ox_expect_dtype(call, i, in[i]->dtype, OX_FLOATS));
     ox_dtype work = in[0]->dtype == OX_DOUBLE || in[1]->dtype == OX_DOUBLE ? OX_DOUBLE : OX_FLOAT;

@@ -9,7 +9,8 @@ struct ox_gemm_params {
     bool trans_a, trans_b;
 };
 
-/* The product of two tensors by the rules of MatMul: matrices are multiplied, leading dims are broadcast. */
+/* The product of two tensors by the rules of MatMul: matrices are multiplied, leading dims are
+ * broadcast. */
 struct ox_matmul_shape {
     int batch_rank;
     int64_t batch[OX_MAX_RANK]; /* leading dims */
@@ -21,7 +22,8 @@ struct ox_matmul_shape {
 /* OX_INVALID where the shapes cannot be multiplied. */
 OX_MUST_USE ox_status ox_matmul_shape(struct ox_matmul_shape *s, const struct ox_call *call,
                                       const ox_tensor *a, const ox_tensor *b);
-/* Elements before the matrix (of `matrix` elements) of operand t that item `item` of the result needs. */
+/* Elements before the matrix (of `matrix` elements) of operand t that item `item` of the result
+ * needs. */
 size_t ox_matmul_at(const struct ox_matmul_shape *s, const ox_tensor *t, size_t item,
                     size_t matrix);
 

@@ -1,13 +1,21 @@
-/* ir/ops/op_ml.h - parameters of the operators of ai.onnx.ml. Arrays are borrowed from attributes. */
+/* ir/ops/op_ml.h - parameters of the operators of ai.onnx.ml. Arrays are borrowed from attributes.
+ */
 #ifndef OX_IR_OPS_OP_ML_H
 #define OX_IR_OPS_OP_ML_H
 
 #include "ir/ops/op.h"
 
 /* Numbers as TreeEnsemble has them. */
-enum ox_post { OX_POST_NONE, OX_POST_SOFTMAX, OX_POST_LOGISTIC, OX_POST_SOFTMAX_ZERO, OX_POST_PROBIT };
+enum ox_post {
+    OX_POST_NONE,
+    OX_POST_SOFTMAX,
+    OX_POST_LOGISTIC,
+    OX_POST_SOFTMAX_ZERO,
+    OX_POST_PROBIT
+};
 
-/* Labels, keys, values: an attribute of ints, floats or strings, or a tensor's elements (which may be unaligned). */
+/* Labels, keys, values: an attribute of ints, floats or strings, or a tensor's elements (which may
+ * be unaligned). */
 struct ox_ml_list {
     ox_dtype dtype;
     const void *data; /* NULL: the integers 0, 1, 2, ... */
@@ -74,8 +82,8 @@ enum ox_kernel { OX_KERNEL_LINEAR, OX_KERNEL_POLY, OX_KERNEL_RBF, OX_KERNEL_SIGM
 struct ox_svm_params {
     const float *coefficients, *vectors, *rho, *prob_a, *prob_b;
     size_t n_coefficients, n_vectors, n_rho, n_prob; /* n_vectors: numbers, not rows */
-    const int64_t *per_class;                        /* of a classifier: support vectors of each class */
-    size_t rows;                                     /* support vectors; 0: a linear model */
+    const int64_t *per_class; /* of a classifier: support vectors of each class */
+    size_t rows;              /* support vectors; 0: a linear model */
     struct ox_ml_list labels;
     enum ox_kernel kernel;
     double gamma, coef0, degree;
@@ -91,10 +99,10 @@ struct ox_tree_params {
     enum ox_post post;
     size_t targets, n_nodes, n_leaves, n_roots, n_members;
     struct ox_ml_list splits, weights, base, members, modes; /* modes: numbers or names */
-    const int64_t *features, *yes, *no, *missing; /* missing may be NULL */
-    const int64_t *yes_leaf, *no_leaf, *roots;    /* flat only */
-    const int64_t *trees, *nodes;                 /* not flat: of nodes */
-    const int64_t *leaf_trees, *leaf_nodes;       /* not flat: of weights */
+    const int64_t *features, *yes, *no, *missing;            /* missing may be NULL */
+    const int64_t *yes_leaf, *no_leaf, *roots;               /* flat only */
+    const int64_t *trees, *nodes;                            /* not flat: of nodes */
+    const int64_t *leaf_trees, *leaf_nodes;                  /* not flat: of weights */
     const int64_t *leaf_targets;
     struct ox_ml_list labels; /* of a classifier */
 };

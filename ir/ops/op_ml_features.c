@@ -1,5 +1,5 @@
-/* ir/ops/op_ml_features.c - features one by one: ArrayFeatureExtractor, Binarizer, Scaler, Imputer, FeatureVectorizer,
- * Normalizer. Rows are the last dim. */
+/* ir/ops/op_ml_features.c - features one by one: ArrayFeatureExtractor, Binarizer, Scaler, Imputer,
+ * FeatureVectorizer, Normalizer. Rows are the last dim. */
 #include "ir/ops/convert.h"
 #include "ir/ops/key_map.h"
 #include "ir/ops/ml_scores.h"
@@ -8,32 +8,32 @@
 
 #include <math.h>
 
-static ox_status expect_numbers(const struct ox_call *call, struct ox_infer *io)
-{
+static ox_status expect_numbers(const struct ox_call *call, struct ox_infer *io) {
     return ox_expect_dtype(call, 0, ox_in_dtype(io, 0), OX_ML_NUMBERS);
 }
 
 /* Output 0 has the shape of input 0. */
-static ox_status infer_shape(struct ox_infer *io, ox_dtype dtype)
-{
+static ox_status infer_shape(struct ox_infer *io, ox_dtype dtype) {
     const struct ox_type *t = io->in[0];
     return ox_infer_tensor(io, 0, dtype, ox_in_rank(io, 0), ox_type_is_tensor(t) ? t->dims : NULL);
 }
 
 /* Length of the last dim; 1 for a single number. */
-static size_t last_dim(const ox_tensor *t) { return t->rank ? (size_t)t->dims[t->rank - 1] : 1; }
+static size_t last_dim(const ox_tensor *t) {
+    return t->rank ? (size_t)t->dims[t->rank - 1] : 1;
+}
 
 /* All elements as doubles; the tensor owns them. */
-static ox_status as_doubles(ox_tensor **out, const struct ox_call *call, size_t i, const ox_tensor *t)
-{
+static ox_status as_doubles(ox_tensor **out, const struct ox_call *call, size_t i,
+                            const ox_tensor *t) {
     OX_TRY(ox_expect_dtype(call, i, t->dtype, OX_ML_NUMBERS));
     return ox_tensor_cast(out, call->ctx, t, OX_DOUBLE, true);
 }
 
 /* ---- ArrayFeatureExtractor ------------------------------------------------------------------- */
 
-ox_status ox_infer_array_feature_extractor(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_array_feature_extractor(const struct ox_call *call, const void *params,
+                                           struct ox_infer *io) {
     const struct ox_type *y = io->in[1];
     int rank = ox_in_rank(io, 0);
     ox_dim dims[OX_MAX_RANK];
@@ -52,8 +52,8 @@ ox_status ox_infer_array_feature_extractor(const struct ox_call *call, const voi
     return ox_infer_tensor(io, 0, ox_in_dtype(io, 0), n, dims);
 }
 
-ox_status ox_eval_array_feature_extractor(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out)
-{
+ox_status ox_eval_array_feature_extractor(const struct ox_call *call, const void *params,
+                                          const ox_tensor *const *in, ox_tensor **out) {
     const ox_tensor *x = in[0], *y = in[1];
     const int64_t *at = y->data;
     int64_t dims[OX_MAX_RANK] = {1};
@@ -67,13 +67,15 @@ ox_status ox_eval_array_feature_extractor(const struct ox_call *call, const void
     if (x->rank > 1) memcpy(dims, x->dims, (size_t)(x->rank - 1) * sizeof *dims);
     dims[n - 1] = (int64_t)y->count;
     for (size_t i = 0; i < y->count; i++)
-        if (at[i] < 0 || (size_t)at[i] >= last_dim(x)) return ox_bad_shape(call, "feature %lld of %zu", (long long)at[i], last_dim(x));
+        if (at[i] < 0 || (size_t)at[i] >= last_dim(x))
+            return ox_bad_shape(call, "feature %lld of %zu", (long long)at[i], last_dim(x));
     OX_TRY(ox_view_open(&view, call->ctx, x));
     ox_status s = ox_sink_open(&sink, call->ctx, x->dtype, n, dims);
     if (s == OX_OK) {
         unsigned char *to = sink.data;
         for (size_t row = 0; sink.count && row < sink.count / y->count; row++)
-            for (size_t i = 0; i < y->count; i++, to += sink.size) memcpy(to, view.data + (row * last_dim(x) + (size_t)at[i]) * view.size, view.size);
+            for (size_t i = 0; i < y->count; i++, to += sink.size)
+                memcpy(to, view.data + (row * last_dim(x) + (size_t)at[i]) * view.size, view.size);
         s = ox_sink_close(&sink, call->ctx, OX_OK, &out[0]);
     }
     ox_view_close(&view, call->ctx);
@@ -82,42 +84,39 @@ ox_status ox_eval_array_feature_extractor(const struct ox_call *call, const void
 
 /* ---- Binarizer ------------------------------------------------------------------------------- */
 
-ox_status ox_decode_binarizer(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_binarizer(const struct ox_call *call, void *params) {
     return ox_attr_float(&((struct ox_binarizer_params *)params)->threshold, call, "threshold", 0);
 }
 
-ox_status ox_infer_binarizer(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_binarizer(const struct ox_call *call, const void *params, struct ox_infer *io) {
     (void)params;
     OX_TRY(expect_numbers(call, io));
     return ox_infer_same(io, 0, 0);
 }
 
 /* out = y, of doubles in the shape of x, as elements of `dtype`. */
-static ox_status narrow(ox_tensor **out, const struct ox_call *call, ox_tensor *y, ox_dtype dtype)
-{
+static ox_status narrow(ox_tensor **out, const struct ox_call *call, ox_tensor *y, ox_dtype dtype) {
     ox_status s = ox_tensor_cast(out, call->ctx, y, dtype, true);
     ox_tensor_unref(y);
     return s;
 }
 
-ox_status ox_eval_binarizer(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out)
-{
+ox_status ox_eval_binarizer(const struct ox_call *call, const void *params,
+                            const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_binarizer_params *p = params;
     ox_tensor *x, *y;
     void *data;
     OX_TRY(as_doubles(&x, call, 0, in[0]));
     ox_status s = ox_tensor_new(&y, &data, call->ctx, OX_DOUBLE, x->rank, x->dims);
-    for (size_t i = 0; s == OX_OK && i < x->count; i++) ((double *)data)[i] = ((const double *)x->data)[i] > (double)p->threshold;
+    for (size_t i = 0; s == OX_OK && i < x->count; i++)
+        ((double *)data)[i] = ((const double *)x->data)[i] > (double)p->threshold;
     ox_tensor_unref(x);
     return s == OX_OK ? narrow(&out[0], call, y, in[0]->dtype) : s;
 }
 
 /* ---- Scaler ---------------------------------------------------------------------------------- */
 
-ox_status ox_decode_scaler(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_scaler(const struct ox_call *call, void *params) {
     struct ox_scaler_params *p = params;
     OX_TRY(ox_attr_floats(&p->offset, &p->n_offset, call, "offset"));
     OX_TRY(ox_attr_floats(&p->scale, &p->n_scale, call, "scale"));
@@ -126,26 +125,28 @@ ox_status ox_decode_scaler(const struct ox_call *call, void *params)
     return OX_OK;
 }
 
-ox_status ox_infer_scaler(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_scaler(const struct ox_call *call, const void *params, struct ox_infer *io) {
     (void)params;
     OX_TRY(expect_numbers(call, io));
     return infer_shape(io, OX_FLOAT);
 }
 
-ox_status ox_eval_scaler(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out)
-{
+ox_status ox_eval_scaler(const struct ox_call *call, const void *params, const ox_tensor *const *in,
+                         ox_tensor **out) {
     const struct ox_scaler_params *p = params;
     size_t width = last_dim(in[0]);
     ox_tensor *x, *y;
     void *data;
-    if ((p->offset && p->n_offset != 1 && p->n_offset != width) || (p->scale && p->n_scale != 1 && p->n_scale != width))
-        return ox_bad_shape(call, "offset and scale are for %zu and %zu features, rows have %zu", p->offset ? p->n_offset : 0, p->scale ? p->n_scale : 0, width);
+    if ((p->offset && p->n_offset != 1 && p->n_offset != width) ||
+        (p->scale && p->n_scale != 1 && p->n_scale != width))
+        return ox_bad_shape(call, "offset and scale are for %zu and %zu features, rows have %zu",
+                            p->offset ? p->n_offset : 0, p->scale ? p->n_scale : 0, width);
     OX_TRY(as_doubles(&x, call, 0, in[0]));
     ox_status s = ox_tensor_new(&y, &data, call->ctx, OX_DOUBLE, x->rank, x->dims);
     for (size_t i = 0; s == OX_OK && i < x->count; i++) {
         size_t f = i % width;
-        double offset = p->offset ? (double)p->offset[p->n_offset == 1 ? 0 : f] : 0, scale = p->scale ? (double)p->scale[p->n_scale == 1 ? 0 : f] : 1;
+        double offset = p->offset ? (double)p->offset[p->n_offset == 1 ? 0 : f] : 0,
+               scale = p->scale ? (double)p->scale[p->n_scale == 1 ? 0 : f] : 1;
         ((double *)data)[i] = (((const double *)x->data)[i] - offset) * scale;
     }
     ox_tensor_unref(x);
@@ -154,8 +155,7 @@ ox_status ox_eval_scaler(const struct ox_call *call, const void *params, const o
 
 /* ---- Imputer --------------------------------------------------------------------------------- */
 
-ox_status ox_decode_imputer(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_imputer(const struct ox_call *call, void *params) {
     struct ox_imputer_params *p = params;
     size_t n_floats, n_ints;
     OX_TRY(ox_attr_floats(&p->floats, &n_floats, call, "imputed_value_floats"));
@@ -164,45 +164,51 @@ ox_status ox_decode_imputer(const struct ox_call *call, void *params)
     OX_TRY(ox_attr_int(&p->replaced_int, call, "replaced_value_int64", 0));
     if (n_floats == SIZE_MAX || n_floats == 0) p->floats = NULL;
     if (n_ints == SIZE_MAX || n_ints == 0) p->ints = NULL;
-    if (!p->floats == !p->ints) return ox_bad_attr(call, "exactly one of imputed_value_floats and imputed_value_int64s must be there");
+    if (!p->floats == !p->ints)
+        return ox_bad_attr(
+            call, "exactly one of imputed_value_floats and imputed_value_int64s must be there");
     p->n = p->floats ? n_floats : n_ints;
     return OX_OK;
 }
 
-static ox_status check_imputer(const struct ox_imputer_params *p, const struct ox_call *call, ox_dtype dtype)
-{
+static ox_status check_imputer(const struct ox_imputer_params *p, const struct ox_call *call,
+                               ox_dtype dtype) {
     ox_dtypes floats = OX_BIT(OX_FLOAT) | OX_BIT(OX_DOUBLE);
     return ox_expect_dtype(call, 0, dtype, p->floats ? floats : OX_ML_NUMBERS & ~floats);
 }
 
-ox_status ox_infer_imputer(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_imputer(const struct ox_call *call, const void *params, struct ox_infer *io) {
     OX_TRY(check_imputer(params, call, ox_in_dtype(io, 0)));
     return ox_infer_same(io, 0, 0);
 }
 
-static bool is_missing(double v, double missing) { return isnan(missing) ? isnan(v) : v == missing; }
+static bool is_missing(double v, double missing) {
+    return isnan(missing) ? isnan(v) : v == missing;
+}
 
-ox_status ox_eval_imputer(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out)
-{
+ox_status ox_eval_imputer(const struct ox_call *call, const void *params,
+                          const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_imputer_params *p = params;
     const ox_tensor *x = in[0];
     size_t width = last_dim(x);
     void *data;
     OX_TRY(check_imputer(p, call, x->dtype));
-    if (p->n != 1 && p->n != width) return ox_bad_shape(call, "%zu imputed values, rows have %zu features", p->n, width);
+    if (p->n != 1 && p->n != width)
+        return ox_bad_shape(call, "%zu imputed values, rows have %zu features", p->n, width);
     OX_TRY(ox_tensor_new(&out[0], &data, call->ctx, x->dtype, x->rank, x->dims));
     for (size_t i = 0; i < x->count; i++) {
         size_t k = p->n == 1 ? 0 : i % width;
         switch (x->dtype) {
         case OX_FLOAT: {
             float v = ((const float *)x->data)[i];
-            ((float *)data)[i] = is_missing((double)v, (double)p->replaced_float) ? p->floats[k] : v;
+            ((float *)data)[i] =
+                is_missing((double)v, (double)p->replaced_float) ? p->floats[k] : v;
             break;
         }
         case OX_DOUBLE: {
             double v = ((const double *)x->data)[i];
-            ((double *)data)[i] = is_missing(v, (double)p->replaced_float) ? (double)p->floats[k] : v;
+            ((double *)data)[i] =
+                is_missing(v, (double)p->replaced_float) ? (double)p->floats[k] : v;
             break;
         }
         case OX_INT32: {
@@ -222,18 +228,20 @@ ox_status ox_eval_imputer(const struct ox_call *call, const void *params, const 
 
 /* ---- FeatureVectorizer ----------------------------------------------------------------------- */
 
-ox_status ox_decode_feature_vectorizer(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_feature_vectorizer(const struct ox_call *call, void *params) {
     struct ox_feature_vectorizer_params *p = params;
     OX_TRY(ox_attr_ints(&p->widths, &p->n, call, "inputdimensions"));
-    if (p->n != SIZE_MAX && p->n != call->n_in) return ox_bad_attr(call, "inputdimensions has %zu entries for %zu inputs", p->n, call->n_in);
+    if (p->n != SIZE_MAX && p->n != call->n_in)
+        return ox_bad_attr(call, "inputdimensions has %zu entries for %zu inputs", p->n,
+                           call->n_in);
     for (size_t i = 0; p->n != SIZE_MAX && i < p->n; i++)
-        if (p->widths[i] < 0) return ox_bad_attr(call, "inputdimensions[%zu] is %lld", i, (long long)p->widths[i]);
+        if (p->widths[i] < 0)
+            return ox_bad_attr(call, "inputdimensions[%zu] is %lld", i, (long long)p->widths[i]);
     return OX_OK;
 }
 
-ox_status ox_infer_feature_vectorizer(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_feature_vectorizer(const struct ox_call *call, const void *params,
+                                      struct ox_infer *io) {
     const struct ox_feature_vectorizer_params *p = params;
     ox_dim dims[2];
     int64_t width = 0;
@@ -255,16 +263,20 @@ ox_status ox_infer_feature_vectorizer(const struct ox_call *call, const void *pa
     return ox_infer_tensor(io, 0, OX_FLOAT, 2, dims);
 }
 
-/* Each input [N,C] (or [C], one row) takes its width in the output: what is wider is cut, what is narrower followed by zeros. */
-ox_status ox_eval_feature_vectorizer(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out)
-{
+/* Each input [N,C] (or [C], one row) takes its width in the output: what is wider is cut, what is
+ * narrower followed by zeros. */
+ox_status ox_eval_feature_vectorizer(const struct ox_call *call, const void *params,
+                                     const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_feature_vectorizer_params *p = params;
     int64_t dims[2] = {0, 0};
     void *data;
     for (size_t i = 0; i < call->n_in; i++) {
         OX_TRY(ox_expect_rank(call, i, in[i]->rank, 1, 2));
-        int64_t n = in[i]->rank == 1 ? 1 : in[i]->dims[0], w = p->n != SIZE_MAX ? p->widths[i] : in[i]->dims[in[i]->rank - 1];
-        if (i && n != dims[0]) return ox_bad_shape(call, "input %zu has %lld rows, input 0 %lld", i, (long long)n, (long long)dims[0]);
+        int64_t n = in[i]->rank == 1 ? 1 : in[i]->dims[0],
+                w = p->n != SIZE_MAX ? p->widths[i] : in[i]->dims[in[i]->rank - 1];
+        if (i && n != dims[0])
+            return ox_bad_shape(call, "input %zu has %lld rows, input 0 %lld", i, (long long)n,
+                                (long long)dims[0]);
         if (ox_add_i64(&dims[1], dims[1], w)) return ox_bad_shape(call, "the result is too wide");
         dims[0] = n;
     }
@@ -277,7 +289,8 @@ ox_status ox_eval_feature_vectorizer(const struct ox_call *call, const void *par
         OX_TRY(ox_tensor_cast(&x, call->ctx, in[i], OX_FLOAT, true));
         size_t n = have < w ? have : w;
         for (size_t row = 0; n && row < (size_t)dims[0]; row++)
-            memcpy((float *)data + row * (size_t)dims[1] + at, (const float *)x->data + row * have, n * sizeof(float));
+            memcpy((float *)data + row * (size_t)dims[1] + at, (const float *)x->data + row * have,
+                   n * sizeof(float));
         ox_tensor_unref(x);
         at += w;
     }
@@ -286,8 +299,7 @@ ox_status ox_eval_feature_vectorizer(const struct ox_call *call, const void *par
 
 /* ---- Normalizer ------------------------------------------------------------------------------ */
 
-ox_status ox_decode_normalizer(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_normalizer(const struct ox_call *call, void *params) {
     static const char *const norms[] = {"MAX", "L1", "L2", NULL};
     int norm;
     OX_TRY(ox_attr_choice(&norm, call, "norm", norms, OX_ROW_MAX));
@@ -295,17 +307,16 @@ ox_status ox_decode_normalizer(const struct ox_call *call, void *params)
     return OX_OK;
 }
 
-ox_status ox_infer_normalizer(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_normalizer(const struct ox_call *call, const void *params, struct ox_infer *io) {
     (void)params;
     OX_TRY(expect_numbers(call, io));
     OX_TRY(ox_expect_rank(call, 0, ox_in_rank(io, 0), 1, 2));
     return infer_shape(io, OX_FLOAT);
 }
 
-/* By the greatest (not its absolute value), the sum of absolute values, or the length; a row whose divisor is 0 stays. */
-static void normalize_row(double *y, const double *x, size_t n, enum ox_row_norm norm)
-{
+/* By the greatest (not its absolute value), the sum of absolute values, or the length; a row whose
+ * divisor is 0 stays. */
+static void normalize_row(double *y, const double *x, size_t n, enum ox_row_norm norm) {
     double by = norm == OX_ROW_MAX && n ? x[0] : 0;
     for (size_t i = 0; i < n; i++) {
         if (norm == OX_ROW_MAX)
@@ -314,11 +325,12 @@ static void normalize_row(double *y, const double *x, size_t n, enum ox_row_norm
             by += norm == OX_ROW_L1 ? fabs(x[i]) : x[i] * x[i];
     }
     if (norm == OX_ROW_L2) by = sqrt(by);
-    for (size_t i = 0; i < n; i++) y[i] = by != 0 ? x[i] / by : x[i];
+    for (size_t i = 0; i < n; i++)
+        y[i] = by != 0 ? x[i] / by : x[i];
 }
 
-ox_status ox_eval_normalizer(const struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out)
-{
+ox_status ox_eval_normalizer(const struct ox_call *call, const void *params,
+                             const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_normalizer_params *p = params;
     size_t width = last_dim(in[0]);
     ox_tensor *x, *y;
@@ -326,7 +338,8 @@ ox_status ox_eval_normalizer(const struct ox_call *call, const void *params, con
     OX_TRY(ox_expect_rank(call, 0, in[0]->rank, 1, 2));
     OX_TRY(as_doubles(&x, call, 0, in[0]));
     ox_status s = ox_tensor_new(&y, &data, call->ctx, OX_DOUBLE, x->rank, x->dims);
-    for (size_t i = 0; s == OX_OK && i < x->count; i += width) normalize_row((double *)data + i, (const double *)x->data + i, width, p->norm);
+    for (size_t i = 0; s == OX_OK && i < x->count; i += width)
+        normalize_row((double *)data + i, (const double *)x->data + i, width, p->norm);
     ox_tensor_unref(x);
     return s == OX_OK ? narrow(&out[0], call, y, OX_FLOAT) : s;
 }

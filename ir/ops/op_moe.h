@@ -9,11 +9,12 @@ enum ox_moe_activation { OX_MOE_RELU, OX_MOE_GELU, OX_MOE_SILU, OX_MOE_SWIGLU, O
 struct ox_moe_params {
     enum ox_moe_activation activation;
     float alpha, beta, limit; /* of SwiGLU; limit: INFINITY where none is given */
-    int fusion;               /* SwiGLU: 0 gate and value are products of their own, 1 by turns in one, 2 one behind the other in one */
-    int64_t k;                /* experts a token */
-    bool normalize;           /* their shares sum to 1 */
-    int bits;                 /* of a code; 0: weights are floats */
-    int64_t block;            /* codes that share a scale; 0: a row */
+    int fusion;     /* SwiGLU: 0 gate and value are products of their own, 1 by turns in one, 2 one
+                       behind the other in one */
+    int64_t k;      /* experts a token */
+    bool normalize; /* their shares sum to 1 */
+    int bits;       /* of a code; 0: weights are floats */
+    int64_t block;  /* codes that share a scale; 0: a row */
 };
 extern const bool ox_moe_quantized[2]; /* families of MoE and QMoE */
 

@@ -1,4 +1,5 @@
-/* ir/ops/op_nbits.h - parameters of the operators on weights of 2, 4 and 8 bits with a scale for each block. */
+/* ir/ops/op_nbits.h - parameters of the operators on weights of 2, 4 and 8 bits with a scale for
+ * each block. */
 #ifndef OX_IR_OPS_OP_NBITS_H
 #define OX_IR_OPS_OP_NBITS_H
 

@@ -1,5 +1,6 @@
-/* ir/ops/op_quantize.c - QuantizeLinear and DequantizeLinear: parameters, types, and the checks of scales
- * and zero points that keep a malformed model from being run. Kernels: op_quantize_eval.c. */
+/* ir/ops/op_quantize.c - QuantizeLinear and DequantizeLinear: parameters, types, and the checks of
+ * scales and zero points that keep a malformed model from being run. Kernels: op_quantize_eval.c.
+ */
 #include "ir/ops/convert.h"
 #include "ir/ops/quantize_priv.h"
 #include <math.h>
@@ -11,8 +12,7 @@
 
 /* ---- checks ---------------------------------------------------------------------------------- */
 
-ox_status ox_check_scale(const struct ox_call *call, size_t i, const ox_tensor *scale)
-{
+ox_status ox_check_scale(const struct ox_call *call, size_t i, const ox_tensor *scale) {
     OX_TRY(ox_expect_dtype(call, i, scale->dtype, OX_SCALE_TYPES));
     size_t bytes = (size_t)ox_dtype_bits(scale->dtype) / 8;
     for (size_t k = 0; k < scale->count; k++) {
@@ -37,15 +37,13 @@ ox_status ox_check_scale(const struct ox_call *call, size_t i, const ox_tensor *
     return OX_OK;
 }
 
-ox_status ox_check_const_scale(const struct ox_call *call, size_t i)
-{
+ox_status ox_check_const_scale(const struct ox_call *call, size_t i) {
     const ox_tensor *scale = ox_q_const(call, i);
     return scale ? ox_check_scale(call, i, scale) : OX_OK;
 }
 
 /* Shapes are equal, leaving aside dims where both have one element. */
-static bool fits(const ox_tensor *a, const ox_tensor *b)
-{
+static bool fits(const ox_tensor *a, const ox_tensor *b) {
     if (a->count == 1 && b->count == 1) return true;
     if (a->rank != b->rank) return false;
     for (int d = 0; d < a->rank; d++)
@@ -53,8 +51,7 @@ static bool fits(const ox_tensor *a, const ox_tensor *b)
     return true;
 }
 
-ox_status ox_check_zero_point(const struct ox_call *call, size_t scale, size_t zp)
-{
+ox_status ox_check_zero_point(const struct ox_call *call, size_t scale, size_t zp) {
     const ox_tensor *s = ox_q_const(call, scale), *z = ox_q_const(call, zp);
     if (!s || !z || fits(s, z)) return OX_OK;
     return ox_bad_shape(call, "zero point (input %zu) of %s is %s, its scale (input %zu) is %s", zp,
@@ -63,8 +60,7 @@ ox_status ox_check_zero_point(const struct ox_call *call, size_t scale, size_t z
 }
 
 ox_status ox_infer_zero_point(const struct ox_call *call, const struct ox_infer *io, size_t scale,
-                              size_t zp)
-{
+                              size_t zp) {
     if (!ox_q_has(call, zp) || ox_in_rank(io, scale) < 0 || ox_in_rank(io, zp) < 0) return OX_OK;
     const struct ox_type *s = io->in[scale], *z = io->in[zp];
     if (ox_type_count(s) == 1 && ox_type_count(z) == 1) return OX_OK;
@@ -80,17 +76,18 @@ ox_status ox_infer_zero_point(const struct ox_call *call, const struct ox_infer 
 
 /* ---- decode ---------------------------------------------------------------------------------- */
 
-static ox_status decode_precision(ox_dtype *out, const struct ox_call *call)
-{
+static ox_status decode_precision(ox_dtype *out, const struct ox_call *call) {
     int64_t precision;
     OX_TRY(ox_attr_int(&precision, call, "precision", OX_UNDEFINED));
     *out = (ox_dtype)precision;
-    if (precision == OX_UNDEFINED || (ox_dtype_valid(precision) && OX_REAL_TYPES & OX_BIT(precision))) return OX_OK;
-    return ox_bad_attr(call, "precision is %lld, expected float, float16 or bfloat16", (long long)precision);
+    if (precision == OX_UNDEFINED ||
+        (ox_dtype_valid(precision) && OX_REAL_TYPES & OX_BIT(precision)))
+        return OX_OK;
+    return ox_bad_attr(call, "precision is %lld, expected float, float16 or bfloat16",
+                       (long long)precision);
 }
 
-ox_status ox_decode_quantize(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_quantize(const struct ox_call *call, void *params) {
     struct ox_quantize_params *p = params;
     int64_t out, saturate;
     OX_TRY(ox_attr_int(&p->axis, call, "axis", 1));
@@ -102,7 +99,8 @@ ox_status ox_decode_quantize(const struct ox_call *call, void *params)
     if (out != 0 && !ox_dtype_valid(out))
         return ox_bad_attr(call, "output_dtype is %lld, which is no element type", (long long)out);
     p->precision = OX_FLOAT;
-    if (call->op->domain[0] == '\0' && call->opset >= 23) OX_TRY(decode_precision(&p->precision, call));
+    if (call->op->domain[0] == '\0' && call->opset >= 23)
+        OX_TRY(decode_precision(&p->precision, call));
     p->out = (ox_dtype)out;
     p->saturate = saturate != 0;
     OX_TRY(ox_check_const_scale(call, 1));
@@ -113,8 +111,7 @@ ox_status ox_decode_quantize(const struct ox_call *call, void *params)
 
 /* The scale's dims against the data's, as far as both are known. */
 static ox_status infer_scale(const struct ox_call *call, const struct ox_quantize_params *p,
-                             const struct ox_infer *io)
-{
+                             const struct ox_infer *io) {
     const struct ox_type *x = io->in[0], *s = io->in[1];
     if (ox_in_rank(io, 0) < 0 || ox_in_rank(io, 1) < 0 || ox_type_count(s) == 1) return OX_OK;
     int axis;
@@ -139,8 +136,7 @@ static ox_status infer_scale(const struct ox_call *call, const struct ox_quantiz
 }
 
 static ox_status infer_result(const struct ox_call *call, const struct ox_quantize_params *p,
-                              struct ox_infer *io, ox_dtype dtype)
-{
+                              struct ox_infer *io, ox_dtype dtype) {
     OX_TRY(ox_expect_dtype(call, 1, ox_in_dtype(io, 1), OX_SCALE_TYPES));
     OX_TRY(infer_scale(call, p, io));
     OX_TRY(ox_infer_zero_point(call, io, 1, 2));
@@ -150,8 +146,7 @@ static ox_status infer_result(const struct ox_call *call, const struct ox_quanti
 
 /* uint8 unless the zero point or the attribute says otherwise; both must say the same. */
 static ox_status quantized_type(ox_dtype *out, const struct ox_call *call,
-                                const struct ox_quantize_params *p, ox_dtype zp)
-{
+                                const struct ox_quantize_params *p, ox_dtype zp) {
     *out = p->out != OX_UNDEFINED ? p->out : OX_UINT8;
     if (!(QUANTIZED & OX_BIT(*out)))
         return ox_bad_attr(call, "output_dtype is %s, which is no quantized type",
@@ -168,29 +163,25 @@ static ox_status quantized_type(ox_dtype *out, const struct ox_call *call,
 #define HIGH_PRECISION (OX_REAL_TYPES | OX_BIT(OX_INT32))
 #define DEQUANTIZABLE (QUANTIZED | OX_BIT(OX_INT32))
 
-ox_status ox_infer_quantize(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_quantize(const struct ox_call *call, const void *params, struct ox_infer *io) {
     ox_dtype dtype, zp = call->n_in > 2 ? ox_in_dtype(io, 2) : OX_UNDEFINED;
     OX_TRY(ox_expect_dtype(call, 0, ox_in_dtype(io, 0), HIGH_PRECISION));
     OX_TRY(quantized_type(&dtype, call, params, zp));
     return infer_result(call, params, io, dtype);
 }
 
-static ox_status check_out_float(const struct ox_call *call, const struct ox_quantize_params *p)
-{
+static ox_status check_out_float(const struct ox_call *call, const struct ox_quantize_params *p) {
     if (p->out == OX_UNDEFINED || (OX_REAL_TYPES & OX_BIT(p->out))) return OX_OK;
     return ox_bad_attr(call, "output_dtype is %s, expected a float type", ox_dtype_name(p->out));
 }
 
 /* The scale's type, unless that is none to compute with. */
-static ox_dtype dequantized_type(const struct ox_quantize_params *p, ox_dtype scale)
-{
+static ox_dtype dequantized_type(const struct ox_quantize_params *p, ox_dtype scale) {
     if (p->out != OX_UNDEFINED || scale == OX_UNDEFINED) return p->out;
     return OX_REAL_TYPES & OX_BIT(scale) ? scale : OX_FLOAT;
 }
 
-ox_status ox_infer_dequantize(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_dequantize(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_quantize_params *p = params;
     OX_TRY(ox_expect_dtype(call, 0, ox_in_dtype(io, 0), DEQUANTIZABLE));
     if (ox_q_has(call, 2))
@@ -201,12 +192,11 @@ ox_status ox_infer_dequantize(const struct ox_call *call, const void *params, st
 
 /* ---- what eval needs ------------------------------------------------------------------------- */
 
-/* Where each element's scale is. Everything that infer may not have known is checked here. The dims'
- * products are at most x's count, which exists. */
+/* Where each element's scale is. Everything that infer may not have known is checked here. The
+ * dims' products are at most x's count, which exists. */
 static ox_status place_scales(struct ox_scales *at, const struct ox_call *call,
                               const struct ox_quantize_params *p, const ox_tensor *x,
-                              const ox_tensor *s)
-{
+                              const ox_tensor *s) {
     *at = (struct ox_scales){1, {(int64_t)x->count}, {1}, 0};
     if (s->count == 1) return OX_OK;
     int axis;
@@ -235,8 +225,7 @@ static ox_status place_scales(struct ox_scales *at, const struct ox_call *call,
 }
 
 ox_status ox_eval_quantize(const struct ox_call *call, const void *params,
-                           const ox_tensor *const *in, ox_tensor **out)
-{
+                           const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_quantize_params *p = params;
     struct ox_scales at;
     ox_dtype dtype;
@@ -244,19 +233,22 @@ ox_status ox_eval_quantize(const struct ox_call *call, const void *params,
     OX_TRY(ox_expect_dtype(call, 0, in[0]->dtype, HIGH_PRECISION));
     OX_TRY(quantized_type(&dtype, call, p, zp ? zp->dtype : OX_UNDEFINED));
     OX_TRY(place_scales(&at, call, p, in[0], in[1]));
-    ox_dtype precision = p->precision == OX_UNDEFINED && OX_REAL_TYPES & OX_BIT(in[1]->dtype) ? in[1]->dtype : p->precision;
-    if (precision != OX_FLOAT16 && precision != OX_BFLOAT16) return ox_run_quantize(&out[0], call->ctx, &at, in[0], in[1], zp, dtype, p->saturate);
+    ox_dtype precision = p->precision == OX_UNDEFINED && OX_REAL_TYPES & OX_BIT(in[1]->dtype)
+                             ? in[1]->dtype
+                             : p->precision;
+    if (precision != OX_FLOAT16 && precision != OX_BFLOAT16)
+        return ox_run_quantize(&out[0], call->ctx, &at, in[0], in[1], zp, dtype, p->saturate);
     ox_tensor *quotients, *ones;
     OX_TRY(ox_run_divide(&quotients, &ones, call->ctx, &at, in[0], in[1], precision));
-    ox_status status = ox_run_quantize(&out[0], call->ctx, &at, quotients, ones, zp, dtype, p->saturate);
+    ox_status status =
+        ox_run_quantize(&out[0], call->ctx, &at, quotients, ones, zp, dtype, p->saturate);
     ox_tensor_unref(quotients);
     ox_tensor_unref(ones);
     return status;
 }
 
 ox_status ox_eval_dequantize(const struct ox_call *call, const void *params,
-                             const ox_tensor *const *in, ox_tensor **out)
-{
+                             const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_quantize_params *p = params;
     struct ox_scales at;
     const ox_tensor *zp = call->n_in > 2 ? in[2] : NULL;

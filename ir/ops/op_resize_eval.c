@@ -10,8 +10,9 @@
 #include "ir/ops/simd.h"
 #include <math.h>
 
-/* The standard's length_resized where the corners are aligned: scale times length, before it is rounded down to the number of
- * outputs, as the standard's reference has it; with scales made from sizes the two are the same. */
+/* The standard's length_resized where the corners are aligned: scale times length, before it is
+ * rounded down to the number of outputs, as the standard's reference has it; with scales made from
+ * sizes the two are the same. */
 static float aligned_length(const struct ox_resize_plan *plan, int d) {
     double length = (double)plan->scale[d] * (double)plan->in[d], out = (double)plan->out[d];
     return (float)(fabs(length - out) <= 1e-5 * out ? out : length);
@@ -378,9 +379,11 @@ static ox_status resize_integers(const struct ox_call *call, const struct ox_res
     return status;
 }
 
-/* The nearest mode for types that are not whole bytes long or not to be copied as bytes (strings): the same on their numbers. */
-static ox_status resize_numbered(const struct ox_call *call, const struct ox_resize_params *p, const struct ox_resize_plan *plan,
-                                 const ox_tensor *x, ox_tensor **out) {
+/* The nearest mode for types that are not whole bytes long or not to be copied as bytes (strings):
+ * the same on their numbers. */
+static ox_status resize_numbered(const struct ox_call *call, const struct ox_resize_params *p,
+                                 const struct ox_resize_plan *plan, const ox_tensor *x,
+                                 ox_tensor **out) {
     ox_tensor *numbers = NULL, *at = NULL;
     ox_status status = ox_numbered(&numbers, call->ctx, x, OX_INT64, 0);
     if (status == OX_OK) status = resize(call, p, plan, numbers, &at);
@@ -397,13 +400,15 @@ ox_status ox_eval_resize(const struct ox_call *call, const void *params, const o
     bool crop = p->coords == OX_COORDS_TF_CROP_AND_RESIZE;
     bool plain = p->mode == OX_RESIZE_NEAREST && !crop;
     if (!plain && !(OX_NUMBERS & OX_BIT(x->dtype)))
-        return ox_no_arithmetic(call, "%s of %s can only take the nearest element, without a crop", call->op->name, ox_dtype_name(x->dtype));
+        return ox_no_arithmetic(call, "%s of %s can only take the nearest element, without a crop",
+                                call->op->name, ox_dtype_name(x->dtype));
     const int at[3] = {p->roi_at, p->scales_at, p->sizes_at};
     for (int i = 0; i < 3; i++)
         if (at[i] >= 0 && (size_t)at[i] < call->n_in) inputs[i] = in[at[i]];
     struct ox_resize_plan plan;
     OX_TRY(ox_resize_plan(&plan, call, p, x->rank, x->dims, inputs[0], inputs[1], inputs[2]));
-    if (x->dtype == OX_STRING || ox_dtype_bits(x->dtype) % 8 != 0) return resize_numbered(call, p, &plan, x, &out[0]);
+    if (x->dtype == OX_STRING || ox_dtype_bits(x->dtype) % 8 != 0)
+        return resize_numbered(call, p, &plan, x, &out[0]);
     if (plain || x->dtype == OX_FLOAT || x->dtype == OX_DOUBLE)
         return resize(call, p, &plan, x, &out[0]);
     if (!ox_is_narrow(x->dtype)) return resize_integers(call, p, &plan, x, &out[0]);

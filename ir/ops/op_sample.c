@@ -195,8 +195,9 @@ static void sample_points(void *arg, size_t begin, size_t end) {
     }
 }
 
-static ox_status sample(const struct ox_call *call, const struct ox_grid_sample_params *p, const ox_tensor *x, const ox_tensor *grid,
-                        const int64_t *dims, ox_tensor **out) {
+static ox_status sample(const struct ox_call *call, const struct ox_grid_sample_params *p,
+                        const ox_tensor *x, const ox_tensor *grid, const int64_t *dims,
+                        ox_tensor **out) {
     double *values, *coords;
     void *y;
     OX_TRY(ox_tensor_new(out, &y, call->ctx, x->dtype, x->rank, dims));
@@ -221,9 +222,11 @@ static ox_status sample(const struct ox_call *call, const struct ox_grid_sample_
     return status;
 }
 
-/* Types without arithmetic: the nearest element's number, 1 for the first; 0 is what lies outside. */
-static ox_status sample_numbered(const struct ox_call *call, const struct ox_grid_sample_params *p, const ox_tensor *x, const ox_tensor *grid,
-                                 const int64_t *dims, ox_tensor **out) {
+/* Types without arithmetic: the nearest element's number, 1 for the first; 0 is what lies outside.
+ */
+static ox_status sample_numbered(const struct ox_call *call, const struct ox_grid_sample_params *p,
+                                 const ox_tensor *x, const ox_tensor *grid, const int64_t *dims,
+                                 ox_tensor **out) {
     ox_tensor *numbers = NULL, *near = NULL, *at = NULL;
     void *data;
     ox_status s = ox_numbered(&numbers, call->ctx, x, OX_DOUBLE, 1);
@@ -239,8 +242,9 @@ static ox_status sample_numbered(const struct ox_call *call, const struct ox_gri
 }
 
 /* Integers are interpolated in 64-bit floats, and what lies behind the point is cut off. */
-static ox_status sample_integers(const struct ox_call *call, const struct ox_grid_sample_params *p, const ox_tensor *x, const ox_tensor *grid,
-                                 const int64_t *dims, ox_tensor **out) {
+static ox_status sample_integers(const struct ox_call *call, const struct ox_grid_sample_params *p,
+                                 const ox_tensor *x, const ox_tensor *grid, const int64_t *dims,
+                                 ox_tensor **out) {
     ox_tensor *wide = NULL, *result = NULL;
     ox_status s = ox_tensor_cast(&wide, call->ctx, x, OX_DOUBLE, true);
     if (s == OX_OK) s = sample(call, p, wide, grid, dims, &result);
@@ -259,7 +263,8 @@ ox_status ox_eval_grid_sample(const struct ox_call *call, const void *params,
     if (OX_FLOATS & OX_BIT(x->dtype)) return sample(call, p, x, in[1], dims, &out[0]);
     if (p->mode == OX_GRID_NEAREST) return sample_numbered(call, p, x, in[1], dims, &out[0]);
     if (OX_INTEGERS & OX_BIT(x->dtype)) return sample_integers(call, p, x, in[1], dims, &out[0]);
-    return ox_no_arithmetic(call, "GridSample of %s can only take the nearest element", ox_dtype_name(x->dtype));
+    return ox_no_arithmetic(call, "GridSample of %s can only take the nearest element",
+                            ox_dtype_name(x->dtype));
 }
 
 /* ---- RoiAlign -------------------------------------------------------------------------------- */

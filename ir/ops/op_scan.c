@@ -179,7 +179,8 @@ ox_status ox_eval_cum_sum(const struct ox_call *call, const void *params,
     OX_TRY(ox_scalar_int(&axis, call, "the axis", in[1]));
     OX_TRY(ox_axis(&at, call, "axis", axis, x->rank));
     OX_TRY(ox_tensor_new(&out[0], &data, call->ctx, x->dtype, x->rank, x->dims));
-    struct cum_sum c = {lines_of(x, at), data, p->exclusive, p->reverse, *(const bool *)call->op->family};
+    struct cum_sum c = {lines_of(x, at), data, p->exclusive, p->reverse,
+                        *(const bool *)call->op->family};
     ox_parallel(call->ctx, c.lines.count, 4096 / (c.lines.dim + 1) + 1, sum_lines, &c);
     return OX_OK;
 }

@@ -113,7 +113,7 @@ static ox_status scatter(ox_tensor **out, const struct ox_call *call, const ox_t
     struct ox_sink sink;
     if (reduction != OX_SCATTER_NONE && ox_wide_of(data->dtype) == OX_WIDE_NONE)
         return ox_no_arithmetic(call, "%s cannot combine elements of type %s", call->op->name,
-                            ox_dtype_name(data->dtype));
+                                ox_dtype_name(data->dtype));
     OX_TRY(ox_view_open(&from, call->ctx, data));
     ox_status status = ox_view_open(&with, call->ctx, updates);
     if (status == OX_OK) {

@@ -373,7 +373,8 @@ ox_status ox_infer_unsqueeze(const struct ox_call *call, const void *params, str
     ox_dim dims[OX_MAX_RANK];
     if (rank < 0 || !axes.known) {
         int n = ox_ints_count(&axes, io, 1);
-        return ox_infer_rank(io, 0, ox_in_dtype(io, 0), rank < 0 || n < 0 || n > OX_MAX_RANK - rank ? -1 : rank + n);
+        return ox_infer_rank(io, 0, ox_in_dtype(io, 0),
+                             rank < 0 || n < 0 || n > OX_MAX_RANK - rank ? -1 : rank + n);
     }
     OX_TRY(unsqueeze_places(added, call, &axes, rank));
     for (int i = 0; i < rank + axes.n; i++)

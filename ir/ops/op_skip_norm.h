@@ -1,4 +1,5 @@
-/* ir/ops/op_skip_norm.h - recipes of the normalizations of com.microsoft, for the table in op_fused.c. */
+/* ir/ops/op_skip_norm.h - recipes of the normalizations of com.microsoft, for the table in
+ * op_fused.c. */
 #ifndef OX_IR_OPS_OP_SKIP_NORM_H
 #define OX_IR_OPS_OP_SKIP_NORM_H
 

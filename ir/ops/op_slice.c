@@ -159,8 +159,8 @@ static ox_status split_numbers(struct ox_split_params *p, const struct ox_call *
     p->given = true;
     p->input = ox_const_input(call, 1);
     if (!p->input) return OX_OK;
-    OX_TRY(ox_expect_dtype(call, 1, p->input->dtype,
-                           OX_FLOATS | OX_BIT(OX_INT32) | OX_BIT(OX_INT64)));
+    OX_TRY(
+        ox_expect_dtype(call, 1, p->input->dtype, OX_FLOATS | OX_BIT(OX_INT32) | OX_BIT(OX_INT64)));
     if (p->input->rank > 1) return ox_bad_shape(call, "the sizes of Split are not a vector");
     p->count = p->input->count;
     return OX_OK;

@@ -19,8 +19,8 @@ enum {
     UNPACKS = OX_UNPACKS,
     ANY_OPTIONAL = OX_ANY_OPTIONAL
 };
-/* Words of the column of types. FLOAT, NUMBER, ... are the sets that the standard uses again and again; CLASSIC is what all
- * tensors could be before types of less than a byte came. */
+/* Words of the column of types. FLOAT, NUMBER, ... are the sets that the standard uses again and
+ * again; CLASSIC is what all tensors could be before types of less than a byte came. */
 enum {
     NONE = 0,
     FLOAT32 = 1 << OX_FLOAT,
@@ -28,7 +28,8 @@ enum {
     FLOAT16 = 1 << OX_FLOAT16,
     BFLOAT16 = 1 << OX_BFLOAT16,
     FLOAT = FLOAT32 | DOUBLE | FLOAT16 | BFLOAT16,
-    FLOAT8 = 1 << OX_FLOAT8E4M3FN | 1 << OX_FLOAT8E4M3FNUZ | 1 << OX_FLOAT8E5M2 | 1 << OX_FLOAT8E5M2FNUZ,
+    FLOAT8 =
+        1 << OX_FLOAT8E4M3FN | 1 << OX_FLOAT8E4M3FNUZ | 1 << OX_FLOAT8E5M2 | 1 << OX_FLOAT8E5M2FNUZ,
     UINT8 = 1 << OX_UINT8,
     INT16 = 1 << OX_INT16,
     INT32 = 1 << OX_INT32,
@@ -59,12 +60,16 @@ enum {
 #define ox_eval_none NULL         /* in the row: cannot be executed */
 
 static const struct ox_op table[] = {
-#define OP_PREPARED(domain, name, since, newest, types, min_in, max_in, min_out, max_out, traits, decode, infer, eval, quant, family, prepare) \
-    OP_FULL(domain, name, since, newest, types, min_in, max_in, min_out, max_out, traits, decode, infer, eval, quant, family, ox_prepare_##prepare, ox_forget_##prepare)
-#define OP(domain, name, since, newest, types, min_in, max_in, min_out, max_out, traits, decode, infer, eval, quant, family) \
-    OP_FULL(domain, name, since, newest, types, min_in, max_in, min_out, max_out, traits, decode, infer, eval, quant, family, NULL, NULL)
-#define OP_FULL(domain, name, since, newest, types, min_in, max_in, min_out, max_out, traits, decode, infer,   \
-                eval, quant, family, prepare, forget)                                              \
+#define OP_PREPARED(domain, name, since, newest, types, min_in, max_in, min_out, max_out, traits,  \
+                    decode, infer, eval, quant, family, prepare)                                   \
+    OP_FULL(domain, name, since, newest, types, min_in, max_in, min_out, max_out, traits, decode,  \
+            infer, eval, quant, family, ox_prepare_##prepare, ox_forget_##prepare)
+#define OP(domain, name, since, newest, types, min_in, max_in, min_out, max_out, traits, decode,   \
+           infer, eval, quant, family)                                                             \
+    OP_FULL(domain, name, since, newest, types, min_in, max_in, min_out, max_out, traits, decode,  \
+            infer, eval, quant, family, NULL, NULL)
+#define OP_FULL(domain, name, since, newest, types, min_in, max_in, min_out, max_out, traits,      \
+                decode, infer, eval, quant, family, prepare, forget)                               \
     {OX_DOMAIN_##domain,                                                                           \
      #name,                                                                                        \
      since,                                                                                        \
@@ -88,36 +93,34 @@ static const struct ox_op table[] = {
 #undef OP
 };
 
-#define OP(domain, name, since, newest, types, min_in, max_in, min_out, max_out, traits, decode, infer,   \
-           eval, quant, family)                                                                    \
+#define OP(domain, name, since, newest, types, min_in, max_in, min_out, max_out, traits, decode,   \
+           infer, eval, quant, family)                                                             \
     _Static_assert(sizeof(struct ox_##decode##_params) <= OX_PARAMS_MAX, "params of " #name);
 #include "ir/ops/ops.def"
 #undef OP
 
-ox_status ox_decode_none(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_none(const struct ox_call *call, void *params) {
     (void)call;
     (void)params;
     return OX_OK;
 }
 
-ox_status ox_infer_none(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_none(const struct ox_call *call, const void *params, struct ox_infer *io) {
     (void)call;
     (void)params;
     (void)io;
     return OX_OK;
 }
 
-size_t ox_op_count(void) { return sizeof table / sizeof *table; }
+size_t ox_op_count(void) {
+    return sizeof table / sizeof *table;
+}
 
-const struct ox_op *ox_op_at(size_t index)
-{
+const struct ox_op *ox_op_at(size_t index) {
     return index < ox_op_count() ? &table[index] : NULL;
 }
 
-const struct ox_op *ox_op_find(const char *domain, const char *name)
-{
+const struct ox_op *ox_op_find(const char *domain, const char *name) {
     if (!domain || strcmp(domain, "ai.onnx") == 0) domain = "";
     size_t low = 0, high = ox_op_count();
     while (low < high) {
@@ -136,16 +139,14 @@ const struct ox_op *ox_op_find(const char *domain, const char *name)
 /* ---- drivers --------------------------------------------------------------------------------- */
 
 static ox_status check_count(const struct ox_call *call, const char *what, size_t n, int min,
-                             int max)
-{
+                             int max) {
     if (n >= (size_t)min && (max < 0 || n <= (size_t)max)) return OX_OK;
     const char *kind = n < (size_t)min ? "at least" : "at most";
     return ox_fail(call->ctx, OX_INVALID, "wrong-arity", NULL, "%s has %zu %ss, expected %s %d",
                    call->op->name, n, what, kind, n < (size_t)min ? min : max);
 }
 
-static ox_status check_call(const struct ox_call *call)
-{
+static ox_status check_call(const struct ox_call *call) {
     const struct ox_op *op = call->op;
     if (call->opset < op->since)
         return ox_fail(call->ctx, OX_INVALID, "wrong-opset", NULL,
@@ -176,28 +177,24 @@ union param_buffer {
     unsigned char bytes[OX_PARAMS_MAX];
 };
 
-static ox_status decode(const struct ox_call *call, union param_buffer *params)
-{
+static ox_status decode(const struct ox_call *call, union param_buffer *params) {
     OX_TRY(check_call(call));
     memset(params->bytes, 0, call->op->params_size);
     return call->op->decode(call, params->bytes);
 }
 
-ox_status ox_op_check(const struct ox_call *call)
-{
+ox_status ox_op_check(const struct ox_call *call) {
     OX_UNINITIALIZED union param_buffer params; /* decode clears what it uses */
     return decode(call, &params);
 }
 
-ox_status ox_op_infer(const struct ox_call *call, struct ox_infer *io)
-{
+ox_status ox_op_infer(const struct ox_call *call, struct ox_infer *io) {
     OX_UNINITIALIZED union param_buffer params; /* decode clears what it uses */
     OX_TRY(decode(call, &params));
     return call->op->infer(call, params.bytes, io);
 }
 
-ox_status ox_op_prepare(void **state, const struct ox_call *call)
-{
+ox_status ox_op_prepare(void **state, const struct ox_call *call) {
     OX_UNINITIALIZED union param_buffer params; /* decode clears what it uses */
     *state = NULL;
     if (!call->op->prepare) return OX_OK;
@@ -205,14 +202,13 @@ ox_status ox_op_prepare(void **state, const struct ox_call *call)
     return call->op->prepare(call, params.bytes, state);
 }
 
-void ox_op_forget(const struct ox_op *op, void *state, ox_ctx *ctx)
-{
+void ox_op_forget(const struct ox_op *op, void *state, ox_ctx *ctx) {
     if (state) op->forget(state, ctx);
 }
 
 /* The kernel with the state it needs: the one the caller keeps, or one for this call only. */
-static ox_status eval_prepared(struct ox_call *call, const void *params, const ox_tensor *const *in, ox_tensor **out)
-{
+static ox_status eval_prepared(struct ox_call *call, const void *params, const ox_tensor *const *in,
+                               ox_tensor **out) {
     void *state = NULL;
     if (!call->op->prepare || call->prepared) return call->op->eval(call, params, in, out);
     OX_TRY(call->op->prepare(call, params, &state));
@@ -225,8 +221,7 @@ static ox_status eval_prepared(struct ox_call *call, const void *params, const o
 
 /* Does the evaluation itself, with inputs that are aligned. All inputs being at hand, they are the
  * constants that decode may look at. */
-static ox_status evaluate(const struct ox_call *call, const ox_tensor *const *in, ox_tensor **out)
-{
+static ox_status evaluate(const struct ox_call *call, const ox_tensor *const *in, ox_tensor **out) {
     OX_UNINITIALIZED union param_buffer params; /* decode clears what it uses */
     struct ox_call with_inputs = *call;
     with_inputs.consts = in;
@@ -234,7 +229,8 @@ static ox_status evaluate(const struct ox_call *call, const ox_tensor *const *in
     if (!call->op->eval) return ox_no_kernel(call, "%s cannot be executed", call->op->name);
     for (size_t i = 0; !(call->op->traits & OX_LISTS) && i < call->n_in; i++)
         if (in[i] && in[i]->dtype > OX_DTYPE_COUNT)
-            return ox_bad_type(call, "input %zu is a %s, expected a tensor", i, ox_dtype_name(in[i]->dtype));
+            return ox_bad_type(call, "input %zu is a %s, expected a tensor", i,
+                               ox_dtype_name(in[i]->dtype));
     OX_TRY(eval_prepared(&with_inputs, params.bytes, in, out));
     for (size_t i = 0; i < call->n_out; i++)
         if (!out[i] && (!call->wanted || call->wanted[i]))
@@ -244,8 +240,7 @@ static ox_status evaluate(const struct ox_call *call, const ox_tensor *const *in
 }
 
 /* Elements narrower than a byte and strings have no alignment to ask for. */
-static bool is_aligned(const ox_tensor *t)
-{
+static bool is_aligned(const ox_tensor *t) {
     size_t bytes = (size_t)ox_dtype_bits(t->dtype) / 8;
     if (t->dtype == OX_STRING || t->dtype == OX_COMPLEX64 || t->dtype == OX_COMPLEX128) bytes = 8;
     return bytes < 2 || t->size == 0 || (uintptr_t)t->data % bytes == 0;
@@ -253,8 +248,7 @@ static bool is_aligned(const ox_tensor *t)
 
 enum { FEW = 16 };
 
-ox_status ox_op_eval(const struct ox_call *call, const ox_tensor *const *in, ox_tensor **out)
-{
+ox_status ox_op_eval(const struct ox_call *call, const ox_tensor *const *in, ox_tensor **out) {
     for (size_t i = 0; i < call->n_out; i++)
         out[i] = NULL;
     bool aligned = true;

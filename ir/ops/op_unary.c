@@ -8,14 +8,12 @@
 
 /* ---- what single rows add -------------------------------------------------------------------- */
 
-static ox_status gelu_mode(struct ox_unary_params *p, const struct ox_call *call)
-{
+static ox_status gelu_mode(struct ox_unary_params *p, const struct ox_call *call) {
     static const char *const forms[] = {"none", "tanh", NULL};
     return ox_attr_choice(&p->mode, call, "approximate", forms, 0);
 }
 
-static ox_status isinf_mode(struct ox_unary_params *p, const struct ox_call *call)
-{
+static ox_status isinf_mode(struct ox_unary_params *p, const struct ox_call *call) {
     int64_t negative, positive;
     OX_TRY(ox_attr_int(&negative, call, "detect_negative", 1));
     OX_TRY(ox_attr_int(&positive, call, "detect_positive", 1));
@@ -24,20 +22,17 @@ static ox_status isinf_mode(struct ox_unary_params *p, const struct ox_call *cal
 }
 
 /* Opset 1 gave Selu's constants with five digits. */
-static ox_status selu_mode(struct ox_unary_params *p, const struct ox_call *call)
-{
+static ox_status selu_mode(struct ox_unary_params *p, const struct ox_call *call) {
     if (call->opset >= 6) return OX_OK;
     OX_TRY(ox_attr_float(&p->alpha, call, "alpha", 1.6732f));
     return ox_attr_float(&p->beta, call, "gamma", 1.0507f);
 }
 
-static ox_status partial_neg(ox_dim *out, struct ox_dims *dims, ox_dim a)
-{
+static ox_status partial_neg(ox_dim *out, struct ox_dims *dims, ox_dim a) {
     return ox_dim_sub(out, dims, ox_dim_const(0), a);
 }
 
-static ox_status partial_abs(ox_dim *out, struct ox_dims *dims, ox_dim a)
-{
+static ox_status partial_abs(ox_dim *out, struct ox_dims *dims, ox_dim a) {
     if (!ox_dim_ge(a, 0)) {
         ox_dim minus;
         OX_TRY(partial_neg(&minus, dims, a));
@@ -47,8 +42,7 @@ static ox_status partial_abs(ox_dim *out, struct ox_dims *dims, ox_dim a)
     return OX_OK;
 }
 
-static ox_status partial_relu(ox_dim *out, struct ox_dims *dims, ox_dim a)
-{
+static ox_status partial_relu(ox_dim *out, struct ox_dims *dims, ox_dim a) {
     return ox_dim_max(out, dims, a, ox_dim_const(0));
 }
 
@@ -111,14 +105,14 @@ struct narrow {
     ox_loop_fn f32;
     const void *params;
     ox_dtype dtype;
-    bool narrows; /* the result is of the input's type; else the kernel's result is stored as it is */
+    bool narrows; /* the result is of the input's type; else the kernel's result is stored as it is
+                   */
 };
 
 enum { CHUNK = 256 };
 
 /* Widens a stretch, applies the float kernel, narrows the result. */
-static void narrow_loop(void *out, const void *const *in, unsigned one, size_t n, const void *arg)
-{
+static void narrow_loop(void *out, const void *const *in, unsigned one, size_t n, const void *arg) {
     const struct narrow *narrow = arg;
     size_t bytes = (size_t)ox_dtype_bits(narrow->dtype) / 8;
     float wide[CHUNK], result[CHUNK];
@@ -137,8 +131,7 @@ static void narrow_loop(void *out, const void *const *in, unsigned one, size_t n
 
 /* ---- decode, infer, eval --------------------------------------------------------------------- */
 
-ox_status ox_decode_unary(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_unary(const struct ox_call *call, void *params) {
     const struct ox_unary_kind *kind = call->op->family;
     struct ox_unary_params *p = params;
     if (kind->alpha) OX_TRY(ox_attr_float(&p->alpha, call, kind->alpha, kind->alpha_dflt));
@@ -146,8 +139,7 @@ ox_status ox_decode_unary(const struct ox_call *call, void *params)
     return kind->more ? kind->more(p, call) : OX_OK;
 }
 
-ox_status ox_infer_unary(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_unary(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_unary_kind *kind = call->op->family;
     (void)params;
     OX_TRY(ox_expect_dtype(call, 0, ox_in_dtype(io, 0), kind->types));
@@ -164,8 +156,7 @@ ox_status ox_infer_unary(const struct ox_call *call, const void *params, struct 
 }
 
 ox_status ox_eval_unary(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                        ox_tensor **out)
-{
+                        ox_tensor **out) {
     const struct ox_unary_kind *kind = call->op->family;
     const ox_tensor *x = in[0];
     OX_TRY(ox_expect_dtype(call, 0, x->dtype, kind->types));

@@ -1,7 +1,7 @@
 /* ir/ops/op_variadic.c - Max, Mean, Min and Sum: of any number of inputs, broadcast together.
  *
- * The result is built up in place, two operands at a time from the left; 16-bit floats by way of a float
- * result, so that a sum is rounded once. */
+ * The result is built up in place, two operands at a time from the left; 16-bit floats by way of a
+ * float result, so that a sum is rounded once. */
 #include "ir/ops/binary_priv.h"
 #include "ir/ops/convert.h"
 #include "ir/ops/op_priv.h"
@@ -15,15 +15,13 @@ const struct ox_variadic_kind ox_variadic_kinds[OX_VARIADIC_COUNT] = {
 };
 /* clang-format on */
 
-ox_status ox_decode_variadic(const struct ox_call *call, void *params)
-{
+ox_status ox_decode_variadic(const struct ox_call *call, void *params) {
     struct ox_variadic_params *p = params;
     p->same_shapes = call->opset < 8;
     return OX_OK;
 }
 
-static ox_status infer_value(const struct ox_call *call, struct ox_infer *io, ox_dtype dtype)
-{
+static ox_status infer_value(const struct ox_call *call, struct ox_infer *io, ox_dtype dtype) {
     const struct ox_variadic_kind *kind = call->op->family;
     if (!io->in_values || !kind->partial) return OX_OK;
     ox_dim elems[OX_PARTIAL_MAX];
@@ -47,8 +45,7 @@ static ox_status infer_value(const struct ox_call *call, struct ox_infer *io, ox
     return ox_infer_number(io, 0, dtype, rank, count, elems);
 }
 
-ox_status ox_infer_variadic(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_variadic(const struct ox_call *call, const void *params, struct ox_infer *io) {
     const struct ox_variadic_kind *kind = call->op->family;
     const struct ox_variadic_params *p = params;
     ox_dtype dtype = OX_UNDEFINED;
@@ -64,8 +61,9 @@ ox_status ox_infer_variadic(const struct ox_call *call, const void *params, stru
             continue;
         }
         if (p->same_shapes && i > 0 && known && ox_in_rank(io, i) != rank)
-            return ox_bad_shape(call, "inputs 0 and %zu of %s have ranks %d and %d, expected equal shapes",
-                                i, call->op->name, rank, ox_in_rank(io, i));
+            return ox_bad_shape(
+                call, "inputs 0 and %zu of %s have ranks %d and %d, expected equal shapes", i,
+                call->op->name, rank, ox_in_rank(io, i));
         OX_TRY(ox_infer_broadcast(call, io, &rank, dims, io->in[i]->rank, io->in[i]->dims));
     }
     if (!known) return ox_infer_tensor(io, 0, dtype, -1, NULL);
@@ -75,15 +73,13 @@ ox_status ox_infer_variadic(const struct ox_call *call, const void *params, stru
 
 /* ---- eval ------------------------------------------------------------------------------------ */
 
-static bool same_dims(const ox_tensor *a, const ox_tensor *b)
-{
+static bool same_dims(const ox_tensor *a, const ox_tensor *b) {
     size_t bytes = (size_t)a->rank * sizeof *a->dims;
     return a->rank == b->rank && (a->rank == 0 || memcmp(a->dims, b->dims, bytes) == 0);
 }
 
 static ox_status eval_dims(const struct ox_call *call, const struct ox_variadic_params *p,
-                           const ox_tensor *const *in, int *rank, int64_t *dims)
-{
+                           const ox_tensor *const *in, int *rank, int64_t *dims) {
     const struct ox_variadic_kind *kind = call->op->family;
     *rank = 0;
     for (size_t i = 0; i < call->n_in; i++) {
@@ -98,8 +94,7 @@ static ox_status eval_dims(const struct ox_call *call, const struct ox_variadic_
     return OX_OK;
 }
 
-static ox_loop_fn kernel_of(const struct ox_variadic_kind *kind, ox_dtype dtype)
-{
+static ox_loop_fn kernel_of(const struct ox_variadic_kind *kind, ox_dtype dtype) {
     int which = ox_int_index(dtype);
     if (dtype == OX_FLOAT) return kind->f32;
     if (dtype == OX_DOUBLE) return kind->f64;
@@ -108,8 +103,7 @@ static ox_loop_fn kernel_of(const struct ox_variadic_kind *kind, ox_dtype dtype)
 
 /* in[0] op in[1] op ... for operands of the result's type. */
 static ox_status fold(const struct ox_call *call, ox_loop_fn fn, const ox_tensor *const *in,
-                      int rank, const int64_t *dims, ox_tensor **out)
-{
+                      int rank, const int64_t *dims, ox_tensor **out) {
     void *data;
     size_t size = (size_t)ox_dtype_bits(in[0]->dtype) / 8;
     OX_TRY(ox_tensor_new(out, &data, call->ctx, in[0]->dtype, rank, dims));
@@ -122,8 +116,7 @@ static ox_status fold(const struct ox_call *call, ox_loop_fn fn, const ox_tensor
     return OX_OK;
 }
 
-static void divide(const struct ox_call *call, ox_tensor *sum)
-{
+static void divide(const struct ox_call *call, ox_tensor *sum) {
     float count32 = (float)call->n_in;
     double count64 = (double)call->n_in;
     bool wide = sum->dtype == OX_DOUBLE;
@@ -131,16 +124,15 @@ static void divide(const struct ox_call *call, ox_tensor *sum)
         const void *read;
         void *write;
     } data = {.read = sum->data}; /* ours alone so far */
-    struct ox_loop_operand operands[2] = {ox_loop_operand(sum),
-                                     {wide ? (void *)&count64 : &count32, wide ? 8 : 4, 0, NULL}};
+    struct ox_loop_operand operands[2] = {
+        ox_loop_operand(sum), {wide ? (void *)&count64 : &count32, wide ? 8 : 4, 0, NULL}};
     ox_run_loop(call->ctx, wide ? ox_bi_div_f64 : ox_bi_div_f32, NULL, 1, data.write, wide ? 8 : 4,
                 sum->rank, sum->dims, 2, operands);
 }
 
 /* Widens 16-bit floats, computes, narrows. `wide` has room for n_in tensors. */
 static ox_status eval_narrow(const struct ox_call *call, const ox_tensor *const *in, int rank,
-                             const int64_t *dims, ox_tensor **wide, ox_tensor **out)
-{
+                             const int64_t *dims, ox_tensor **wide, ox_tensor **out) {
     const struct ox_variadic_kind *kind = call->op->family;
     ox_tensor *result = NULL;
     ox_status status = OX_OK;
@@ -157,8 +149,7 @@ static ox_status eval_narrow(const struct ox_call *call, const ox_tensor *const 
 }
 
 ox_status ox_eval_variadic(const struct ox_call *call, const void *params,
-                           const ox_tensor *const *in, ox_tensor **out)
-{
+                           const ox_tensor *const *in, ox_tensor **out) {
     const struct ox_variadic_kind *kind = call->op->family;
     int rank;
     int64_t dims[OX_MAX_RANK];

@@ -5,8 +5,7 @@
 /* Elements are only moved, so their size is all that counts. */
 #define LOOP(fn, T)                                                                                \
     OX_CLONES static void fn(void *out, const void *const *in, unsigned one, size_t n,             \
-                             const void *arg)                                                      \
-    {                                                                                              \
+                             const void *arg) {                                                    \
         const uint8_t *choose = in[0];                                                             \
         const T *xs = in[1], *ys = in[2];                                                          \
         T *zs = out;                                                                               \
@@ -42,8 +41,7 @@ LOOP(where_4, uint32_t)
 LOOP(where_8, uint64_t)
 LOOP(where_16, struct pair)
 
-static ox_loop_fn loop_of(size_t size)
-{
+static ox_loop_fn loop_of(size_t size) {
     return size == 1   ? where_1
            : size == 2 ? where_2
            : size == 4 ? where_4
@@ -56,8 +54,7 @@ static ox_loop_fn loop_of(size_t size)
     (OX_ANY_TYPE & ~(OX_BIT(OX_UINT4) | OX_BIT(OX_INT4) | OX_BIT(OX_FLOAT4E2M1) |                  \
                      OX_BIT(OX_UINT2) | OX_BIT(OX_INT2)))
 
-static ox_status check_types(const struct ox_call *call, ox_dtype c, ox_dtype x, ox_dtype y)
-{
+static ox_status check_types(const struct ox_call *call, ox_dtype c, ox_dtype x, ox_dtype y) {
     OX_TRY(ox_expect_dtype(call, 0, c, OX_BIT(OX_BOOL)));
     OX_TRY(ox_expect_dtype(call, 1, x, WHERE_TYPES));
     OX_TRY(ox_expect_dtype(call, 2, y, WHERE_TYPES));
@@ -67,8 +64,7 @@ static ox_status check_types(const struct ox_call *call, ox_dtype c, ox_dtype x,
 /* ---- infer ----------------------------------------------------------------------------------- */
 
 /* Element i of the condition: 1, 0, or -1 where it is not known. */
-static int condition_at(const struct ox_call *call, const struct ox_infer *io, size_t i)
-{
+static int condition_at(const struct ox_call *call, const struct ox_infer *io, size_t i) {
     const ox_tensor *c = call->consts ? call->consts[0] : NULL;
     if (c) return ((const uint8_t *)c->data)[c->count == 1 ? 0 : i] != 0;
     const struct ox_partial *value = io->in_values[0];
@@ -76,8 +72,7 @@ static int condition_at(const struct ox_call *call, const struct ox_infer *io, s
     return ox_dim_is_const(d) ? d.k != 0 : ox_dim_ge(d, 1) ? 1 : -1;
 }
 
-static ox_status infer_value(const struct ox_call *call, struct ox_infer *io)
-{
+static ox_status infer_value(const struct ox_call *call, struct ox_infer *io) {
     const ox_tensor *c = call->consts ? call->consts[0] : NULL;
     const struct ox_partial *v = io->in_values ? io->in_values[0] : NULL;
     const struct ox_partial *x = io->in_values ? io->in_values[1] : NULL;
@@ -101,8 +96,7 @@ static ox_status infer_value(const struct ox_call *call, struct ox_infer *io)
     return ox_infer_value(io, 0, rank > y->rank ? rank : y->rank, count, elems);
 }
 
-ox_status ox_infer_where(const struct ox_call *call, const void *params, struct ox_infer *io)
-{
+ox_status ox_infer_where(const struct ox_call *call, const void *params, struct ox_infer *io) {
     (void)params;
     ox_dtype x = ox_in_dtype(io, 1), y = ox_in_dtype(io, 2), dtype = x != OX_UNDEFINED ? x : y;
     OX_TRY(check_types(call, ox_in_dtype(io, 0), x, y));
@@ -120,8 +114,7 @@ ox_status ox_infer_where(const struct ox_call *call, const void *params, struct 
 
 /* Chooses among borrowed strings, then makes a tensor with copies of them. */
 static ox_status where_strings(ox_tensor **out, ox_ctx *ctx, const struct ox_loop_operand *operands,
-                               int rank, const int64_t *dims)
-{
+                               int rank, const int64_t *dims) {
     size_t count, bytes;
     struct ox_str *chosen;
     if (ox_shape_size(&count, &bytes, OX_STRING, rank, dims))
@@ -134,8 +127,7 @@ static ox_status where_strings(ox_tensor **out, ox_ctx *ctx, const struct ox_loo
 }
 
 ox_status ox_eval_where(const struct ox_call *call, const void *params, const ox_tensor *const *in,
-                        ox_tensor **out)
-{
+                        ox_tensor **out) {
     (void)params;
     OX_TRY(check_types(call, in[0]->dtype, in[1]->dtype, in[2]->dtype));
     int rank = 0;
@@ -146,8 +138,7 @@ ox_status ox_eval_where(const struct ox_call *call, const void *params, const ox
         operands[i] = ox_loop_operand(in[i]);
     }
     size_t size = (size_t)ox_dtype_bits(in[1]->dtype) / 8;
-    if (in[1]->dtype == OX_STRING)
-        return where_strings(&out[0], call->ctx, operands, rank, dims);
+    if (in[1]->dtype == OX_STRING) return where_strings(&out[0], call->ctx, operands, rank, dims);
     void *data;
     OX_TRY(ox_tensor_new(&out[0], &data, call->ctx, in[1]->dtype, rank, dims));
     ox_run_loop(call->ctx, loop_of(size), NULL, 1, data, size, rank, dims, 3, operands);

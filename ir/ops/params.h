@@ -1,5 +1,5 @@
-/* ir/ops/params.h - the parameter structs of all families: what decode makes of a node's attributes.
- * Passes read them too. One header per family; keep the list sorted. */
+/* ir/ops/params.h - the parameter structs of all families: what decode makes of a node's
+ * attributes. Passes read them too. One header per family; keep the list sorted. */
 #ifndef OX_IR_OPS_PARAMS_H
 #define OX_IR_OPS_PARAMS_H
 

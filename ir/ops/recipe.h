@@ -1,18 +1,26 @@
 /* ir/ops/recipe.h - operators that are other operators put together.
  *
- * A recipe is written once and is both the inference and the kernel of its row: the body names steps, and a step runs the
- * infer function of its operator with types, or its kernel with tensors. So a recipe says what an operator means, and
- * everything that is said of the parts (checks, threads, types) holds for the whole.
+ * A recipe is written once and is both the inference and the kernel of its row: the body names
+ * steps, and a step runs the infer function of its operator with types, or its kernel with tensors.
+ * So a recipe says what an operator means, and everything that is said of the parts (checks,
+ * threads, types) holds for the whole.
  *
- * Errors stick: after the first one all steps do nothing and give OX_NO_V, so that bodies need no checks. An absent value
- * is OX_NO_V as well. All values live until the recipe ends, or ox_rc_keep drops them. */
+ * Errors stick: after the first one all steps do nothing and give OX_NO_V, so that bodies need no
+ * checks. An absent value is OX_NO_V as well. All values live until the recipe ends, or ox_rc_keep
+ * drops them. */
 #ifndef OX_IR_OPS_RECIPE_H
 #define OX_IR_OPS_RECIPE_H
 
 #include "ir/ops/op.h"
 
 typedef int ox_v; /* a value of a recipe */
-enum { OX_NO_V = -1, OX_RECIPE_OPSET = 21, OX_RECIPE_VALUES = 512, OX_RECIPE_ATTRS = 12, OX_RECIPE_TEXT = 24 };
+enum {
+    OX_NO_V = -1,
+    OX_RECIPE_OPSET = 21,
+    OX_RECIPE_VALUES = 512,
+    OX_RECIPE_ATTRS = 12,
+    OX_RECIPE_TEXT = 24
+};
 
 struct ox_recipe_value {
     const struct ox_type *type;       /* infer; NULL: unknown */
@@ -26,7 +34,8 @@ struct ox_recipe {
     struct ox_infer *io; /* NULL: tensors are computed */
     ox_tensor **out;     /* where they go */
     ox_status status;
-    bool stopped; /* what is needed is not known: nothing is said of the outputs that have not been given yet */
+    bool stopped; /* what is needed is not known: nothing is said of the outputs that have not been
+                     given yet */
     int opset;    /* of the steps, OX_RECIPE_OPSET unless a body sets another */
     size_t n_attrs; /* of the next step */
     struct ox_attr attrs[OX_RECIPE_ATTRS];
@@ -43,15 +52,15 @@ struct ox_recipe_kind {
     void (*body)(struct ox_recipe *r, const void *params);
     int variant; /* the body's own */
 };
-static inline int ox_rc_variant(const struct ox_recipe *r)
-{
+static inline int ox_rc_variant(const struct ox_recipe *r) {
     return ((const struct ox_recipe_kind *)r->call->op->family)->variant;
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
 ox_v ox_rc_in(struct ox_recipe *r, size_t i); /* input i of the node; OX_NO_V: absent */
-/* A constant: one number of a float type (16-bit ones included) or integer type; a vector of int64. */
+/* A constant: one number of a float type (16-bit ones included) or integer type; a vector of int64.
+ */
 ox_v ox_rc_number(struct ox_recipe *r, ox_dtype dtype, double number);
 ox_v ox_rc_ints(struct ox_recipe *r, size_t n, const int64_t *ints);
 #define OX_RC_INTS(r, ...)                                                                         \
@@ -76,9 +85,11 @@ void ox_rc_pass(struct ox_recipe *r, const char *name);
 
 /* Runs an operator of the default domain. Trailing absent inputs are cut. */
 ox_v ox_rc_step(struct ox_recipe *r, const char *op, size_t n_in, const ox_v *in);
-#define OX_RC(r, op, ...) ox_rc_step(r, op, sizeof((ox_v[]){__VA_ARGS__}) / sizeof(ox_v), (ox_v[]){__VA_ARGS__})
+#define OX_RC(r, op, ...)                                                                          \
+    ox_rc_step(r, op, sizeof((ox_v[]){__VA_ARGS__}) / sizeof(ox_v), (ox_v[]){__VA_ARGS__})
 /* Any row, also one that is not in the table, and all of its outputs. */
-void ox_rc_run(struct ox_recipe *r, const struct ox_op *op, size_t n_in, const ox_v *in, size_t n_out, ox_v *out);
+void ox_rc_run(struct ox_recipe *r, const struct ox_op *op, size_t n_in, const ox_v *in,
+               size_t n_out, ox_v *out);
 
 ox_v ox_rc_cast(struct ox_recipe *r, ox_v v, ox_dtype dtype);
 /* 16-bit floats as 32-bit ones, so that rounding happens once, in the end; others as they are. */
@@ -87,11 +98,14 @@ ox_v ox_rc_wide(struct ox_recipe *r, ox_v v);
 ox_v ox_rc_like(struct ox_recipe *r, ox_v v, ox_v like);
 ox_v ox_rc_reshape(struct ox_recipe *r, ox_v v, size_t n, const int64_t *dims);
 #define OX_RC_RESHAPE(r, v, ...)                                                                   \
-    ox_rc_reshape(r, v, sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t), (int64_t[]){__VA_ARGS__})
+    ox_rc_reshape(r, v, sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t),                        \
+                  (int64_t[]){__VA_ARGS__})
 ox_v ox_rc_transpose(struct ox_recipe *r, ox_v v, size_t n, const int64_t *perm);
 #define OX_RC_TRANSPOSE(r, v, ...)                                                                 \
-    ox_rc_transpose(r, v, sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t), (int64_t[]){__VA_ARGS__})
-/* Channels of a value of known rank from dim 1 to the end, or back; stops where the rank is not known. */
+    ox_rc_transpose(r, v, sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t),                      \
+                    (int64_t[]){__VA_ARGS__})
+/* Channels of a value of known rank from dim 1 to the end, or back; stops where the rank is not
+ * known. */
 ox_v ox_rc_channels_last(struct ox_recipe *r, ox_v v);
 ox_v ox_rc_channels_first(struct ox_recipe *r, ox_v v);
 /* Elements [begin, end) along an axis. */
@@ -100,8 +114,8 @@ ox_v ox_rc_concat(struct ox_recipe *r, int64_t axis, size_t n, const ox_v *in);
 /* v + bias where there is a bias, else v. */
 ox_v ox_rc_add(struct ox_recipe *r, ox_v v, ox_v bias);
 
-/* For loops: of the values made since there were `mark` (r->n) only these n are kept; kept[] gets their new names. Values made
- * before are left alone. */
+/* For loops: of the values made since there were `mark` (r->n) only these n are kept; kept[] gets
+ * their new names. Values made before are left alone. */
 void ox_rc_keep(struct ox_recipe *r, int mark, size_t n, ox_v *kept);
 
 /* ---- outputs and checks ---------------------------------------------------------------------- */
@@ -114,7 +128,8 @@ void ox_rc_stop(struct ox_recipe *r);
 bool ox_rc_ok(struct ox_recipe *r, ox_status status);
 /* The node's input i must be there although the table's row cannot say so. */
 ox_v ox_rc_need(struct ox_recipe *r, size_t i);
-/* A value of this rank, or of one element: diagnostics name input i. Absent and unknown values pass. */
+/* A value of this rank, or of one element: diagnostics name input i. Absent and unknown values
+ * pass. */
 void ox_rc_expect_rank(struct ox_recipe *r, size_t i, ox_v v, int rank);
 void ox_rc_expect_one(struct ox_recipe *r, size_t i, ox_v v);
 

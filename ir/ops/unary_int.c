@@ -6,8 +6,7 @@
 
 #define LOOP(fn, T, value)                                                                         \
     OX_CLONES static void fn(void *out, const void *const *in, unsigned one, size_t n,             \
-                             const void *arg)                                                      \
-    {                                                                                              \
+                             const void *arg) {                                                    \
         const T *xs = in[0];                                                                       \
         T *ys = out;                                                                               \
         const struct ox_unary_params *p = arg;                                                     \
@@ -52,20 +51,18 @@ SIGNED_LOOPS(sign, (x > 0) - (x < 0))
 UNSIGNED_LOOPS(sign, x > 0)
 const ox_loop_fn ox_un_sign_ints[8] = {SIGNED(sign), UNSIGNED(sign)};
 
-/* Shrink and Erf on integers are of no use, but the standard has them: by way of double, toward zero. */
-static double shrunk(double x, const struct ox_unary_params *p)
-{
+/* Shrink and Erf on integers are of no use, but the standard has them: by way of double, toward
+ * zero. */
+static double shrunk(double x, const struct ox_unary_params *p) {
     double alpha = p->alpha, beta = p->beta;
     return x < -alpha ? x + beta : x > alpha ? x - beta : 0;
 }
 
-static int64_t to_signed(double x)
-{
+static int64_t to_signed(double x) {
     return x >= 0x1p63 ? INT64_MAX : x <= -0x1p63 ? INT64_MIN : x != x ? 0 : (int64_t)x;
 }
 
-static uint64_t to_unsigned(double x)
-{
+static uint64_t to_unsigned(double x) {
     return x >= 0x1p64 ? UINT64_MAX : x > 0 ? (uint64_t)x : (uint64_t)to_signed(x);
 }
 

@@ -26,8 +26,8 @@ static size_t stem_length(const char *text) {
     return len;
 }
 
-/* A name that nothing has: not the model, because it is looked for there, and no other invented one, because a
- * stem gives each number once and the number is what follows the last underscore. */
+/* A name that nothing has: not the model, because it is looked for there, and no other invented
+ * one, because a stem gives each number once and the number is what follows the last underscore. */
 static ox_status invent(ox_name *out, struct ox_naming *n, const char *text) {
     ox_name stem;
     *out = NULL;

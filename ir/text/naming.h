@@ -26,7 +26,7 @@ struct ox_naming {
     /* While naming: */
     struct ox_name_map taken;    /* name of the model -> 1: used in this graph or one around it */
     struct ox_name_map counters; /* stem (in `own`) -> last number given out */
-    ox_name *stack;             /* the names taken, outermost graph first */
+    ox_name *stack;              /* the names taken, outermost graph first */
     size_t n_stack, cap_stack;
 };
 

@@ -196,13 +196,15 @@ ox_status ox_parse_sparse(struct ox_sparse **out, struct ox_parser *p, const str
     OX_TRY(ox_tok_take(p, ','));
     OX_TRY(parse_part(&s->indices, p));
     const ox_tensor *v = s->values, *at = s->indices;
-    if (v->dtype != type->dtype || v->rank != 1 || at->dtype != OX_INT64 || at->rank < 1 || at->rank > 2 ||
-        at->dims[0] != v->dims[0] || (at->rank == 2 && at->dims[1] != s->rank))
+    if (v->dtype != type->dtype || v->rank != 1 || at->dtype != OX_INT64 || at->rank < 1 ||
+        at->rank > 2 || at->dims[0] != v->dims[0] || (at->rank == 2 && at->dims[1] != s->rank))
         return ox_text_error(p, "values and indices do not fit the sparse tensor, or each other");
     for (size_t i = 0; i < at->count; i++) {
         int64_t index = ((const int64_t *)at->data)[i];
-        if (index < 0 || (uint64_t)index >= (at->rank == 1 ? total : (uint64_t)dims[i % (size_t)s->rank]))
-            return ox_text_error(p, "the index %lld is outside of the sparse tensor", (long long)index);
+        if (index < 0 ||
+            (uint64_t)index >= (at->rank == 1 ? total : (uint64_t)dims[i % (size_t)s->rank]))
+            return ox_text_error(p, "the index %lld is outside of the sparse tensor",
+                                 (long long)index);
     }
     return ox_tok_take(p, '}');
 }

@@ -221,8 +221,8 @@ static ox_status add_function(struct ox_function **out, struct ox_parser *p) {
 
 /* ---- models ---------------------------------------------------------------------------------- */
 
-/* Without a header a model is of the opset that goes with this IR version and that runtimes of today read, so that a test or a
- * rule can be short. */
+/* Without a header a model is of the opset that goes with this IR version and that runtimes of
+ * today read, so that a test or a rule can be short. */
 enum { IR_VERSION = 10, OPSET = 22 };
 
 static ox_status set_version(struct ox_model *m, int64_t opset) {

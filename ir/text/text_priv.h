@@ -116,9 +116,10 @@ OX_MUST_USE ox_status ox_parse_id(ox_name *out, struct ox_parser *p, const char 
 /* ---- pieces ---------------------------------------------------------------------------------- */
 
 OX_MUST_USE ox_status ox_parse_type(const struct ox_type **out, struct ox_parser *p);
-/* {type {...}, int64[..] {...}}: the values of a sparse tensor of this type and where they are. *out is set first: its owner releases
- * what it has of tensors, on failure too. */
-OX_MUST_USE ox_status ox_parse_sparse(struct ox_sparse **out, struct ox_parser *p, const struct ox_type *type);
+/* {type {...}, int64[..] {...}}: the values of a sparse tensor of this type and where they are.
+ * *out is set first: its owner releases what it has of tensors, on failure too. */
+OX_MUST_USE ox_status ox_parse_sparse(struct ox_sparse **out, struct ox_parser *p,
+                                      const struct ox_type *type);
 /* {1, 2, 3} for a tensor type with numeric dims; the caller owns the result. */
 OX_MUST_USE ox_status ox_parse_elements(ox_tensor **out, struct ox_parser *p,
                                         const struct ox_type *type);

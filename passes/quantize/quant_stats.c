@@ -101,8 +101,7 @@ static ox_status collect(struct ox_qsim *sim, const struct ox_dataset *data,
                          ox_tensor **inputs, size_t n, size_t *used) {
     ox_status s = OX_OK;
     for (*used = 0; *used < data->count && s == OX_OK; ++*used) {
-        if (runner && *used == 1)
-            OX_TRY(ox_qwatch_init(watch, sim->plan, runner, watched));
+        if (runner && *used == 1) OX_TRY(ox_qwatch_init(watch, sim->plan, runner, watched));
         s = collect_one(sim, watch, data, *used, inputs);
         for (size_t i = 0; i < n; i++) {
             ox_tensor_unref(inputs[i]);

@@ -3,17 +3,17 @@
 
 #include <stdio.h>
 
-static ox_status list_values(struct ox_qwatch *w, bool (*wanted)(const struct ox_qplan *plan, const struct ox_value *value))
-{
+static ox_status list_values(struct ox_qwatch *w, bool (*wanted)(const struct ox_qplan *plan,
+                                                                 const struct ox_value *value)) {
     struct ox_model *m = w->plan->model;
     OX_TRY(ox_alloc(w->plan->ctx, &w->values, w->plan->n_values, sizeof(struct ox_value *)));
     for (size_t i = 0; i < w->plan->n_values; i++)
-        if (m->values[i] && m->values[i]->def && wanted(w->plan, m->values[i])) w->values[w->n++] = m->values[i];
+        if (m->values[i] && m->values[i]->def && wanted(w->plan, m->values[i]))
+            w->values[w->n++] = m->values[i];
     return ox_alloc(w->plan->ctx, &w->out, w->n_own + w->n, sizeof *w->out);
 }
 
-static ox_status add_outputs(struct ox_qwatch *w)
-{
+static ox_status add_outputs(struct ox_qwatch *w) {
     struct ox_graph *g = w->plan->graph;
     for (size_t i = 0; i < w->n; i++) {
         char text[32];
@@ -25,16 +25,16 @@ static ox_status add_outputs(struct ox_qwatch *w)
     return OX_OK;
 }
 
-static void remove_outputs(struct ox_qwatch *w)
-{
+static void remove_outputs(struct ox_qwatch *w) {
     struct ox_node *ret = w->plan->graph->ret;
-    for (size_t i = w->n_own; i < ret->n_in; i++) ox_use_set(&ret->in[i], NULL);
+    for (size_t i = w->n_own; i < ret->n_in; i++)
+        ox_use_set(&ret->in[i], NULL);
     ox_node_trim_inputs(ret);
 }
 
-ox_status ox_qwatch_init(struct ox_qwatch *w, struct ox_qplan *plan, const struct ox_model_runner *runner,
-                         bool (*wanted)(const struct ox_qplan *plan, const struct ox_value *value))
-{
+ox_status
+ox_qwatch_init(struct ox_qwatch *w, struct ox_qplan *plan, const struct ox_model_runner *runner,
+               bool (*wanted)(const struct ox_qplan *plan, const struct ox_value *value)) {
     *w = (struct ox_qwatch){.runner = runner, .plan = plan, .n_own = plan->graph->ret->n_in};
     ox_status s = list_values(w, wanted);
     if (s == OX_OK) s = add_outputs(w);
@@ -45,12 +45,12 @@ ox_status ox_qwatch_init(struct ox_qwatch *w, struct ox_qplan *plan, const struc
     if (s == OX_OK) return OX_OK;
     w->opened = NULL;
     if (s == OX_NOMEM || s == OX_CANCELLED) return s;
-    ox_report(plan->ctx, OX_NOTE, "runner-refuses", NULL, "the engine for calibration does not run this model: the reference executor does");
+    ox_report(plan->ctx, OX_NOTE, "runner-refuses", NULL,
+              "the engine for calibration does not run this model: the reference executor does");
     return OX_OK;
 }
 
-void ox_qwatch_fini(struct ox_qwatch *w)
-{
+void ox_qwatch_fini(struct ox_qwatch *w) {
     if (!w->plan) return;
     if (w->opened) w->runner->close(w->opened);
     ox_free(w->plan->ctx, w->values);
@@ -58,8 +58,8 @@ void ox_qwatch_fini(struct ox_qwatch *w)
     *w = (struct ox_qwatch){0};
 }
 
-static ox_status show_inputs(struct ox_qwatch *w, const ox_tensor *const *inputs, ox_qsim_observe observe, void *user)
-{
+static ox_status show_inputs(struct ox_qwatch *w, const ox_tensor *const *inputs,
+                             ox_qsim_observe observe, void *user) {
     const struct ox_graph *g = w->plan->graph;
     for (size_t i = 0; i < g->n_inputs; i++) {
         const struct ox_value *v = g->inputs[i];
@@ -74,8 +74,8 @@ static ox_status show_inputs(struct ox_qwatch *w, const ox_tensor *const *inputs
     return OX_OK;
 }
 
-ox_status ox_qwatch_run(struct ox_qwatch *w, const ox_tensor *const *inputs, ox_qsim_observe observe, void *user)
-{
+ox_status ox_qwatch_run(struct ox_qwatch *w, const ox_tensor *const *inputs,
+                        ox_qsim_observe observe, void *user) {
     OX_TRY(show_inputs(w, inputs, observe, user));
     ox_status s = w->runner->run(w->opened, inputs, w->out);
     for (size_t i = 0; i < w->n && s == OX_OK; i++)

@@ -1,7 +1,8 @@
 /* passes/rules/rule_forms.c - new nodes in the form that the opset in force wants.
  *
- * Rules are written in the newest form, in which most parameters are operands. In older opsets some of them are attributes: the reverse of what
- * `decode` does, and like it the one place where this is known. */
+ * Rules are written in the newest form, in which most parameters are operands. In older opsets some
+ * of them are attributes: the reverse of what `decode` does, and like it the one place where this
+ * is known. */
 #include "passes/rules/rule_priv.h"
 
 enum form { INTS, FLOAT, INT };
@@ -37,32 +38,35 @@ static const struct {
     {"Unsqueeze", 1, "axes", INTS, 13},
 };
 
-static ox_status set_attr(bool *fits, struct ox_match *m, struct ox_node *node, size_t row, const ox_tensor *t)
-{
+static ox_status set_attr(bool *fits, struct ox_match *m, struct ox_node *node, size_t row,
+                          const ox_tensor *t) {
     const char *attr = forms[row].attr;
     if (forms[row].form == FLOAT) {
         if (!t || t->count != 1 || t->dtype != OX_FLOAT) {
             *fits = false;
-            return ox_match_refuse(m, "the opset wants '%s' of %s as a constant float", attr, forms[row].op);
+            return ox_match_refuse(m, "the opset wants '%s' of %s as a constant float", attr,
+                                   forms[row].op);
         }
         float f;
         memcpy(&f, t->data, sizeof f);
         return ox_node_set_float(node, attr, f);
     }
-    if (!t || t->rank > 1 || (t->dtype != OX_INT64 && t->dtype != OX_INT32) || (forms[row].form == INT && t->count != 1)) {
+    if (!t || t->rank > 1 || (t->dtype != OX_INT64 && t->dtype != OX_INT32) ||
+        (forms[row].form == INT && t->count != 1)) {
         *fits = false;
-        return ox_match_refuse(m, "the opset wants '%s' of %s as constant integers", attr, forms[row].op);
+        return ox_match_refuse(m, "the opset wants '%s' of %s as constant integers", attr,
+                               forms[row].op);
     }
     int64_t *ints;
     size_t count;
     OX_TRY(ox_tensor_ints(&ints, &count, m->ctx, t));
-    ox_status s = forms[row].form == INT ? ox_node_set_int(node, attr, ints[0]) : ox_node_set_ints(node, attr, ints, count);
+    ox_status s = forms[row].form == INT ? ox_node_set_int(node, attr, ints[0])
+                                         : ox_node_set_ints(node, attr, ints, count);
     ox_free(m->ctx, ints);
     return s;
 }
 
-ox_status ox_forms_adapt(bool *fits, struct ox_match *m, struct ox_node *node)
-{
+ox_status ox_forms_adapt(bool *fits, struct ox_match *m, struct ox_node *node) {
     int64_t opset = ox_node_opset(node);
     if (node->domain || !node->op) return OX_OK;
     for (size_t i = 0; i < sizeof forms / sizeof forms[0] && *fits; i++) {

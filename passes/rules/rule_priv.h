@@ -38,24 +38,29 @@ struct ox_source {
     uint32_t id; /* of the match's value */
 };
 
-/* A compiled rule. Ids of the pattern models' values and nodes are small, so that they index the arrays here and in ox_match. */
+/* A compiled rule. Ids of the pattern models' values and nodes are small, so that they index the
+ * arrays here and in ox_match. */
 struct ox_rule_code {
     const struct ox_rule *rule;
     size_t counter;
-    struct ox_model *match, *replace;  /* replace: NULL where there is none or only aliases */
-    const struct ox_node *root;        /* of match */
-    uint64_t shared;                   /* bit: id of a value that may have other uses */
+    struct ox_model *match, *replace; /* replace: NULL where there is none or only aliases */
+    const struct ox_node *root;       /* of match */
+    uint64_t shared;                  /* bit: id of a value that may have other uses */
     int64_t opset;
     struct ox_clause *clauses;
     size_t n_clauses;
-    uint32_t alias[OX_RULE_VALUES];    /* by index of the root's output: id of the value that takes its place */
+    uint32_t alias[OX_RULE_VALUES]; /* by index of the root's output: id of the value that takes its
+                                       place */
     bool aliases;
     struct ox_source sources[OX_RULE_VALUES]; /* by id of the replacement's value */
-    uint32_t outputs[OX_RULE_VALUES];  /* by index of the root's output: id of the replacement's value */
-    const struct ox_node *labels[OX_RULE_NODES]; /* by id of the replacement's node: match's node of that label */
+    uint32_t
+        outputs[OX_RULE_VALUES]; /* by index of the root's output: id of the replacement's value */
+    const struct ox_node
+        *labels[OX_RULE_NODES]; /* by id of the replacement's node: match's node of that label */
 };
 
-OX_MUST_USE ox_status ox_rule_compile(struct ox_rule_code **out, struct ox_pass_run *run, const struct ox_rule *rule);
+OX_MUST_USE ox_status ox_rule_compile(struct ox_rule_code **out, struct ox_pass_run *run,
+                                      const struct ox_rule *rule);
 void ox_rule_code_free(ox_ctx *ctx, struct ox_rule_code *code);
 /* Type of the root's operator, as it stands in the text. */
 struct ox_str ox_rule_root_type(const struct ox_rule *rule);
@@ -78,7 +83,9 @@ struct ox_pending { /* an attribute of the replacement's node [label] */
     size_t count;
 };
 
-struct ox_pair { struct ox_value *old, *by; };
+struct ox_pair {
+    struct ox_value *old, *by;
+};
 
 /* A match at hand and the edit that is being prepared. One per sweep, used again for each match. */
 struct ox_match {
@@ -110,7 +117,8 @@ struct ox_match {
 };
 
 /* Tries a rule at a node. *fired: the graph was changed. */
-OX_MUST_USE ox_status ox_match_try(bool *fired, struct ox_match *m, const struct ox_rule_code *code, struct ox_node *root);
+OX_MUST_USE ox_status ox_match_try(bool *fired, struct ox_match *m, const struct ox_rule_code *code,
+                                   struct ox_node *root);
 /* Do the conditions hold? If not, *failed is the first that does not. */
 bool ox_when_holds(const struct ox_match *m, const struct ox_clause **failed);
 /* Prepares, checks and makes the edit; *done is false where the match was refused. */

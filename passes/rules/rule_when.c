@@ -1,4 +1,5 @@
-/* passes/rules/rule_when.c - the conditions of rules: "c is 1; x like y; opset 13". See rule.h for what they mean. */
+/* passes/rules/rule_when.c - the conditions of rules: "c is 1; x like y; opset 13". See rule.h for
+ * what they mean. */
 #include "passes/rules/consts.h"
 #include "passes/rules/rule_priv.h"
 
@@ -8,8 +9,9 @@ static const struct {
     const char *word;
     enum ox_clause_kind kind;
 } kinds[] = {
-    {"const", OX_WHEN_CONST}, {"scalar", OX_WHEN_SCALAR}, {"is", OX_WHEN_IS},         {"like", OX_WHEN_LIKE}, {"float", OX_WHEN_FLOAT},
-    {"int", OX_WHEN_INT},     {"bool", OX_WHEN_BOOL},     {"number", OX_WHEN_NUMBER}, {"tensor", OX_WHEN_TENSOR},
+    {"const", OX_WHEN_CONST}, {"scalar", OX_WHEN_SCALAR}, {"is", OX_WHEN_IS},
+    {"like", OX_WHEN_LIKE},   {"float", OX_WHEN_FLOAT},   {"int", OX_WHEN_INT},
+    {"bool", OX_WHEN_BOOL},   {"number", OX_WHEN_NUMBER}, {"tensor", OX_WHEN_TENSOR},
 };
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -19,15 +21,16 @@ struct words {
     size_t n;
 };
 
-static bool split_words(struct words *w, const char *text, size_t len)
-{
+static bool split_words(struct words *w, const char *text, size_t len) {
     const char *end = text + len;
     w->n = 0;
     for (;;) {
-        while (text < end && *text == ' ') text++;
+        while (text < end && *text == ' ')
+            text++;
         if (text == end) return w->n > 0;
         size_t n = 0;
-        while (text + n < end && text[n] != ' ') n++;
+        while (text + n < end && text[n] != ' ')
+            n++;
         if (w->n == 3 || n >= sizeof w->at[0]) return false;
         memcpy(w->at[w->n], text, n);
         w->at[w->n++][n] = 0;
@@ -35,15 +38,13 @@ static bool split_words(struct words *w, const char *text, size_t len)
     }
 }
 
-static const struct ox_value *named(const struct ox_rule_code *code, const char *name)
-{
+static const struct ox_value *named(const struct ox_rule_code *code, const char *name) {
     for (uint32_t i = 0; i < code->match->n_values; i++)
         if (ox_name_is(code->match->values[i]->name, name)) return code->match->values[i];
     return NULL;
 }
 
-static bool read_clause(struct ox_rule_code *code, const char *text, size_t len)
-{
+static bool read_clause(struct ox_rule_code *code, const char *text, size_t len) {
     struct words w;
     char *end;
     if (!split_words(&w, text, len) || w.n < 2) return false;
@@ -61,7 +62,8 @@ static bool read_clause(struct ox_rule_code *code, const char *text, size_t len)
     struct ox_clause *c = &code->clauses[code->n_clauses];
     *c = (struct ox_clause){.a = a->id, .b = b ? b->id : 0, .text = text, .len = len};
     size_t k = 0;
-    while (k < sizeof kinds / sizeof kinds[0] && strcmp(kinds[k].word, w.at[1]) != 0) k++;
+    while (k < sizeof kinds / sizeof kinds[0] && strcmp(kinds[k].word, w.at[1]) != 0)
+        k++;
     if (k == sizeof kinds / sizeof kinds[0]) return false;
     c->kind = kinds[k].kind;
     code->n_clauses++;
@@ -71,8 +73,7 @@ static bool read_clause(struct ox_rule_code *code, const char *text, size_t len)
     return w.n == 3 && *end == 0;
 }
 
-ox_status ox_when_compile(struct ox_rule_code *code, ox_ctx *ctx)
-{
+ox_status ox_when_compile(struct ox_rule_code *code, ox_ctx *ctx) {
     const char *p = code->rule->when;
     size_t n = 1;
     if (!p) return OX_OK;
@@ -80,7 +81,8 @@ ox_status ox_when_compile(struct ox_rule_code *code, ox_ctx *ctx)
         if (*q == ';') n++;
     OX_TRY(ox_alloc(ctx, &code->clauses, n, sizeof *code->clauses));
     while (*p) {
-        while (*p == ' ') p++;
+        while (*p == ' ')
+            p++;
         size_t len = strcspn(p, ";");
         if (!read_clause(code, p, len)) return ox_rule_bad(ctx, code->rule, p);
         p += len;
@@ -91,13 +93,11 @@ ox_status ox_when_compile(struct ox_rule_code *code, ox_ctx *ctx)
 
 /* ---- deciding -------------------------------------------------------------------------------- */
 
-static bool is_float(ox_dtype t)
-{
+static bool is_float(ox_dtype t) {
     return t == OX_FLOAT || t == OX_DOUBLE || t == OX_FLOAT16 || t == OX_BFLOAT16;
 }
 
-static bool holds(const struct ox_match *m, const struct ox_clause *c)
-{
+static bool holds(const struct ox_match *m, const struct ox_clause *c) {
     struct ox_value *a = m->values[c->a], *b = m->values[c->b];
     double v;
     if (!a) return c->kind != OX_WHEN_IS && c->kind != OX_WHEN_SCALAR;
@@ -105,21 +105,29 @@ static bool holds(const struct ox_match *m, const struct ox_clause *c)
     const ox_tensor *k = ox_value_const(a);
     bool tensor = t->kind == OX_TYPE_TENSOR;
     switch (c->kind) {
-    case OX_WHEN_CONST: return k != NULL;
-    case OX_WHEN_SCALAR: return k && k->count == 1;
-    case OX_WHEN_IS: return k && ox_const_splat(&v, k) && v == c->number;
-    case OX_WHEN_LIKE: return b && tensor && t->dtype && t->rank >= 0 && ox_type_same(t, b->type);
-    case OX_WHEN_FLOAT: return tensor && is_float(t->dtype);
-    case OX_WHEN_INT: return tensor && ox_dtype_is_integer(t->dtype);
-    case OX_WHEN_NUMBER: return tensor && (is_float(t->dtype) || ox_dtype_is_integer(t->dtype));
-    case OX_WHEN_BOOL: return tensor && t->dtype == OX_BOOL;
-    case OX_WHEN_TENSOR: return tensor && t->dtype && t->rank >= 0;
+    case OX_WHEN_CONST:
+        return k != NULL;
+    case OX_WHEN_SCALAR:
+        return k && k->count == 1;
+    case OX_WHEN_IS:
+        return k && ox_const_splat(&v, k) && v == c->number;
+    case OX_WHEN_LIKE:
+        return b && tensor && t->dtype && t->rank >= 0 && ox_type_same(t, b->type);
+    case OX_WHEN_FLOAT:
+        return tensor && is_float(t->dtype);
+    case OX_WHEN_INT:
+        return tensor && ox_dtype_is_integer(t->dtype);
+    case OX_WHEN_NUMBER:
+        return tensor && (is_float(t->dtype) || ox_dtype_is_integer(t->dtype));
+    case OX_WHEN_BOOL:
+        return tensor && t->dtype == OX_BOOL;
+    case OX_WHEN_TENSOR:
+        return tensor && t->dtype && t->rank >= 0;
     }
     return false;
 }
 
-bool ox_when_holds(const struct ox_match *m, const struct ox_clause **failed)
-{
+bool ox_when_holds(const struct ox_match *m, const struct ox_clause **failed) {
     for (size_t i = 0; i < m->code->n_clauses; i++) {
         if (holds(m, &m->code->clauses[i])) continue;
         *failed = &m->code->clauses[i];

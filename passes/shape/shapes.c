@@ -1,12 +1,13 @@
 /* passes/shape/shapes.c - shape arithmetic whose result is known as far as it matters.
  *
- * Inference knows integer vectors element by element as numbers or symbolic expressions ("batch", "7*seq + 1"). So a Reshape to a computed
- * [batch, 1280] is a Reshape to the constant [0, 1280], and what computed it is dead; likewise for Expand, Slice and Resize.
- * Two values whose elements are known to be the same expressions are one value. And neighbours that only regroup dims are
- * one Reshape.
+ * Inference knows integer vectors element by element as numbers or symbolic expressions ("batch",
+ * "7*seq + 1"). So a Reshape to a computed [batch, 1280] is a Reshape to the constant [0, 1280],
+ * and what computed it is dead; likewise for Expand, Slice and Resize. Two values whose elements
+ * are known to be the same expressions are one value. And neighbours that only regroup dims are one
+ * Reshape.
  *
- * All exact. One case is left out of account: where a dim is written as -1 and another, symbolic dim is 0 when the model runs, Reshape cannot
- * tell the -1. */
+ * All exact. One case is left out of account: where a dim is written as -1 and another, symbolic
+ * dim is 0 when the model runs, Reshape cannot tell the -1. */
 #include "ir/ops/params.h"
 #include "passes/graph_list.h"
 #include "passes/rules/consts.h"
@@ -15,24 +16,23 @@
 
 enum { KNOWN_MERGED }; /* the counter that is not a rule's */
 
-/* ---- Reshape ----------------------------------------------------------------------------------- */
+/* ---- Reshape -----------------------------------------------------------------------------------
+ */
 
-static ox_status regroup(struct ox_match *m)
-{
+static ox_status regroup(struct ox_match *m) {
     return ox_match_make_dims(m, "spec", ox_match_type(m, "x"), ox_match_type(m, "y"));
 }
 
-static ox_status reshape(struct ox_match *m)
-{
+static ox_status reshape(struct ox_match *m) {
     if (ox_match_const(m, "s")) return ox_match_refuse(m, "its shape is constant already");
     OX_TRY(ox_match_drop(m, "r", "allowzero"));
     return regroup(m);
 }
 
-/* ---- Expand ------------------------------------------------------------------------------------ */
+/* ---- Expand ------------------------------------------------------------------------------------
+ */
 
-static ox_status expand(struct ox_match *m)
-{
+static ox_status expand(struct ox_match *m) {
     int64_t spec[OX_MAX_RANK];
     const struct ox_type *x = ox_match_type(m, "x"), *y = ox_match_type(m, "y");
     if (ox_match_const(m, "s")) return ox_match_refuse(m, "its shape is constant already");
@@ -48,27 +48,30 @@ static ox_status expand(struct ox_match *m)
     return ox_match_make_ints(m, "spec", spec, (size_t)y->rank);
 }
 
-/* ---- Slice ------------------------------------------------------------------------------------- */
+/* ---- Slice -------------------------------------------------------------------------------------
+ */
 
 /* Elements of an integer operand; NULL where not known. A constant counts, too. */
-static void elements(const ox_dim **out, size_t *count, ox_dim *room, const struct ox_match *m, const struct ox_value *v)
-{
+static void elements(const ox_dim **out, size_t *count, ox_dim *room, const struct ox_match *m,
+                     const struct ox_value *v) {
     const struct ox_partial *p = ox_match_known(m, v);
     const ox_tensor *t = ox_value_const(v);
     *out = NULL;
     if (p) {
         *out = p->elems;
         *count = p->count;
-    } else if (t && t->rank <= 1 && t->count <= OX_MAX_RANK && (t->dtype == OX_INT64 || t->dtype == OX_INT32)) {
-        for (size_t i = 0; i < t->count; i++) room[i] = ox_dim_const(ox_tensor_int(t, i));
+    } else if (t && t->rank <= 1 && t->count <= OX_MAX_RANK &&
+               (t->dtype == OX_INT64 || t->dtype == OX_INT32)) {
+        for (size_t i = 0; i < t->count; i++)
+            room[i] = ox_dim_const(ox_tensor_int(t, i));
         *out = room;
         *count = t->count;
     }
 }
 
-/* A start or end as a number that means the same for every value of the symbols: a number, or "from the end on". */
-static bool bound(int64_t *out, ox_dim v, ox_dim dim)
-{
+/* A start or end as a number that means the same for every value of the symbols: a number, or "from
+ * the end on". */
+static bool bound(int64_t *out, ox_dim v, ox_dim dim) {
     if (ox_dim_is_const(v)) {
         *out = v.k;
         return true;
@@ -84,23 +87,26 @@ static bool bound(int64_t *out, ox_dim v, ox_dim dim)
     return false;
 }
 
-static ox_status slice(struct ox_match *m)
-{
+static ox_status slice(struct ox_match *m) {
     struct ox_slice_params p;
     ox_dim room[2][OX_MAX_RANK];
     const ox_dim *starts, *ends;
     size_t n, n_ends;
     int64_t begin[OX_MAX_RANK], end[OX_MAX_RANK];
     const struct ox_type *x = ox_match_type(m, "x");
-    if (ox_match_const(m, "b") && ox_match_const(m, "e")) return ox_match_refuse(m, "its bounds are constant already");
+    if (ox_match_const(m, "b") && ox_match_const(m, "e"))
+        return ox_match_refuse(m, "its bounds are constant already");
     OX_TRY(ox_match_params(&p, sizeof p, m, ox_match_root(m)));
-    if (!ox_type_is_tensor(x) || x->rank < 0 || (p.axes.given && !p.axes.known) || (p.steps.given && !p.steps.known))
+    if (!ox_type_is_tensor(x) || x->rank < 0 || (p.axes.given && !p.axes.known) ||
+        (p.steps.given && !p.steps.known))
         return ox_match_refuse(m, "axes or steps are not constant");
     elements(&starts, &n, room[0], m, ox_match_value(m, "b"));
     elements(&ends, &n_ends, room[1], m, ox_match_value(m, "e"));
-    if (!starts || !ends || n != n_ends || n > OX_MAX_RANK) return ox_match_refuse(m, "its bounds are not known");
+    if (!starts || !ends || n != n_ends || n > OX_MAX_RANK)
+        return ox_match_refuse(m, "its bounds are not known");
     for (size_t i = 0; i < n; i++) {
-        int64_t axis = p.axes.given ? p.axes.at[i] : (int64_t)i, step = p.steps.given ? p.steps.at[i] : 1;
+        int64_t axis = p.axes.given ? p.axes.at[i] : (int64_t)i,
+                step = p.steps.given ? p.steps.at[i] : 1;
         if (axis < 0) axis += x->rank;
         if (axis < 0 || axis >= x->rank || step < 1) return ox_match_refuse(m, "it steps back");
         if (!bound(&begin[i], starts[i], x->dims[axis]) || !bound(&end[i], ends[i], x->dims[axis]))
@@ -110,12 +116,13 @@ static ox_status slice(struct ox_match *m)
     return ox_match_make_ints(m, "e2", end, n);
 }
 
-/* ---- reductions -------------------------------------------------------------------------------- */
+/* ---- reductions --------------------------------------------------------------------------------
+ */
 
 /* y has the dims of x without those that the reduction [r] makes 1: then it need not keep them. */
-static ox_status drop_dims(struct ox_match *m)
-{
-    const struct ox_type *x = ox_match_type(m, "x"), *a = ox_match_type(m, "a"), *y = ox_match_type(m, "y");
+static ox_status drop_dims(struct ox_match *m) {
+    const struct ox_type *x = ox_match_type(m, "x"), *a = ox_match_type(m, "a"),
+                         *y = ox_match_type(m, "y");
     struct ox_node *r = ox_match_node(m, "r");
     const struct ox_attr *keep = ox_node_attr(r, "keepdims");
     if (keep && keep->v.i == 0) return ox_match_refuse(m, "no dims are kept");
@@ -125,7 +132,8 @@ static ox_status drop_dims(struct ox_match *m)
     const struct ox_attr *attr = ox_node_attr(r, "axes");
     bool reduced[OX_MAX_RANK] = {false};
     size_t n = t ? t->count : attr ? attr->count : 0;
-    if (ox_match_value(m, "axes") && (!t || t->dtype != OX_INT64)) return ox_match_refuse(m, "the axes are not constant");
+    if (ox_match_value(m, "axes") && (!t || t->dtype != OX_INT64))
+        return ox_match_refuse(m, "the axes are not constant");
     if (n == 0) return ox_match_refuse(m, "no axes are named");
     for (size_t i = 0; i < n; i++) {
         int64_t axis = t ? ox_tensor_int(t, i) : attr->v.ints[i];
@@ -135,18 +143,19 @@ static ox_status drop_dims(struct ox_match *m)
     }
     for (int i = 0; i < x->rank; i++) {
         if (reduced[i]) continue;
-        if (at >= y->rank || !ox_dim_same(x->dims[i], y->dims[at])) return ox_match_refuse(m, "other dims are dropped than were reduced");
+        if (at >= y->rank || !ox_dim_same(x->dims[i], y->dims[at]))
+            return ox_match_refuse(m, "other dims are dropped than were reduced");
         at++;
     }
     if (at != y->rank) return ox_match_refuse(m, "other dims are dropped than were reduced");
     return ox_match_set_int(m, "r", "keepdims", 0);
 }
 
-/* ---- chains of Slice and Concat ---------------------------------------------------------------- */
+/* ---- chains of Slice and Concat ----------------------------------------------------------------
+ */
 
 /* Slices along different axes are one Slice. */
-static ox_status slice_chain(struct ox_match *m)
-{
+static ox_status slice_chain(struct ox_match *m) {
     struct ox_slice_params p[2];
     int64_t v[4][OX_MAX_RANK];
     size_t n = 0;
@@ -156,7 +165,8 @@ static ox_status slice_chain(struct ox_match *m)
     if (!ox_type_is_tensor(x) || x->rank < 0) return ox_match_refuse(m, "the rank is not known");
     for (int k = 0; k < 2; k++) {
         const struct ox_slice_params *q = &p[k];
-        if (!q->starts.known || !q->ends.known || (q->axes.given && !q->axes.known) || (q->steps.given && !q->steps.known))
+        if (!q->starts.known || !q->ends.known || (q->axes.given && !q->axes.known) ||
+            (q->steps.given && !q->steps.known))
             return ox_match_refuse(m, "the bounds are not constant");
         for (int i = 0; i < q->starts.n; i++, n++) {
             int64_t axis = q->axes.given ? q->axes.at[i] : i;
@@ -174,12 +184,12 @@ static ox_status slice_chain(struct ox_match *m)
     bool steps = false;
     for (size_t i = 0; i < n; i++)
         if (v[3][i] != 1) steps = true;
-    for (int k = 0; k < 3; k++) OX_TRY(ox_match_make_ints(m, names[k], v[k], n));
+    for (int k = 0; k < 3; k++)
+        OX_TRY(ox_match_make_ints(m, names[k], v[k], n));
     return steps ? ox_match_make_ints(m, "s2", v[3], n) : ox_match_bind(m, "s2", NULL);
 }
 
-static ox_status concat_axis(int64_t *axis, struct ox_match *m, const struct ox_node *n)
-{
+static ox_status concat_axis(int64_t *axis, struct ox_match *m, const struct ox_node *n) {
     struct ox_concat_params p;
     const struct ox_type *t = n->out[0]->type;
     OX_TRY(ox_match_params(&p, sizeof p, m, n));
@@ -187,18 +197,19 @@ static ox_status concat_axis(int64_t *axis, struct ox_match *m, const struct ox_
     return OX_OK;
 }
 
-/* Operands that are a Concat along the same axis and used only here are replaced by their operands, as long as they are not many: each
- * edit copies them all, and a long chain would cost the square of its length. */
+/* Operands that are a Concat along the same axis and used only here are replaced by their operands,
+ * as long as they are not many: each edit copies them all, and a long chain would cost the square
+ * of its length. */
 enum { CONCAT_MAX = 64 };
 
-static ox_status concat_chain(struct ox_match *m)
-{
+static ox_status concat_chain(struct ox_match *m) {
     struct ox_node *root = ox_match_root(m), *node;
     int64_t axis, inner;
     OX_TRY(concat_axis(&axis, m, root));
     size_t n = 0;
     for (int pass = 0; pass < 2; pass++) {
-        if (pass == 1 && n == root->n_in) return ox_match_refuse(m, "no operand is a Concat of the same axis for this one only");
+        if (pass == 1 && n == root->n_in)
+            return ox_match_refuse(m, "no operand is a Concat of the same axis for this one only");
         if (pass == 1 && n > CONCAT_MAX) return ox_match_refuse(m, "there would be many operands");
         if (pass == 1) OX_TRY(ox_match_add(&node, m, "Concat", n, 1));
         n = 0;
@@ -206,7 +217,8 @@ static ox_status concat_chain(struct ox_match *m)
             struct ox_value *v = root->in[i].value;
             const struct ox_node *d = v ? v->def : NULL;
             inner = axis + 1;
-            if (d && d->op == root->op && v->n_uses == 1 && v->graph == root->graph) OX_TRY(concat_axis(&inner, m, d));
+            if (d && d->op == root->op && v->n_uses == 1 && v->graph == root->graph)
+                OX_TRY(concat_axis(&inner, m, d));
             if (inner != axis) {
                 if (pass == 1) ox_use_set(&node->in[n], v);
                 n++;
@@ -221,14 +233,16 @@ static ox_status concat_chain(struct ox_match *m)
 }
 
 /* Concat of all parts of a Split in their order is what was split. */
-static ox_status concat_of_split(struct ox_match *m)
-{
-    struct ox_node *root = ox_match_root(m), *split = ox_node_in(root, 0) ? root->in[0].value->def : NULL;
+static ox_status concat_of_split(struct ox_match *m) {
+    struct ox_node *root = ox_match_root(m),
+                   *split = ox_node_in(root, 0) ? root->in[0].value->def : NULL;
     struct ox_split_params p;
     int64_t axis;
-    if (!split || !ox_node_is(split, "Split") || split->n_out != root->n_in) return ox_match_refuse(m, "not all parts of a Split");
+    if (!split || !ox_node_is(split, "Split") || split->n_out != root->n_in)
+        return ox_match_refuse(m, "not all parts of a Split");
     for (size_t i = 0; i < root->n_in; i++)
-        if (root->in[i].value != split->out[i]) return ox_match_refuse(m, "not the parts of a Split in their order");
+        if (root->in[i].value != split->out[i])
+            return ox_match_refuse(m, "not the parts of a Split in their order");
     OX_TRY(concat_axis(&axis, m, root));
     OX_TRY(ox_match_params(&p, sizeof p, m, split));
     const struct ox_type *t = root->out[0]->type;
@@ -276,10 +290,10 @@ static const struct ox_rule rules[] = {
 };
 /* clang-format on */
 
-/* ---- values known to be the same --------------------------------------------------------------- */
+/* ---- values known to be the same ---------------------------------------------------------------
+ */
 
-static uint64_t hash_of(const struct ox_value *v, const struct ox_partial *p)
-{
+static uint64_t hash_of(const struct ox_value *v, const struct ox_partial *p) {
     uint64_t h = (uint64_t)v->type->dtype * 64 + (uint64_t)p->rank * 32 + p->count;
     for (size_t i = 0; i < p->count; i++) {
         h = (h ^ (uint64_t)p->elems[i].k) * 0x9fb21c651e98df25u;
@@ -288,26 +302,29 @@ static uint64_t hash_of(const struct ox_value *v, const struct ox_partial *p)
     return h ^ h >> 32;
 }
 
-static bool same_known(const struct ox_value *a, const struct ox_partial *p, const struct ox_value *b, const struct ox_partial *q)
-{
-    if (a->type->dtype != b->type->dtype || p->rank != q->rank || p->count != q->count) return false;
+static bool same_known(const struct ox_value *a, const struct ox_partial *p,
+                       const struct ox_value *b, const struct ox_partial *q) {
+    if (a->type->dtype != b->type->dtype || p->rank != q->rank || p->count != q->count)
+        return false;
     for (size_t i = 0; i < p->count; i++)
         if (!ox_dim_same(p->elems[i], q->elems[i])) return false;
     return true;
 }
 
-static bool may_stand(const void *arg, const void *x, const void *y)
-{
+static bool may_stand(const void *arg, const void *x, const void *y) {
     const struct ox_shapes *shapes = arg;
     const struct ox_value *first = x, *v = y;
-    return same_known(first, ox_shapes_value(shapes, first), v, ox_shapes_value(shapes, v)) && ox_value_visible(first, v->def);
+    return same_known(first, ox_shapes_value(shapes, first), v, ox_shapes_value(shapes, v)) &&
+           ox_value_visible(first, v->def);
 }
 
-static ox_status merge_value(struct ox_pass_run *run, struct ox_twins *t, const struct ox_shapes *shapes, struct ox_value *v)
-{
+static ox_status merge_value(struct ox_pass_run *run, struct ox_twins *t,
+                             const struct ox_shapes *shapes, struct ox_value *v) {
     struct ox_value *first;
     const struct ox_partial *p = ox_shapes_value(shapes, v);
-    if (!p || p->count == 0 || v->n_uses == 0 || !ox_type_is_tensor(v->type) || !ox_rewrite_allowed(run)) return OX_OK;
+    if (!p || p->count == 0 || v->n_uses == 0 || !ox_type_is_tensor(v->type) ||
+        !ox_rewrite_allowed(run))
+        return OX_OK;
     OX_TRY(ox_twins_meet(&first, t, hash_of(v, p), v, may_stand, shapes));
     if (!first) return OX_OK;
     ox_value_replace(v, first);
@@ -315,8 +332,7 @@ static ox_status merge_value(struct ox_pass_run *run, struct ox_twins *t, const 
     return OX_OK;
 }
 
-static ox_status merge_known(struct ox_pass_run *run, const struct ox_shapes *shapes)
-{
+static ox_status merge_known(struct ox_pass_run *run, const struct ox_shapes *shapes) {
     struct ox_graph_list graphs;
     struct ox_twins t = {.ctx = run->ctx};
     OX_TRY(ox_graph_list_init(&graphs, run->model));
@@ -330,8 +346,7 @@ static ox_status merge_known(struct ox_pass_run *run, const struct ox_shapes *sh
     return s;
 }
 
-ox_status ox_pass_shapes(struct ox_pass_run *run)
-{
+ox_status ox_pass_shapes(struct ox_pass_run *run) {
     const struct ox_shapes *shapes;
     OX_TRY(ox_pass_shapes_now(&shapes, run));
     ox_status s = ox_rules_run(run, rules, sizeof rules / sizeof rules[0], shapes);

@@ -1,7 +1,8 @@
 /* passes/simplify/algebra.c - fewer or cheaper element-wise operators by the laws of arithmetic.
  *
- * Rules are exact unless their comment gives a bound. Relu(v) is max(v, 0) and Clip(v, lo, hi) is min(max(v, lo), hi), so chains of them are
- * one Clip whose bounds follow from the lattice laws; NaN goes through all of them alike. */
+ * Rules are exact unless their comment gives a bound. Relu(v) is max(v, 0) and Clip(v, lo, hi) is
+ * min(max(v, lo), hi), so chains of them are one Clip whose bounds follow from the lattice laws;
+ * NaN goes through all of them alike. */
 #include "ir/ops/params.h"
 #include "passes/rules/consts.h"
 #include "passes/rules/rule.h"
@@ -9,13 +10,15 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* ---- chains of Relu and Clip ------------------------------------------------------------------- */
+/* ---- chains of Relu and Clip -------------------------------------------------------------------
+ */
 
-struct bounds { double lo, hi; };
+struct bounds {
+    double lo, hi;
+};
 
 /* Bounds of a Clip or Relu, infinite where it has none. False: not constant. */
-static ox_status bounds_of(bool *known, struct bounds *out, struct ox_match *m, const char *node)
-{
+static ox_status bounds_of(bool *known, struct bounds *out, struct ox_match *m, const char *node) {
     struct ox_clip_params p;
     struct ox_node *n = ox_match_node(m, node);
     *known = true;
@@ -29,8 +32,8 @@ static ox_status bounds_of(bool *known, struct bounds *out, struct ox_match *m, 
 }
 
 /* `open` is the bound that bounds nothing. */
-static ox_status make_bound(struct ox_match *m, const char *name, ox_dtype dtype, double value, double open)
-{
+static ox_status make_bound(struct ox_match *m, const char *name, ox_dtype dtype, double value,
+                            double open) {
     ox_tensor *t;
     if (value == open) return ox_match_bind(m, name, NULL);
     OX_TRY(ox_const_scalar(&t, ox_match_run(m)->ctx, dtype, value));
@@ -38,31 +41,30 @@ static ox_status make_bound(struct ox_match *m, const char *name, ox_dtype dtype
 }
 
 /* min(max(min(max(x, l1), h1), l2), h2) = min(max(x, max(l1, l2)), min(max(h1, l2), h2)) */
-static ox_status clip_chain(struct ox_match *m)
-{
+static ox_status clip_chain(struct ox_match *m) {
     struct bounds a, b;
     bool a_known, b_known;
     OX_TRY(bounds_of(&a_known, &a, m, "a"));
     OX_TRY(bounds_of(&b_known, &b, m, "y"));
     if (!a_known || !b_known) return ox_match_refuse(m, "a bound is not constant");
     ox_dtype dtype = ox_match_type(m, "x")->dtype;
-    if (ox_dtype_bits(dtype) > 32 && dtype != OX_DOUBLE) return ox_match_refuse(m, "bounds of 64-bit integers");
+    if (ox_dtype_bits(dtype) > 32 && dtype != OX_DOUBLE)
+        return ox_match_refuse(m, "bounds of 64-bit integers");
     OX_TRY(make_bound(m, "lo", dtype, fmax(a.lo, b.lo), -(double)INFINITY));
     return make_bound(m, "hi", dtype, fmin(fmax(a.hi, b.lo), b.hi), (double)INFINITY);
 }
 
-static ox_status clip_is_relu(struct ox_match *m)
-{
+static ox_status clip_is_relu(struct ox_match *m) {
     struct bounds b;
     bool known;
     OX_TRY(bounds_of(&known, &b, m, "y"));
-    if (!known || b.lo != 0 || b.hi != (double)INFINITY) return ox_match_refuse(m, "the bounds are not 0 and infinity");
+    if (!known || b.lo != 0 || b.hi != (double)INFINITY)
+        return ox_match_refuse(m, "the bounds are not 0 and infinity");
     return OX_OK;
 }
 
 /* Constant bounds of Min and Max are scalars for Clip. */
-static ox_status scalar_like(struct ox_match *m, const char *name, const char *from)
-{
+static ox_status scalar_like(struct ox_match *m, const char *name, const char *from) {
     const ox_tensor *c = ox_match_const(m, from);
     double v;
     ox_tensor *t;
@@ -80,7 +82,8 @@ static ox_status min_of_max(struct ox_match *m) /* min(max(x, l), h) is Clip */
 static ox_status max_of_min(struct ox_match *m) /* max(min(x, h), l) is Clip where l <= h */
 {
     double l, h;
-    if (!ox_const_splat(&l, ox_match_const(m, "l")) || !ox_const_splat(&h, ox_match_const(m, "h")) || l > h)
+    if (!ox_const_splat(&l, ox_match_const(m, "l")) ||
+        !ox_const_splat(&h, ox_match_const(m, "h")) || l > h)
         return ox_match_refuse(m, "the lower bound is above the upper");
     return min_of_max(m);
 }
@@ -88,47 +91,55 @@ static ox_status max_of_min(struct ox_match *m) /* max(min(x, h), l) is Clip whe
 /* ---- casts ----------------------------------------------------------------------------------- */
 
 /* Bits of integers that a type holds exactly; for floats those of the significand. */
-static int exact_bits(ox_dtype t)
-{
+static int exact_bits(ox_dtype t) {
     switch (t) {
-    case OX_FLOAT: return 24;
-    case OX_DOUBLE: return 53;
-    case OX_FLOAT16: return 11;
-    case OX_BFLOAT16: return 8;
-    case OX_BOOL: return 1;
-    default: return ox_dtype_is_integer(t) ? ox_dtype_bits(t) : 0;
+    case OX_FLOAT:
+        return 24;
+    case OX_DOUBLE:
+        return 53;
+    case OX_FLOAT16:
+        return 11;
+    case OX_BFLOAT16:
+        return 8;
+    case OX_BOOL:
+        return 1;
+    default:
+        return ox_dtype_is_integer(t) ? ox_dtype_bits(t) : 0;
     }
 }
 
-static bool is_signed(ox_dtype t)
-{
-    return t == OX_INT2 || t == OX_INT4 || t == OX_INT8 || t == OX_INT16 || t == OX_INT32 || t == OX_INT64 || ox_dtype_is_float(t);
+static bool is_signed(ox_dtype t) {
+    return t == OX_INT2 || t == OX_INT4 || t == OX_INT8 || t == OX_INT16 || t == OX_INT32 ||
+           t == OX_INT64 || ox_dtype_is_float(t);
 }
 
 /* Does every value of type a stand in type b unchanged? */
-static bool widens(ox_dtype a, ox_dtype b)
-{
+static bool widens(ox_dtype a, ox_dtype b) {
     if (a == b) return true;
     if (!exact_bits(a) || !exact_bits(b) || b == OX_BOOL) return false;
-    if (ox_dtype_is_float(a)) return (a == OX_FLOAT16 && b == OX_FLOAT) || b == OX_DOUBLE || (a == OX_BFLOAT16 && b == OX_FLOAT);
+    if (ox_dtype_is_float(a))
+        return (a == OX_FLOAT16 && b == OX_FLOAT) || b == OX_DOUBLE ||
+               (a == OX_BFLOAT16 && b == OX_FLOAT);
     if (ox_dtype_is_float(b)) return exact_bits(a) - (is_signed(a) ? 1 : 0) <= exact_bits(b);
     if (is_signed(a) && !is_signed(b)) return false;
     return exact_bits(a) + (!is_signed(a) && is_signed(b) ? 1 : 0) <= exact_bits(b);
 }
 
-/* Cast(Cast(x, B), C) = Cast(x, C) where x's type stands in B. As text a number looks different in each type. */
-static ox_status cast_chain(struct ox_match *m)
-{
+/* Cast(Cast(x, B), C) = Cast(x, C) where x's type stands in B. As text a number looks different in
+ * each type. */
+static ox_status cast_chain(struct ox_match *m) {
     ox_dtype a = ox_match_type(m, "x")->dtype, b = ox_match_type(m, "a")->dtype;
-    if (a != b && ox_match_type(m, "y")->dtype == OX_STRING) return ox_match_refuse(m, "the result is text");
+    if (a != b && ox_match_type(m, "y")->dtype == OX_STRING)
+        return ox_match_refuse(m, "the result is text");
     return widens(a, b) ? OX_OK : ox_match_refuse(m, "the first Cast may change values");
 }
 
-/* ---- constants --------------------------------------------------------------------------------- */
+/* ---- constants ---------------------------------------------------------------------------------
+ */
 
-/* x / c = x * (1 / c) where every c is a power of two whose reciprocal is a normal number of the type. */
-static ox_status exact_reciprocal(struct ox_match *m)
-{
+/* x / c = x * (1 / c) where every c is a power of two whose reciprocal is a normal number of the
+ * type. */
+static ox_status exact_reciprocal(struct ox_match *m) {
     const ox_tensor *c = ox_match_const(m, "c");
     double *v, limit = c->dtype == OX_FLOAT16 ? 14 : c->dtype == OX_DOUBLE ? 1000 : 126;
     ox_ctx *ctx = ox_match_run(m)->ctx;
@@ -140,24 +151,29 @@ static ox_status exact_reciprocal(struct ox_match *m)
         exact = fabs(frexp(v[i], &e)) == 0.5 && abs(e) < (int)limit;
         v[i] = 1 / v[i];
     }
-    ox_status s = exact ? ox_const_from_doubles(&t, ctx, c->dtype, c->rank, c->dims, v) : ox_match_refuse(m, "1/c is not exact");
+    ox_status s = exact ? ox_const_from_doubles(&t, ctx, c->dtype, c->rank, c->dims, v)
+                        : ox_match_refuse(m, "1/c is not exact");
     ox_free(ctx, v);
     return s == OX_OK && exact ? ox_match_make(m, "r", t, ox_match_value(m, "c")) : s;
 }
 
-/* (x * c) * d = x * (c * d) with a constant no larger than the larger of both. Bound: 3 roundings instead of 2, each 2^-24 of the result;
- * products that leave the normal numbers are refused. */
-static ox_status multiply_constants(struct ox_match *m)
-{
+/* (x * c) * d = x * (c * d) with a constant no larger than the larger of both. Bound: 3 roundings
+ * instead of 2, each 2^-24 of the result; products that leave the normal numbers are refused. */
+static ox_status multiply_constants(struct ox_match *m) {
     const ox_tensor *c = ox_match_const(m, "c"), *d = ox_match_const(m, "d");
-    if (c->count != 1 && d->count != 1) return ox_match_refuse(m, "both constants have more than one element");
-    if (c->dtype != d->dtype || !ox_dtype_is_float(c->dtype) || !ox_const_readable(c->dtype)) return ox_match_refuse(m, "not floats");
-    const ox_tensor *big = c->count == 1 && (d->count != 1 || d->rank > c->rank) ? d : c, *one = big == c ? d : c;
-    if (one->rank > big->rank) return ox_match_refuse(m, "the constant of one element has more dims");
+    if (c->count != 1 && d->count != 1)
+        return ox_match_refuse(m, "both constants have more than one element");
+    if (c->dtype != d->dtype || !ox_dtype_is_float(c->dtype) || !ox_const_readable(c->dtype))
+        return ox_match_refuse(m, "not floats");
+    const ox_tensor *big = c->count == 1 && (d->count != 1 || d->rank > c->rank) ? d : c,
+                    *one = big == c ? d : c;
+    if (one->rank > big->rank)
+        return ox_match_refuse(m, "the constant of one element has more dims");
     double factor = ox_const_at(one, 0);
     for (size_t i = 0; i < big->count; i++) {
         double v = fabs(ox_const_at(big, i) * factor);
-        if (v != 0 && !(v > 1e-4 && v < 1e4)) return ox_match_refuse(m, "the product is very small or large");
+        if (v != 0 && !(v > 1e-4 && v < 1e4))
+            return ox_match_refuse(m, "the product is very small or large");
     }
     ox_tensor *t;
     OX_TRY(ox_const_scale(&t, ox_match_run(m)->ctx, big, 1, 1, big->count, &factor));
@@ -213,7 +229,6 @@ static const struct ox_rule rules[] = {
 };
 /* clang-format on */
 
-ox_status ox_pass_algebra(struct ox_pass_run *run)
-{
+ox_status ox_pass_algebra(struct ox_pass_run *run) {
     return ox_rules_run(run, rules, sizeof rules / sizeof rules[0], NULL);
 }

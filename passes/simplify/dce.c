@@ -1,5 +1,5 @@
-/* passes/simplify/dce.c - dead code: nodes without a used output and without an effect, weights that nothing reads, optional
- * outputs that nothing reads.
+/* passes/simplify/dce.c - dead code: nodes without a used output and without an effect, weights
+ * that nothing reads, optional outputs that nothing reads.
  *
  * Graphs are walked inner ones first and nodes last ones first, so one walk finds all there is. */
 #include "passes/graph_list.h"
@@ -7,27 +7,25 @@
 
 enum { NODES_REMOVED, WEIGHTS_REMOVED, OUTPUTS_DROPPED };
 
-static bool unused(const struct ox_node *node)
-{
+static bool unused(const struct ox_node *node) {
     for (size_t i = 0; i < node->n_out; i++)
         if (node->out[i] && node->out[i]->n_uses > 0) return false;
     return true;
 }
 
 /* Outputs beyond the required ones that nobody reads are not asked for any more. */
-static void drop_outputs(struct ox_pass_run *run, struct ox_node *node)
-{
+static void drop_outputs(struct ox_pass_run *run, struct ox_node *node) {
     if (!node->op || node->op->traits & OX_CONTROL || node->op->max_out < 0) return;
     for (size_t i = (size_t)node->op->min_out; i < node->n_out; i++) {
         if (!node->out[i] || node->out[i]->n_uses > 0 || !ox_rewrite_allowed(run)) continue;
         node->out[i] = NULL;
         ox_rewrite_done(run, OUTPUTS_DROPPED);
     }
-    while (node->n_out > (size_t)node->op->min_out && !node->out[node->n_out - 1]) node->n_out--;
+    while (node->n_out > (size_t)node->op->min_out && !node->out[node->n_out - 1])
+        node->n_out--;
 }
 
-static void clean_nodes(struct ox_pass_run *run, struct ox_graph *graph)
-{
+static void clean_nodes(struct ox_pass_run *run, struct ox_graph *graph) {
     for (struct ox_node *n = graph->ret->prev, *prev; n; n = prev) {
         prev = n->prev;
         if (!ox_rewrite_allowed(run)) return;
@@ -40,8 +38,7 @@ static void clean_nodes(struct ox_pass_run *run, struct ox_graph *graph)
     }
 }
 
-static void clean_weights(struct ox_pass_run *run, struct ox_graph *graph)
-{
+static void clean_weights(struct ox_pass_run *run, struct ox_graph *graph) {
     for (size_t i = 0; i < graph->n_inits; i++) {
         struct ox_value *v = graph->inits[i];
         if (!v || v->n_uses > 0 || !ox_rewrite_allowed(run)) continue;
@@ -52,8 +49,7 @@ static void clean_weights(struct ox_pass_run *run, struct ox_graph *graph)
 }
 
 /* IR < 4 lists weights among the inputs; an unused one is no input that a caller could know. */
-static void clean_listed_weights(struct ox_pass_run *run, struct ox_graph *graph)
-{
+static void clean_listed_weights(struct ox_pass_run *run, struct ox_graph *graph) {
     if (graph->model->ir_version >= 4 || graph->owner || graph->function) return;
     size_t kept = 0;
     for (size_t i = 0; i < graph->n_inputs; i++) {
@@ -69,11 +65,11 @@ static void clean_listed_weights(struct ox_pass_run *run, struct ox_graph *graph
     graph->n_inputs = kept;
 }
 
-ox_status ox_pass_dce(struct ox_pass_run *run)
-{
+ox_status ox_pass_dce(struct ox_pass_run *run) {
     struct ox_graph_list graphs;
     OX_TRY(ox_graph_list_init(&graphs, run->model));
-    for (size_t i = graphs.n; i-- > 0;) clean_nodes(run, graphs.at[i]);
+    for (size_t i = graphs.n; i-- > 0;)
+        clean_nodes(run, graphs.at[i]);
     for (size_t i = graphs.n; i-- > 0;) {
         clean_weights(run, graphs.at[i]);
         clean_listed_weights(run, graphs.at[i]);

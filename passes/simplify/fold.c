@@ -1,18 +1,21 @@
 /* passes/simplify/fold.c - computes now what depends on constants only.
  *
- * Two ways: a pure node whose operands are all constant is run by its own kernel; and an integer vector that inference knows
- * in full (the dims of a static shape, and what is computed from them) becomes a constant even where its operands are not.
+ * Two ways: a pure node whose operands are all constant is run by its own kernel; and an integer
+ * vector that inference knows in full (the dims of a static shape, and what is computed from them)
+ * becomes a constant even where its operands are not.
  *
- * Folding has a budget in file bytes: a result is kept only if the file does not grow by more than what is left of it.
- * Bounds on memory and work keep a hostile model from making us compute (NODE_BYTES, NODE_WORK). */
+ * Folding has a budget in file bytes: a result is kept only if the file does not grow by more than
+ * what is left of it. Bounds on memory and work keep a hostile model from making us compute
+ * (NODE_BYTES, NODE_WORK). */
 #include "passes/graph_list.h"
 #include "passes/pass.h"
 
 enum { NODES_FOLDED, VALUES_KNOWN };
 
-#define NODE_BYTES ((uint64_t)64 << 20) /* of results of one node, unless its operands are as large */
-#define NODE_WORK 20e9                  /* products of element counts in one node */
-#define NODE_COST 64                    /* bytes that a node takes in a file, roughly */
+#define NODE_BYTES                                                                                 \
+    ((uint64_t)64 << 20) /* of results of one node, unless its operands are as large */
+#define NODE_WORK 20e9   /* products of element counts in one node */
+#define NODE_COST 64     /* bytes that a node takes in a file, roughly */
 
 struct folder {
     struct ox_pass_run *run;
@@ -21,8 +24,7 @@ struct folder {
     size_t cap;
 };
 
-static ox_status room(struct folder *f, size_t need)
-{
+static ox_status room(struct folder *f, size_t need) {
     if (need <= f->cap) return OX_OK;
     ox_free(f->run->ctx, f->in);
     ox_free(f->run->ctx, f->out);
@@ -36,8 +38,7 @@ static ox_status room(struct folder *f, size_t need)
 }
 
 /* All operands constant? Then they are in f->in. */
-static bool constant_operands(struct folder *f, const struct ox_node *n)
-{
+static bool constant_operands(struct folder *f, const struct ox_node *n) {
     for (size_t i = 0; i < n->n_in; i++) {
         struct ox_value *v = n->in[i].value;
         f->in[i] = ox_value_const(v);
@@ -46,9 +47,10 @@ static bool constant_operands(struct folder *f, const struct ox_node *n)
     return true;
 }
 
-/* Bytes of the operands that go with the node; of all operands in *all; a bound on the work in *work. */
-static uint64_t operand_bytes(const struct folder *f, const struct ox_node *n, uint64_t *all, double *work)
-{
+/* Bytes of the operands that go with the node; of all operands in *all; a bound on the work in
+ * *work. */
+static uint64_t operand_bytes(const struct folder *f, const struct ox_node *n, uint64_t *all,
+                              double *work) {
     uint64_t freed = 0;
     *all = 0;
     *work = 1;
@@ -63,8 +65,7 @@ static uint64_t operand_bytes(const struct folder *f, const struct ox_node *n, u
 }
 
 /* Bytes of the results as far as their types tell; false: unknown. */
-static bool result_bytes(const struct ox_node *n, uint64_t *bytes)
-{
+static bool result_bytes(const struct ox_node *n, uint64_t *bytes) {
     *bytes = 0;
     for (size_t i = 0; i < n->n_out; i++) {
         if (!n->out[i]) continue;
@@ -76,8 +77,8 @@ static bool result_bytes(const struct ox_node *n, uint64_t *bytes)
     return true;
 }
 
-static bool worth_trying(struct folder *f, const struct ox_node *n, uint64_t *freed, uint64_t *limit)
-{
+static bool worth_trying(struct folder *f, const struct ox_node *n, uint64_t *freed,
+                         uint64_t *limit) {
     uint64_t all, bytes;
     double work;
     *freed = operand_bytes(f, n, &all, &work);
@@ -88,16 +89,15 @@ static bool worth_trying(struct folder *f, const struct ox_node *n, uint64_t *fr
     }
     if (!result_bytes(n, &bytes)) return true;
     if (bytes > *limit || (int64_t)(bytes - *freed) - NODE_COST > *f->run->growth_left) {
-        ox_rewrite_missed(f->run, n, "the result has %llu bytes and the budget for growth is %lld", (unsigned long long)bytes,
-                          (long long)*f->run->growth_left);
+        ox_rewrite_missed(f->run, n, "the result has %llu bytes and the budget for growth is %lld",
+                          (unsigned long long)bytes, (long long)*f->run->growth_left);
         return false;
     }
     return true;
 }
 
 /* Puts the results in the place of the node's outputs. Takes over the counts in f->out. */
-static ox_status settle(struct folder *f, struct ox_node *n)
-{
+static ox_status settle(struct folder *f, struct ox_node *n) {
     ox_status s = OX_OK;
     for (size_t i = 0; i < n->n_out; i++) {
         struct ox_value *v;
@@ -125,10 +125,10 @@ static ox_status settle(struct folder *f, struct ox_node *n)
     return OX_OK;
 }
 
-static ox_status fold_node(struct folder *f, struct ox_node *n)
-{
+static ox_status fold_node(struct folder *f, struct ox_node *n) {
     uint64_t freed, limit, bytes = 0;
-    if (!n->op->eval || n->op->traits & (OX_UNPACKS | OX_LISTS)) return OX_OK; /* a list is no initializer */
+    if (!n->op->eval || n->op->traits & (OX_UNPACKS | OX_LISTS))
+        return OX_OK; /* a list is no initializer */
     OX_TRY(room(f, n->n_in > n->n_out ? n->n_in : n->n_out));
     if (!constant_operands(f, n) || !worth_trying(f, n, &freed, &limit)) return OX_OK;
     ox_ctx *ctx = f->run->ctx;
@@ -158,16 +158,19 @@ static ox_status fold_node(struct folder *f, struct ox_node *n)
     return settle(f, n);
 }
 
-/* ---- values that inference knows --------------------------------------------------------------- */
+/* ---- values that inference knows ---------------------------------------------------------------
+ */
 
-static ox_status known_tensor(ox_tensor **out, ox_ctx *ctx, const struct ox_value *v, const struct ox_partial *p)
-{
+static ox_status known_tensor(ox_tensor **out, ox_ctx *ctx, const struct ox_value *v,
+                              const struct ox_partial *p) {
     void *data;
     int64_t dims[1] = {(int64_t)p->count};
     *out = NULL;
     if (v->type->dtype != OX_INT64 && v->type->dtype != OX_INT32) return OX_OK;
     for (size_t i = 0; i < p->count; i++)
-        if (!ox_dim_is_const(p->elems[i]) || (v->type->dtype == OX_INT32 && p->elems[i].k != (int32_t)p->elems[i].k)) return OX_OK;
+        if (!ox_dim_is_const(p->elems[i]) ||
+            (v->type->dtype == OX_INT32 && p->elems[i].k != (int32_t)p->elems[i].k))
+            return OX_OK;
     OX_TRY(ox_tensor_new(out, &data, ctx, v->type->dtype, p->rank, dims));
     for (size_t i = 0; i < p->count; i++) {
         if (v->type->dtype == OX_INT64)
@@ -178,11 +181,12 @@ static ox_status known_tensor(ox_tensor **out, ox_ctx *ctx, const struct ox_valu
     return OX_OK;
 }
 
-static ox_status settle_known(struct folder *f, const struct ox_shapes *shapes, struct ox_node *n)
-{
+static ox_status settle_known(struct folder *f, const struct ox_shapes *shapes, struct ox_node *n) {
     for (size_t i = 0; i < n->n_out; i++) {
         struct ox_value *v = n->out[i], *c;
-        const struct ox_partial *p = v && v->n_uses > 0 && v->type->kind == OX_TYPE_TENSOR ? ox_shapes_value(shapes, v) : NULL;
+        const struct ox_partial *p = v && v->n_uses > 0 && v->type->kind == OX_TYPE_TENSOR
+                                         ? ox_shapes_value(shapes, v)
+                                         : NULL;
         ox_tensor *t;
         if (!p || !ox_rewrite_allowed(f->run)) continue;
         OX_TRY(known_tensor(&t, f->run->ctx, v, p));
@@ -198,8 +202,7 @@ static ox_status settle_known(struct folder *f, const struct ox_shapes *shapes, 
     return OX_OK;
 }
 
-static ox_status fold_graph(struct folder *f, const struct ox_shapes *shapes, struct ox_graph *g)
-{
+static ox_status fold_graph(struct folder *f, const struct ox_shapes *shapes, struct ox_graph *g) {
     for (struct ox_node *n = ox_graph_begin(g), *next; n && ox_rewrite_allowed(f->run); n = next) {
         next = ox_node_next(n);
         if (!n->op || ox_node_is(n, "Constant") || !ox_node_pure(n)) continue;
@@ -209,14 +212,14 @@ static ox_status fold_graph(struct folder *f, const struct ox_shapes *shapes, st
     return OX_OK;
 }
 
-ox_status ox_pass_fold(struct ox_pass_run *run)
-{
+ox_status ox_pass_fold(struct ox_pass_run *run) {
     struct folder f = {.run = run};
     struct ox_graph_list graphs;
     const struct ox_shapes *shapes;
     OX_TRY(ox_pass_shapes_now(&shapes, run));
     ox_status s = ox_graph_list_init(&graphs, run->model);
-    for (size_t i = 0; i < graphs.n && s == OX_OK; i++) s = fold_graph(&f, shapes, graphs.at[i]);
+    for (size_t i = 0; i < graphs.n && s == OX_OK; i++)
+        s = fold_graph(&f, shapes, graphs.at[i]);
     ox_graph_list_fini(&graphs);
     ox_free(run->ctx, f.in);
     ox_free(run->ctx, f.out);

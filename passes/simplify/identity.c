@@ -1,22 +1,23 @@
-/* passes/simplify/identity.c - nodes that compute nothing: their input takes the place of their output.
+/* passes/simplify/identity.c - nodes that compute nothing: their input takes the place of their
+ * output.
  *
- * All rules are exact, with one exception that IEEE 754 makes: x + 0 is +0 where x is -0, so without the addition a zero may have the other
- * sign. The values are equal as numbers.
+ * All rules are exact, with one exception that IEEE 754 makes: x + 0 is +0 where x is -0, so
+ * without the addition a zero may have the other sign. The values are equal as numbers.
  *
- * `y like x` says that type, rank and every dim are known to be the same, symbolic dims included. For operators that only
- * rearrange or select, that is often all there is to ask: a Reshape, Expand or Tile whose output has its input's shape copies it. */
+ * `y like x` says that type, rank and every dim are known to be the same, symbolic dims included.
+ * For operators that only rearrange or select, that is often all there is to ask: a Reshape, Expand
+ * or Tile whose output has its input's shape copies it. */
 #include "ir/ops/params.h"
 #include "passes/rules/consts.h"
 #include "passes/rules/rule.h"
 #include <math.h>
 
-static ox_status inference(struct ox_match *m)
-{
-    return ox_node_pure(ox_match_root(m)) ? OX_OK : ox_match_refuse(m, "it may be in training mode");
+static ox_status inference(struct ox_match *m) {
+    return ox_node_pure(ox_match_root(m)) ? OX_OK
+                                          : ox_match_refuse(m, "it may be in training mode");
 }
 
-static ox_status pads_zero(struct ox_match *m)
-{
+static ox_status pads_zero(struct ox_match *m) {
     struct ox_pad_params p;
     OX_TRY(ox_match_params(&p, sizeof p, m, ox_match_root(m)));
     if (!p.known) return ox_match_refuse(m, "the pads are not constant");
@@ -26,8 +27,7 @@ static ox_status pads_zero(struct ox_match *m)
 }
 
 /* With steps forward and nothing missing from the result, all is taken in order. */
-static ox_status steps_forward(struct ox_match *m)
-{
+static ox_status steps_forward(struct ox_match *m) {
     struct ox_slice_params p;
     OX_TRY(ox_match_params(&p, sizeof p, m, ox_match_root(m)));
     if (!p.steps.given) return OX_OK;
@@ -38,8 +38,7 @@ static ox_status steps_forward(struct ox_match *m)
 }
 
 /* Does a permutation keep the order of all dims but those of size 1? */
-static ox_status perm_keeps_order(struct ox_match *m)
-{
+static ox_status perm_keeps_order(struct ox_match *m) {
     struct ox_transpose_params p;
     const struct ox_type *x = ox_match_type(m, "x");
     OX_TRY(ox_match_params(&p, sizeof p, m, ox_match_root(m)));
@@ -53,15 +52,15 @@ static ox_status perm_keeps_order(struct ox_match *m)
     return OX_OK;
 }
 
-static ox_status block_one(struct ox_match *m)
-{
+static ox_status block_one(struct ox_match *m) {
     const struct ox_attr *a = ox_node_attr(ox_match_root(m), "blocksize");
-    return a && a->type == OX_ATTR_INT && a->v.i == 1 ? OX_OK : ox_match_refuse(m, "the block is larger than 1");
+    return a && a->type == OX_ATTR_INT && a->v.i == 1
+               ? OX_OK
+               : ox_match_refuse(m, "the block is larger than 1");
 }
 
 /* Operands of Concat without elements say nothing. */
-static ox_status drop_empty(struct ox_match *m)
-{
+static ox_status drop_empty(struct ox_match *m) {
     struct ox_node *root = ox_match_root(m), *node;
     struct ox_concat_params p;
     OX_TRY(ox_match_params(&p, sizeof p, m, root));
@@ -71,14 +70,17 @@ static ox_status drop_empty(struct ox_match *m)
     struct ox_value *kept = NULL;
     size_t n = 0;
     for (size_t pass = 0; pass < 2; pass++) {
-        if (pass == 1 && (n == root->n_in || n == 0)) return ox_match_refuse(m, "no operand is empty, or all are");
+        if (pass == 1 && (n == root->n_in || n == 0))
+            return ox_match_refuse(m, "no operand is empty, or all are");
         if (pass == 1 && n == 1) return ox_match_replace(m, root->out[0], kept);
         if (pass == 1) OX_TRY(ox_match_add(&node, m, "Concat", n, 1));
         n = 0;
         for (size_t i = 0; i < root->n_in; i++) {
             if (!root->in[i].value) return ox_match_refuse(m, "an operand is absent");
             const struct ox_type *t = root->in[i].value->type;
-            if (ox_type_is_tensor(t) && t->rank == y->rank && ox_dim_same(t->dims[axis], ox_dim_const(0))) continue;
+            if (ox_type_is_tensor(t) && t->rank == y->rank &&
+                ox_dim_same(t->dims[axis], ox_dim_const(0)))
+                continue;
             kept = root->in[i].value;
             if (pass == 1) ox_use_set(&node->in[n], kept);
             n++;
@@ -89,52 +91,52 @@ static ox_status drop_empty(struct ox_match *m)
 }
 
 /* The dtype of x becomes Cast's attribute. */
-static ox_status cast_like(struct ox_match *m)
-{
+static ox_status cast_like(struct ox_match *m) {
     const struct ox_type *like = ox_match_type(m, "like");
     struct ox_node *root = ox_match_root(m);
-    if (!ox_type_is_tensor(like) || like->dtype == OX_UNDEFINED) return ox_match_refuse(m, "the type is not known");
+    if (!ox_type_is_tensor(like) || like->dtype == OX_UNDEFINED)
+        return ox_match_refuse(m, "the type is not known");
     if (ox_node_opset(root) < 19) OX_TRY(ox_match_drop(m, "cast", "saturate"));
     return ox_match_set_int(m, "cast", "to", (int64_t)like->dtype);
 }
 
-static ox_status clip_open(struct ox_match *m)
-{
+static ox_status clip_open(struct ox_match *m) {
     struct ox_clip_params p;
     OX_TRY(ox_match_params(&p, sizeof p, m, ox_match_root(m)));
-    if ((p.has_min && !(p.min_known && p.min == -(double)INFINITY)) || (p.has_max && !(p.max_known && p.max == (double)INFINITY)))
+    if ((p.has_min && !(p.min_known && p.min == -(double)INFINITY)) ||
+        (p.has_max && !(p.max_known && p.max == (double)INFINITY)))
         return ox_match_refuse(m, "it has bounds");
     return OX_OK;
 }
 
 /* Indices 0, 1, ... n-1 along an axis of n. */
-static ox_status gather_all(struct ox_match *m)
-{
+static ox_status gather_all(struct ox_match *m) {
     const ox_tensor *t = ox_match_const(m, "i");
     if (!ox_const_readable(t->dtype)) return ox_match_refuse(m, "the indices are not integers");
     for (size_t i = 0; i < t->count; i++)
-        if (ox_const_at(t, i) != (double)i) return ox_match_refuse(m, "the indices are in another order");
+        if (ox_const_at(t, i) != (double)i)
+            return ox_match_refuse(m, "the indices are in another order");
     return OX_OK;
 }
 
 /* A window of one element on every element. */
-static ox_status pool_one(struct ox_match *m)
-{
+static ox_status pool_one(struct ox_match *m) {
     struct ox_pool_params p;
     OX_TRY(ox_match_params(&p, sizeof p, m, ox_match_root(m)));
     for (int i = 0; i < OX_WINDOW_MAX; i++)
-        if (p.window.kernel[i] != 1 || p.window.strides[i] != 1 || p.window.begin[i] || p.window.end[i])
+        if (p.window.kernel[i] != 1 || p.window.strides[i] != 1 || p.window.begin[i] ||
+            p.window.end[i])
             return ox_match_refuse(m, "the window is larger than 1, or steps over elements");
     return OX_OK;
 }
 
-/* The same size by a scale of 1 puts every element on itself, whatever lies between is never asked for; only a region of interest
- * (tf_crop_and_resize) shows another part. */
-static ox_status resize_same(struct ox_match *m)
-{
+/* The same size by a scale of 1 puts every element on itself, whatever lies between is never asked
+ * for; only a region of interest (tf_crop_and_resize) shows another part. */
+static ox_status resize_same(struct ox_match *m) {
     struct ox_node *root = ox_match_root(m);
     struct ox_value *x = ox_node_in(root, 0), *y = root->out[0];
-    if (!x || !ox_type_is_tensor(x->type) || x->type->rank < 0 || !ox_type_same(x->type, y->type)) return ox_match_refuse(m, "it resizes");
+    if (!x || !ox_type_is_tensor(x->type) || x->type->rank < 0 || !ox_type_same(x->type, y->type))
+        return ox_match_refuse(m, "it resizes");
     struct ox_resize_params p;
     double v = 1;
     OX_TRY(ox_match_params(&p, sizeof p, m, root));
@@ -143,7 +145,8 @@ static ox_status resize_same(struct ox_match *m)
     const ox_tensor *t = ox_value_const(scales);
     for (size_t i = 0; i < p.n_scales; i++)
         if (p.scales && p.scales[i] != 1) return ox_match_refuse(m, "a scale is not 1");
-    if (scales && t && t->count > 0 && (!ox_const_splat(&v, t) || v != 1)) return ox_match_refuse(m, "a scale is not 1");
+    if (scales && t && t->count > 0 && (!ox_const_splat(&v, t) || v != 1))
+        return ox_match_refuse(m, "a scale is not 1");
     if (scales && !t) return ox_match_refuse(m, "the scales are not constant");
     return ox_match_replace(m, y, x);
 }
@@ -210,7 +213,6 @@ static const struct ox_rule rules[] = {
 };
 /* clang-format on */
 
-ox_status ox_pass_identity(struct ox_pass_run *run)
-{
+ox_status ox_pass_identity(struct ox_pass_run *run) {
     return ox_rules_run(run, rules, sizeof rules / sizeof rules[0], NULL);
 }

@@ -1,10 +1,11 @@
 /* passes/training/derivative.c - see derivative.h.
  *
- * An entry gives for each operand an expression in which a, b, c are the operands, x the operand asked for, y the output and dy its
- * gradient; numbers are scalars of dy's type, name:number is the node's attribute of that name or the number where it has none; what
- * is called is an operator, or one of the helpers (below, and derivative_steps.c). Broadcasting is undone afterwards, for
- * all of them. Where a function has a corner (Abs, Relu at 0) its derivative there is 0; where several operands are the largest, each
- * counts. */
+ * An entry gives for each operand an expression in which a, b, c are the operands, x the operand
+ * asked for, y the output and dy its gradient; numbers are scalars of dy's type, name:number is the
+ * node's attribute of that name or the number where it has none; what is called is an operator, or
+ * one of the helpers (below, and derivative_steps.c). Broadcasting is undone afterwards, for all of
+ * them. Where a function has a corner (Abs, Relu at 0) its derivative there is 0; where several
+ * operands are the largest, each counts. */
 #include "passes/training/derivative_priv.h"
 
 #include "passes/rules/consts.h"
@@ -24,38 +25,46 @@ struct ox_derivative {
 #define fits_gather ox_derivative_fits_gather
 #define fits_loss ox_derivative_fits_loss
 
-static bool is_matrix(const struct ox_value *v)
-{
+static bool is_matrix(const struct ox_value *v) {
     return v && ox_type_is_tensor(v->type) && v->type->rank >= 2;
 }
 
-static bool matrices(const struct ox_node *n) { return is_matrix(ox_node_in(n, 0)) && is_matrix(ox_node_in(n, 1)); }
+static bool matrices(const struct ox_node *n) {
+    return is_matrix(ox_node_in(n, 0)) && is_matrix(ox_node_in(n, 1));
+}
 
 /* Reduced dims stay as 1, or all are gone: the gradient can be expanded as it is. */
-static bool keeps_dims(const struct ox_node *n)
-{
+static bool keeps_dims(const struct ox_node *n) {
     const struct ox_attr *keep = ox_node_attr(n, "keepdims");
     return !keep || keep->v.i != 0 || (!ox_node_attr(n, "axes") && !ox_node_in(n, 1));
 }
 
-static bool same_types(const struct ox_node *n)
-{
+static bool same_types(const struct ox_node *n) {
     const struct ox_value *a = ox_node_in(n, 0), *b = ox_node_in(n, 1);
-    return a && b && ox_type_is_tensor(a->type) && ox_type_is_tensor(b->type) && a->type->dtype == b->type->dtype;
+    return a && b && ox_type_is_tensor(a->type) && ox_type_is_tensor(b->type) &&
+           a->type->dtype == b->type->dtype;
 }
 
-static bool is_floats(const struct ox_value *v) { return v && ox_type_is_tensor(v->type) && ox_dtype_is_float(v->type->dtype); }
-static bool floats_to_floats(const struct ox_node *n) { return is_floats(ox_node_in(n, 0)) && is_floats(n->out[0]); }
+static bool is_floats(const struct ox_value *v) {
+    return v && ox_type_is_tensor(v->type) && ox_dtype_is_float(v->type->dtype);
+}
+static bool floats_to_floats(const struct ox_node *n) {
+    return is_floats(ox_node_in(n, 0)) && is_floats(n->out[0]);
+}
 
-static bool not_tanh(const struct ox_node *n)
-{
+static bool not_tanh(const struct ox_node *n) {
     const struct ox_attr *a = ox_node_attr(n, "approximate");
-    return !a || (a->type == OX_ATTR_STRING && a->v.s.len == 4 && memcmp(a->v.s.ptr, "none", 4) == 0);
+    return !a ||
+           (a->type == OX_ATTR_STRING && a->v.s.len == 4 && memcmp(a->v.s.ptr, "none", 4) == 0);
 }
 
 /* Its axis can be named: since opset 13 it is one. */
-static bool one_axis(const struct ox_node *n) { return ox_node_opset(n) >= 13; }
-static bool unmasked(const struct ox_node *n) { return ox_node_pure(n); }
+static bool one_axis(const struct ox_node *n) {
+    return ox_node_opset(n) >= 13;
+}
+static bool unmasked(const struct ox_node *n) {
+    return ox_node_pure(n);
+}
 
 /* The shape and nothing else. */
 #define RESHAPED "Reshape(dy, Shape(a))"
@@ -135,8 +144,7 @@ static const struct ox_derivative derivatives[] = {
 };
 /* clang-format on */
 
-const struct ox_derivative *ox_derivative_find(const struct ox_node *node)
-{
+const struct ox_derivative *ox_derivative_find(const struct ox_node *node) {
     for (size_t i = 0; i < sizeof derivatives / sizeof derivatives[0]; i++) {
         const struct ox_derivative *d = &derivatives[i];
         if (ox_node_is(node, d->op)) return !d->fits || d->fits(node) ? d : NULL;
@@ -144,47 +152,46 @@ const struct ox_derivative *ox_derivative_find(const struct ox_node *node)
     return NULL;
 }
 
-static const char *expression(const struct ox_derivative *d, size_t i)
-{
+static const char *expression(const struct ox_derivative *d, size_t i) {
     if (d->variadic) i = 0;
     return i < sizeof d->in / sizeof d->in[0] ? d->in[i] : NULL;
 }
 
-bool ox_derivative_zero(const struct ox_derivative *d, size_t i) { return !expression(d, i); }
+bool ox_derivative_zero(const struct ox_derivative *d, size_t i) {
+    return !expression(d, i);
+}
 
 /* ---- nodes ----------------------------------------------------------------------------------- */
 
-ox_status ox_derivative_begin(struct ox_node **out, struct ox_graph *graph, const char *op, size_t n_in, struct ox_value *const *in)
-{
+ox_status ox_derivative_begin(struct ox_node **out, struct ox_graph *graph, const char *op,
+                              size_t n_in, struct ox_value *const *in) {
     ox_name type;
     OX_TRY(ox_model_name(&type, graph->model, op, strlen(op)));
     OX_TRY(ox_node_new(out, graph, NULL, NULL, type, n_in, 1));
-    for (size_t i = 0; i < n_in; i++) ox_use_set(&(*out)->in[i], in[i]);
+    for (size_t i = 0; i < n_in; i++)
+        ox_use_set(&(*out)->in[i], in[i]);
     return OX_OK;
 }
 
-ox_status ox_derivative_end(struct ox_value **out, struct ox_node *node)
-{
+ox_status ox_derivative_end(struct ox_value **out, struct ox_node *node) {
     *out = node->out[0];
     return ox_node_infer(node);
 }
 
-ox_status ox_derivative_node(struct ox_value **out, struct ox_graph *graph, const char *op, size_t n_in, struct ox_value *const *in)
-{
+ox_status ox_derivative_node(struct ox_value **out, struct ox_graph *graph, const char *op,
+                             size_t n_in, struct ox_value *const *in) {
     struct ox_node *node;
     OX_TRY(ox_derivative_begin(&node, graph, op, n_in, in));
     return ox_derivative_end(out, node);
 }
 
-ox_status ox_derivative_constant(struct ox_value **out, struct ox_graph *graph, ox_tensor *tensor)
-{
+ox_status ox_derivative_constant(struct ox_value **out, struct ox_graph *graph, ox_tensor *tensor) {
     ox_status s = ox_graph_add_init(out, graph, NULL, tensor);
     if (s != OX_OK) ox_tensor_unref(tensor);
     return s;
 }
 
-ox_status ox_derivative_fill(struct ox_value **out, struct ox_value *y, double number)
-{
+ox_status ox_derivative_fill(struct ox_value **out, struct ox_value *y, double number) {
     struct ox_graph *g = y->graph;
     struct ox_value *shape;
     struct ox_node *node;
@@ -208,10 +215,11 @@ ox_status ox_derivative_fill(struct ox_value **out, struct ox_value *y, double n
     return OX_OK;
 }
 
-/* ---- helpers that expressions call ------------------------------------------------------------- */
+/* ---- helpers that expressions call -------------------------------------------------------------
+ */
 
-static ox_status transpose(struct ox_value **out, const struct ox_derivative_builder *b, struct ox_value *x, const int64_t *perm, size_t n)
-{
+static ox_status transpose(struct ox_value **out, const struct ox_derivative_builder *b,
+                           struct ox_value *x, const int64_t *perm, size_t n) {
     struct ox_node *node;
     OX_TRY(ox_derivative_begin(&node, b->graph, "Transpose", 1, &x));
     if (perm) OX_TRY(ox_node_set_ints(node, "perm", perm, n));
@@ -219,28 +227,31 @@ static ox_status transpose(struct ox_value **out, const struct ox_derivative_bui
 }
 
 /* Flip(x): the last two dims change places. */
-static ox_status flip(struct ox_value **out, const struct ox_derivative_builder *b, struct ox_value *x)
-{
+static ox_status flip(struct ox_value **out, const struct ox_derivative_builder *b,
+                      struct ox_value *x) {
     int64_t perm[OX_MAX_RANK];
     int n = x->type->rank;
-    for (int i = 0; i < n; i++) perm[i] = i < n - 2 ? i : 2 * n - 3 - i;
+    for (int i = 0; i < n; i++)
+        perm[i] = i < n - 2 ? i : 2 * n - 3 - i;
     return transpose(out, b, x, perm, (size_t)n);
 }
 
 /* Back(x): undoes the node's Transpose. */
-static ox_status back(struct ox_value **out, const struct ox_derivative_builder *b, struct ox_value *x)
-{
+static ox_status back(struct ox_value **out, const struct ox_derivative_builder *b,
+                      struct ox_value *x) {
     const struct ox_attr *perm = ox_node_attr(b->node, "perm");
     int64_t inverse[OX_MAX_RANK] = {0};
     if (!perm) return transpose(out, b, x, NULL, 0);
     for (size_t i = 0; i < perm->count; i++)
-        if (perm->v.ints[i] >= 0 && perm->v.ints[i] < (int64_t)perm->count && perm->count <= OX_MAX_RANK) inverse[perm->v.ints[i]] = (int64_t)i;
+        if (perm->v.ints[i] >= 0 && perm->v.ints[i] < (int64_t)perm->count &&
+            perm->count <= OX_MAX_RANK)
+            inverse[perm->v.ints[i]] = (int64_t)i;
     return transpose(out, b, x, inverse, perm->count);
 }
 
 /* Share(x): x divided by how many elements of a are in one of y. */
-static ox_status share(struct ox_value **out, const struct ox_derivative_builder *b, struct ox_value *x)
-{
+static ox_status share(struct ox_value **out, const struct ox_derivative_builder *b,
+                       struct ox_value *x) {
     struct ox_value *sizes[2], *count, *number;
     struct ox_node *cast;
     OX_TRY(ox_derivative_node(&sizes[0], b->graph, "Size", 1, &b->operands[0]));
@@ -252,21 +263,28 @@ static ox_status share(struct ox_value **out, const struct ox_derivative_builder
     return ox_derivative_node(out, b->graph, "Div", 2, (struct ox_value *[]){x, number});
 }
 
-/* ---- expressions ------------------------------------------------------------------------------ */
+/* ---- expressions ------------------------------------------------------------------------------
+ */
 
 /* TransA(x), TransB(x): the last two dims change places if the node's attribute says so. */
-static ox_status flip_if(struct ox_value **out, const struct ox_derivative_builder *b, struct ox_value *x, const char *name)
-{
+static ox_status flip_if(struct ox_value **out, const struct ox_derivative_builder *b,
+                         struct ox_value *x, const char *name) {
     const struct ox_attr *a = ox_node_attr(b->node, name);
     *out = x;
     return a && a->type == OX_ATTR_INT && a->v.i ? flip(out, b, x) : OX_OK;
 }
-static ox_status trans_a(struct ox_value **out, const struct ox_derivative_builder *b, struct ox_value *x) { return flip_if(out, b, x, "transA"); }
-static ox_status trans_b(struct ox_value **out, const struct ox_derivative_builder *b, struct ox_value *x) { return flip_if(out, b, x, "transB"); }
+static ox_status trans_a(struct ox_value **out, const struct ox_derivative_builder *b,
+                         struct ox_value *x) {
+    return flip_if(out, b, x, "transA");
+}
+static ox_status trans_b(struct ox_value **out, const struct ox_derivative_builder *b,
+                         struct ox_value *x) {
+    return flip_if(out, b, x, "transB");
+}
 
 /* As(x): in the type of a. */
-static ox_status as_operand(struct ox_value **out, const struct ox_derivative_builder *b, struct ox_value *x)
-{
+static ox_status as_operand(struct ox_value **out, const struct ox_derivative_builder *b,
+                            struct ox_value *x) {
     struct ox_node *cast;
     OX_TRY(ox_derivative_begin(&cast, b->graph, "Cast", 1, &x));
     OX_TRY(ox_node_set_int(cast, "to", b->operands[0]->type->dtype));
@@ -274,8 +292,8 @@ static ox_status as_operand(struct ox_value **out, const struct ox_derivative_bu
 }
 
 /* MeanShare(x): x divided by the number of operands. */
-static ox_status mean_share(struct ox_value **out, const struct ox_derivative_builder *b, struct ox_value *x)
-{
+static ox_status mean_share(struct ox_value **out, const struct ox_derivative_builder *b,
+                            struct ox_value *x) {
     struct ox_value *n;
     OX_TRY(ox_derivative_number(&n, b, (double)b->node->n_in));
     return ox_derivative_node(out, b->graph, "Div", 2, (struct ox_value *[]){x, n});
@@ -283,43 +301,56 @@ static ox_status mean_share(struct ox_value **out, const struct ox_derivative_bu
 
 static const struct helper {
     const char *name;
-    ox_status (*build)(struct ox_value **out, const struct ox_derivative_builder *b, struct ox_value *x);
+    ox_status (*build)(struct ox_value **out, const struct ox_derivative_builder *b,
+                       struct ox_value *x);
 } helpers[] = {
-    {"As", as_operand}, {"Back", back}, {"ConvData", ox_derivative_conv_data}, {"ConvWeights", ox_derivative_conv_weights}, {"Flip", flip},
-    {"LossBack", ox_derivative_loss}, {"MaxBack", ox_derivative_max_pool}, {"MeanShare", mean_share}, {"Part", ox_derivative_part},
-    {"PoolBack", ox_derivative_pool}, {"Scattered", ox_derivative_scattered}, {"Share", share}, {"SumAxis", ox_derivative_sum_axis},
-    {"SumChannels", ox_derivative_sum_channels}, {"TransA", trans_a}, {"TransB", trans_b},
+    {"As", as_operand},
+    {"Back", back},
+    {"ConvData", ox_derivative_conv_data},
+    {"ConvWeights", ox_derivative_conv_weights},
+    {"Flip", flip},
+    {"LossBack", ox_derivative_loss},
+    {"MaxBack", ox_derivative_max_pool},
+    {"MeanShare", mean_share},
+    {"Part", ox_derivative_part},
+    {"PoolBack", ox_derivative_pool},
+    {"Scattered", ox_derivative_scattered},
+    {"Share", share},
+    {"SumAxis", ox_derivative_sum_axis},
+    {"SumChannels", ox_derivative_sum_channels},
+    {"TransA", trans_a},
+    {"TransB", trans_b},
 };
 
 /* name:number */
-static double attribute(const struct ox_derivative_builder *b, const char *word, size_t len, double dflt)
-{
+static double attribute(const struct ox_derivative_builder *b, const char *word, size_t len,
+                        double dflt) {
     char name[24];
     snprintf(name, sizeof name, "%.*s", (int)len, word);
     const struct ox_attr *a = ox_node_attr(b->node, name);
     return a && a->type == OX_ATTR_FLOAT ? (double)a->v.f : dflt;
 }
 
-static struct ox_value *named(const struct ox_derivative_builder *b, const char *word, size_t len)
-{
+static struct ox_value *named(const struct ox_derivative_builder *b, const char *word, size_t len) {
     if (len == 2) return b->dy; /* dy */
     if (*word == 'y') return b->y;
     if (*word == 'x') return b->operands[b->index];
     return b->operands[*word - 'a'];
 }
 
-static bool is_word(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+static bool is_word(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
 
-ox_status ox_derivative_number(struct ox_value **out, const struct ox_derivative_builder *b, double number)
-{
+ox_status ox_derivative_number(struct ox_value **out, const struct ox_derivative_builder *b,
+                               double number) {
     ox_tensor *t;
     OX_TRY(ox_const_scalar(&t, b->graph->model->ctx, b->dy->type->dtype, number));
     return ox_derivative_constant(out, b->graph, t);
 }
 
 /* Digits and a point, whatever the locale says. */
-static double number_at(const char **text)
-{
+static double number_at(const char **text) {
     double whole = 0, scale = 1;
     bool behind = false;
     for (; (**text >= '0' && **text <= '9') || **text == '.'; ++*text) {
@@ -334,14 +365,15 @@ static double number_at(const char **text)
 }
 
 /* Text comes from the table above: its form and depth are ours. */
-static ox_status build(struct ox_value **out, const struct ox_derivative_builder *b, const char **text)
-{
+static ox_status build(struct ox_value **out, const struct ox_derivative_builder *b,
+                       const char **text) {
     const char *word = *text;
     struct ox_value *args[3];
     size_t n = 0;
     char op[24];
     if (*word >= '0' && *word <= '9') return ox_derivative_number(out, b, number_at(text));
-    while (is_word(**text)) ++*text;
+    while (is_word(**text))
+        ++*text;
     size_t len = (size_t)(*text - word);
     if (**text == ':') {
         ++*text;
@@ -353,7 +385,8 @@ static ox_status build(struct ox_value **out, const struct ox_derivative_builder
     }
     snprintf(op, sizeof op, "%.*s", (int)len, word);
     for (; **text != ')'; n++) {
-        for (++*text; **text == ' ';) ++*text;
+        for (++*text; **text == ' ';)
+            ++*text;
         OX_TRY(build(&args[n], b, text));
     }
     ++*text;
@@ -362,33 +395,36 @@ static ox_status build(struct ox_value **out, const struct ox_derivative_builder
     return ox_derivative_node(out, b->graph, op, n, args);
 }
 
-/* ---- broadcasting undone ----------------------------------------------------------------------- */
+/* ---- broadcasting undone -----------------------------------------------------------------------
+ */
 
-/* Axes of g along which x was repeated: those that x lacks and those where it is 1. False: not known. */
-static bool repeated_axes(int64_t *axes, size_t *n, const struct ox_type *g, const struct ox_type *x)
-{
+/* Axes of g along which x was repeated: those that x lacks and those where it is 1. False: not
+ * known. */
+static bool repeated_axes(int64_t *axes, size_t *n, const struct ox_type *g,
+                          const struct ox_type *x) {
     *n = 0;
-    if (!ox_type_is_tensor(g) || !ox_type_is_tensor(x) || g->rank < 0 || x->rank < 0 || x->rank > g->rank) return false;
+    if (!ox_type_is_tensor(g) || !ox_type_is_tensor(x) || g->rank < 0 || x->rank < 0 ||
+        x->rank > g->rank)
+        return false;
     int more = g->rank - x->rank;
     for (int i = 0; i < g->rank; i++) {
         bool missing = i < more;
         if (!missing && ox_dim_same(g->dims[i], x->dims[i - more])) continue;
-        if (!missing && !(ox_dim_is_const(x->dims[i - more]) && x->dims[i - more].k == 1)) return false;
+        if (!missing && !(ox_dim_is_const(x->dims[i - more]) && x->dims[i - more].k == 1))
+            return false;
         axes[(*n)++] = i;
     }
     return true;
 }
 
 /* Was g brought to the shape of x already? */
-static bool shaped_as(const struct ox_value *g, const struct ox_value *x)
-{
+static bool shaped_as(const struct ox_value *g, const struct ox_value *x) {
     if (!g->def || !(ox_node_is(g->def, "Reshape") || ox_node_is(g->def, "Expand"))) return false;
     const struct ox_value *shape = ox_node_in(g->def, 1);
     return shape && shape->def && ox_node_is(shape->def, "Shape") && ox_node_in(shape->def, 0) == x;
 }
 
-static ox_status like(struct ox_value **out, struct ox_value *g, struct ox_value *x)
-{
+static ox_status like(struct ox_value **out, struct ox_value *g, struct ox_value *x) {
     struct ox_graph *graph = g->graph;
     int64_t axes[OX_MAX_RANK];
     size_t n;
@@ -417,9 +453,10 @@ static ox_status like(struct ox_value **out, struct ox_value *g, struct ox_value
     return OX_OK;
 }
 
-ox_status ox_derivative_build(struct ox_value **out, const struct ox_derivative *d, const struct ox_node *node, size_t i,
-                              struct ox_value *const *operands, struct ox_value *y, struct ox_value *dy)
-{
+ox_status ox_derivative_build(struct ox_value **out, const struct ox_derivative *d,
+                              const struct ox_node *node, size_t i,
+                              struct ox_value *const *operands, struct ox_value *y,
+                              struct ox_value *dy) {
     const struct ox_derivative_builder b = {dy->graph, node, operands, y, dy, i};
     const char *text = expression(d, i);
     struct ox_value *g;

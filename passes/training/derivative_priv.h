@@ -1,5 +1,5 @@
-/* passes/training/derivative_priv.h - between derivative.c, which has the table and reads its expressions, and derivative_steps.c, which
- * has the helpers that take more than a line. */
+/* passes/training/derivative_priv.h - between derivative.c, which has the table and reads its
+ * expressions, and derivative_steps.c, which has the helpers that take more than a line. */
 #ifndef OX_PASSES_TRAINING_DERIVATIVE_PRIV_H
 #define OX_PASSES_TRAINING_DERIVATIVE_PRIV_H
 
@@ -14,12 +14,15 @@ struct ox_derivative_builder {
 };
 
 /* A node before ret of the graph, and its output, once its attributes are there. */
-OX_MUST_USE ox_status ox_derivative_begin(struct ox_node **out, struct ox_graph *graph, const char *op, size_t n_in, struct ox_value *const *in);
+OX_MUST_USE ox_status ox_derivative_begin(struct ox_node **out, struct ox_graph *graph,
+                                          const char *op, size_t n_in, struct ox_value *const *in);
 OX_MUST_USE ox_status ox_derivative_end(struct ox_value **out, struct ox_node *node);
 /* Takes over the count of tensor. */
-OX_MUST_USE ox_status ox_derivative_constant(struct ox_value **out, struct ox_graph *graph, ox_tensor *tensor);
+OX_MUST_USE ox_status ox_derivative_constant(struct ox_value **out, struct ox_graph *graph,
+                                             ox_tensor *tensor);
 /* A scalar of dy's type. */
-OX_MUST_USE ox_status ox_derivative_number(struct ox_value **out, const struct ox_derivative_builder *b, double number);
+OX_MUST_USE ox_status ox_derivative_number(struct ox_value **out,
+                                           const struct ox_derivative_builder *b, double number);
 
 /* Can the helper do this node? */
 bool ox_derivative_fits_concat(const struct ox_node *n);
@@ -29,7 +32,8 @@ bool ox_derivative_fits_loss(const struct ox_node *n);
 bool ox_derivative_fits_max_pool(const struct ox_node *n);
 bool ox_derivative_fits_pool(const struct ox_node *n);
 
-typedef ox_status ox_derivative_helper(struct ox_value **out, const struct ox_derivative_builder *b, struct ox_value *x);
+typedef ox_status ox_derivative_helper(struct ox_value **out, const struct ox_derivative_builder *b,
+                                       struct ox_value *x);
 ox_derivative_helper ox_derivative_conv_data;    /* x, the gradient of Conv, as that of its data */
 ox_derivative_helper ox_derivative_conv_weights; /* and of its weights */
 ox_derivative_helper ox_derivative_sum_channels; /* all dims but 1 summed up */

@@ -2,39 +2,45 @@
  * below 7 to version 7: scales per channel, and with them quantization, begin there.
  *
  * All nodes are looked at before any is changed: a model that cannot be brought there as a whole
- * stays as it is, and a warning says why. Newer models are left alone. Functions go the same way, each from the opset that
- * it imports; newer ones stay. */
+ * stays as it is, and a warning says why. Newer models are left alone. Functions go the same way,
+ * each from the opset that it imports; newer ones stay. */
 #include "passes/graph_list.h"
 #include "passes/upgrade/upgrade_rules.h"
 
 enum { NODES, OPSETS };
 enum { IR_OF_OPSET_13 = 7 };
 
-/* Of the standard's domain; the model's own, or a function's, which may be another. NULL: it imports none. */
+/* Of the standard's domain; the model's own, or a function's, which may be another. NULL: it
+ * imports none. */
 static struct ox_opset *standard_opset(struct ox_opset *opsets, size_t n) {
     for (size_t i = 0; i < n; i++)
         if (!ox_domain_norm(opsets[i].domain)) return &opsets[i];
     return NULL;
 }
 
-static bool is_old(int64_t opset) { return opset != 0 && opset < OX_UPGRADE_TO; }
+static bool is_old(int64_t opset) {
+    return opset != 0 && opset < OX_UPGRADE_TO;
+}
 
 /* The oldest opset that is in use somewhere; 0: none. */
 static int64_t oldest(const struct ox_model *m) {
     const struct ox_opset *own = standard_opset(m->opsets, m->n_opsets);
     int64_t version = own ? own->version : 0;
     for (size_t i = 0; i < m->n_functions; i++) {
-        const struct ox_opset *o = standard_opset(m->functions[i]->opsets, m->functions[i]->n_opsets);
+        const struct ox_opset *o =
+            standard_opset(m->functions[i]->opsets, m->functions[i]->n_opsets);
         if (o && (version == 0 || o->version < version)) version = o->version;
     }
     return version;
 }
 
-static bool can_upgrade(const struct ox_pass_run *run, const struct ox_graph_list *graphs, int64_t opset) {
+static bool can_upgrade(const struct ox_pass_run *run, const struct ox_graph_list *graphs,
+                        int64_t opset) {
     const struct ox_model *m = run->model;
     const struct ox_place place = {.file = m->file ? m->file->text : NULL};
     if (opset < OX_UPGRADE_FROM) {
-        ox_report(run->ctx, OX_WARNING, "not-upgraded", &place, "the model stays at opset %lld: models older than opset 7 are not upgraded",
+        ox_report(run->ctx, OX_WARNING, "not-upgraded", &place,
+                  "the model stays at opset %lld: models older than opset 7 are not upgraded",
                   (long long)opset);
         return false;
     }
@@ -82,7 +88,9 @@ static ox_status upgrade(struct ox_pass_run *run, const struct ox_graph_list *gr
     for (size_t i = 0; i < graphs->n; i++)
         OX_TRY(upgrade_graph(run, graphs->at[i]));
     for (size_t i = 0; i <= m->n_functions; i++) {
-        struct ox_opset *own = i ? standard_opset(m->functions[i - 1]->opsets, m->functions[i - 1]->n_opsets) : standard_opset(m->opsets, m->n_opsets);
+        struct ox_opset *own =
+            i ? standard_opset(m->functions[i - 1]->opsets, m->functions[i - 1]->n_opsets)
+              : standard_opset(m->opsets, m->n_opsets);
         if (own && is_old(own->version)) own->version = OX_UPGRADE_TO;
     }
     OX_TRY(raise_ir_version(run->model));

@@ -260,8 +260,8 @@ static bool unchanged(const struct ox_node *n) {
 
 /* Is it changed by what its attributes say? */
 static bool is_reshaped(const struct ox_node *n, int64_t opset) {
-    return is_softmax(n) || ox_node_is(n, "Upsample") || (ox_node_is(n, "Resize") && opset < 11) || ox_node_is(n, "Scatter") ||
-           (ox_node_is(n, "BatchNormalization") && opset < 9);
+    return is_softmax(n) || ox_node_is(n, "Upsample") || (ox_node_is(n, "Resize") && opset < 11) ||
+           ox_node_is(n, "Scatter") || (ox_node_is(n, "BatchNormalization") && opset < 9);
 }
 
 const char *ox_upgrade_obstacle(const struct ox_node *n, int64_t opset) {

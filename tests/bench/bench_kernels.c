@@ -2,8 +2,9 @@
  *
  *   bench_kernels [THREADS]      default 1
  *
- * Prints the best of several runs, with one thread in processor time, else in elapsed time; never fails on time. Figures are multiply-accumulates counted as
- * two operations, except where a line gives GB/s (bytes read and written once). */
+ * Prints the best of several runs, with one thread in processor time, else in elapsed time; never
+ * fails on time. Figures are multiply-accumulates counted as two operations, except where a line
+ * gives GB/s (bytes read and written once). */
 #include "ir/ops/kernel_gemm.h"
 #include "ir/ops/op.h"
 #include <stdio.h>

@@ -1,14 +1,25 @@
-/* tests/bench/bench_prepared.c - what it saves to make once what an operator's attributes decide: trees, patterns, tables.
+/* tests/bench/bench_prepared.c - what it saves to make once what an operator's attributes decide:
+ * trees, patterns, tables.
  *
  *   bench_prepared
  *
- * For each operator the best time of a call that makes its state anew, of a call that is given one, and of making it. */
+ * For each operator the best time of a call that makes its state anew, of a call that is given one,
+ * and of making it. */
 #include "ir/ops/op.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-enum { DEPTH = 8, TREES = 500, PER_TREE = (2 << DEPTH) - 1, NODES = TREES * PER_TREE, LEAVES = TREES << DEPTH, ROWS = 32, FEATURES = 30, WORDS = 50000 };
+enum {
+    DEPTH = 8,
+    TREES = 500,
+    PER_TREE = (2 << DEPTH) - 1,
+    NODES = TREES * PER_TREE,
+    LEAVES = TREES << DEPTH,
+    ROWS = 32,
+    FEATURES = 30,
+    WORDS = 50000
+};
 
 static ox_ctx *ctx;
 static struct ox_names names;
@@ -75,8 +86,15 @@ static struct ox_str word(uint32_t i) {
 }
 
 /* Best times of a call without and with a state. */
-static void run(const char *label, const char *domain, const char *op, int opset, const ox_tensor *in) {
-    struct ox_call call = {.ctx = ctx, .op = ox_op_find(domain, op), .opset = opset, .attrs = attrs, .n_attrs = n_attrs, .n_in = 1, .n_out = 1};
+static void run(const char *label, const char *domain, const char *op, int opset,
+                const ox_tensor *in) {
+    struct ox_call call = {.ctx = ctx,
+                           .op = ox_op_find(domain, op),
+                           .opset = opset,
+                           .attrs = attrs,
+                           .n_attrs = n_attrs,
+                           .n_in = 1,
+                           .n_out = 1};
     void *prepared = NULL;
     double best[3] = {1e300, 1e300, 1e300};
     for (int k = 0; k < 3; k++)
@@ -97,13 +115,15 @@ static void run(const char *label, const char *domain, const char *op, int opset
             ox_tensor_unref(out);
         }
     ox_op_forget(call.op, prepared, ctx);
-    printf("%-46s %10.4f %10.4f %10.4f %8.1f\n", label, best[0], best[1], best[2], best[0] / best[1]);
+    printf("%-46s %10.4f %10.4f %10.4f %8.1f\n", label, best[0], best[1], best[2],
+           best[0] / best[1]);
     n_attrs = 0;
 }
 
 /* Full trees of DEPTH decisions: node k of a tree leads to 2k+1 and 2k+2. */
 static void trees(const ox_tensor *x) {
-    int64_t *tree = ints("nodes_treeids", NODES), *node = ints("nodes_nodeids", NODES), *feature = ints("nodes_featureids", NODES);
+    int64_t *tree = ints("nodes_treeids", NODES), *node = ints("nodes_nodeids", NODES),
+            *feature = ints("nodes_featureids", NODES);
     int64_t *yes = ints("nodes_truenodeids", NODES), *no = ints("nodes_falsenodeids", NODES);
     int64_t *of_node = ints("target_nodeids", LEAVES), *of_tree = ints("target_treeids", LEAVES);
     struct ox_str *mode = strings("nodes_modes", NODES);
@@ -127,7 +147,8 @@ static void trees(const ox_tensor *x) {
             weight[leaf++] = (float)pick(1000);
         }
     }
-    run("TreeEnsembleRegressor, 255,500 nodes, 32 rows", "ai.onnx.ml", "TreeEnsembleRegressor", 1, x);
+    run("TreeEnsembleRegressor, 255,500 nodes, 32 rows", "ai.onnx.ml", "TreeEnsembleRegressor", 1,
+        x);
 }
 
 static void encoder(const ox_tensor *words) {
@@ -168,11 +189,15 @@ int main(void) {
     ox_tensor *x, *words;
     void *data;
     struct ox_str some[ROWS];
-    if (ox_tensor_new(&x, &data, ctx, OX_FLOAT, 2, (int64_t[]){ROWS, FEATURES}) != OX_OK) die("no memory");
-    for (size_t i = 0; i < ROWS * FEATURES; i++) ((float *)data)[i] = (float)pick(1000);
-    for (int i = 0; i < ROWS; i++) some[i] = word(pick(2 * WORDS));
+    if (ox_tensor_new(&x, &data, ctx, OX_FLOAT, 2, (int64_t[]){ROWS, FEATURES}) != OX_OK)
+        die("no memory");
+    for (size_t i = 0; i < ROWS * FEATURES; i++)
+        ((float *)data)[i] = (float)pick(1000);
+    for (int i = 0; i < ROWS; i++)
+        some[i] = word(pick(2 * WORDS));
     if (ox_tensor_strings(&words, ctx, 1, (int64_t[]){ROWS}, some) != OX_OK) die("no memory");
-    printf("%-46s %10s %10s %10s %8s\n", "milliseconds a call", "anew", "prepared", "preparing", "ratio");
+    printf("%-46s %10s %10s %10s %8s\n", "milliseconds a call", "anew", "prepared", "preparing",
+           "ratio");
     trees(x);
     encoder(words);
     tfidf(words);

@@ -1,7 +1,9 @@
-/* tests/bench/time_runs.c - the helper bench_reference.mjs runs: a model, N times in one process on seeded inputs.
+/* tests/bench/time_runs.c - the helper bench_reference.mjs runs: a model, N times in one process on
+ * seeded inputs.
  *
  *   time_runs MODEL RUNS THREADS [optimize]
- * Prints one JSON line: {"load_ms":…,"optimize_ms":…,"first_ms":…,"best_ms":…}. Loading and optimizing are not part of the best. */
+ * Prints one JSON line: {"load_ms":…,"optimize_ms":…,"first_ms":…,"best_ms":…}. Loading and
+ * optimizing are not part of the best. */
 #include <onnxopt/load.h>
 #include <onnxopt/passes.h>
 
@@ -49,7 +51,8 @@ int main(int argc, char **argv) {
     }
     int status = 1;
     long runs = strtol(argv[2], NULL, 10);
-    struct ox_ctx_options o = {.size = sizeof o, .on_diag = on_diag, .threads = (int)strtol(argv[3], NULL, 10)};
+    struct ox_ctx_options o = {
+        .size = sizeof o, .on_diag = on_diag, .threads = (int)strtol(argv[3], NULL, 10)};
     ox_ctx *ctx = NULL;
     ox_model *model = NULL;
     ox_session *session = NULL;
@@ -60,25 +63,33 @@ int main(int argc, char **argv) {
     if (ox_model_load(&model, ctx, argv[1], NULL) != OX_OK) goto done;
     times[0] = now_ms() - t;
     t = now_ms();
-    if (argc > 4 && ox_optimize(model, &(struct ox_optimize_options){.size = sizeof(struct ox_optimize_options)}, NULL) != OX_OK) goto done;
+    if (argc > 4 &&
+        ox_optimize(model,
+                    &(struct ox_optimize_options){.size = sizeof(struct ox_optimize_options)},
+                    NULL) != OX_OK)
+        goto done;
     times[1] = now_ms() - t;
     size_t n_in = ox_model_inputs(model), n_out = ox_model_outputs(model);
     if (n_in > 16 || n_out > 16 || ox_session_new(&session, model) != OX_OK) goto done;
     for (size_t i = 0; i < n_in; i++) {
         struct ox_port port;
-        if (ox_model_input(&port, model, i) != OX_OK || !(in[i] = make_input(ctx, &port))) goto done;
+        if (ox_model_input(&port, model, i) != OX_OK || !(in[i] = make_input(ctx, &port)))
+            goto done;
     }
     for (long r = 0; r <= runs; r++) {
         t = now_ms();
         if (ox_session_run(session, (const ox_tensor *const *)in, out) != OX_OK) goto done;
         t = now_ms() - t;
-        if (r == 0) times[2] = t;
-        else if (t < best) best = t;
+        if (r == 0)
+            times[2] = t;
+        else if (t < best)
+            best = t;
         for (size_t i = 0; i < n_out; i++)
             ox_tensor_unref(out[i]);
         memset(out, 0, sizeof out);
     }
-    printf("{\"load_ms\":%.3f,\"optimize_ms\":%.3f,\"first_ms\":%.3f,\"best_ms\":%.3f}\n", times[0], times[1], times[2], runs > 0 ? best : times[2]);
+    printf("{\"load_ms\":%.3f,\"optimize_ms\":%.3f,\"first_ms\":%.3f,\"best_ms\":%.3f}\n", times[0],
+           times[1], times[2], runs > 0 ? best : times[2]);
     status = 0;
 done:
     for (size_t i = 0; i < 16; i++)

@@ -1,4 +1,5 @@
-/* conf_case.c - runs one case: load, execute, compare with what was recorded, and once more after the default pipeline. */
+/* conf_case.c - runs one case: load, execute, compare with what was recorded, and once more after
+ * the default pipeline. */
 #include "conf.h"
 
 #include <onnxopt/load.h>
@@ -12,17 +13,17 @@ struct first_error {
     bool opset; /* the model is of an operator set that is not implemented yet */
 };
 
-static void keep_first(void *user, const struct ox_diag *d)
-{
+static void keep_first(void *user, const struct ox_diag *d) {
     struct first_error *e = user;
     if (d->severity != OX_ERROR || e->text[0]) return;
-    snprintf(e->text, sizeof e->text, "%s%s[%s] %s", d->op ? d->op : "", d->op ? ": " : "", d->id, d->text);
+    snprintf(e->text, sizeof e->text, "%s%s[%s] %s", d->op ? d->op : "", d->op ? ": " : "", d->id,
+             d->text);
     e->opset = strcmp(d->id, "bad-opset") == 0;
 }
 
-static void verdict(struct conf_case *c, enum conf_verdict v, const char *format, ...) OX_PRINTF(3, 4);
 static void verdict(struct conf_case *c, enum conf_verdict v, const char *format, ...)
-{
+    OX_PRINTF(3, 4);
+static void verdict(struct conf_case *c, enum conf_verdict v, const char *format, ...) {
     va_list args;
     c->verdict = v;
     va_start(args, format);
@@ -30,16 +31,14 @@ static void verdict(struct conf_case *c, enum conf_verdict v, const char *format
     va_end(args);
 }
 
-static void excuse(struct conf_case *c)
-{
+static void excuse(struct conf_case *c) {
     const char *why = c->verdict == CONF_FAIL ? conf_erratum(c->name) : NULL;
     if (why) verdict(c, CONF_SKIP, "%s", why);
 }
 
 /* ---- what is in the model -------------------------------------------------------------------- */
 
-static void note_op(struct conf_case *c, const struct ox_node *n)
-{
+static void note_op(struct conf_case *c, const struct ox_node *n) {
     const char *domain = ox_name_text(n->domain), *type = ox_name_text(n->type);
     for (size_t i = 0; i < c->n_ops; i++)
         if (strcmp(c->ops[i].name, type) == 0 && strcmp(c->ops[i].domain, domain) == 0) return;
@@ -50,14 +49,14 @@ static void note_op(struct conf_case *c, const struct ox_node *n)
     op->opset = (int)ox_node_opset(n);
 }
 
-/* Is chance at work in this node? Dropout is, where it trains without a seed; with one, its numbers are the reference implementation's. */
-static bool is_random(const struct ox_node *n)
-{
-    return n->op && ((n->op->traits & OX_RANDOM) || ((n->op->traits & OX_TRAINING) && !ox_node_pure(n) && !ox_node_attr(n, "seed")));
+/* Is chance at work in this node? Dropout is, where it trains without a seed; with one, its numbers
+ * are the reference implementation's. */
+static bool is_random(const struct ox_node *n) {
+    return n->op && ((n->op->traits & OX_RANDOM) || ((n->op->traits & OX_TRAINING) &&
+                                                     !ox_node_pure(n) && !ox_node_attr(n, "seed")));
 }
 
-static ox_status look_at_graph(void *arg, struct ox_graph *graph)
-{
+static ox_status look_at_graph(void *arg, struct ox_graph *graph) {
     struct conf_case *c = arg;
     for (struct ox_node *n = ox_graph_begin(graph); n; n = ox_node_next(n)) {
         if (!n->callee) note_op(c, n);
@@ -67,15 +66,14 @@ static ox_status look_at_graph(void *arg, struct ox_graph *graph)
 }
 
 /* A tensor, a sequence or an optional: what data can be read and compared for. */
-static bool is_plain(const struct ox_type *t)
-{
-    while (t && (t->kind == OX_TYPE_SEQUENCE || t->kind == OX_TYPE_OPTIONAL)) t = t->elem;
+static bool is_plain(const struct ox_type *t) {
+    while (t && (t->kind == OX_TYPE_SEQUENCE || t->kind == OX_TYPE_OPTIONAL))
+        t = t->elem;
     return !t || t->kind == OX_TYPE_UNKNOWN || t->kind == OX_TYPE_TENSOR;
 }
 
 /* What the executor lacks, named by the first thing that needs it; NULL: nothing. */
-static bool lacks(struct conf_case *c, const struct ox_model *model)
-{
+static bool lacks(struct conf_case *c, const struct ox_model *model) {
     const struct ox_graph *g = model->graph;
     if (ox_model_opset(model, NULL) > OX_OPSET_MAX) {
         verdict(c, CONF_SKIP, "opset %d", (int)ox_model_opset(model, NULL));
@@ -91,7 +89,8 @@ static bool lacks(struct conf_case *c, const struct ox_model *model)
         return true;
     }
     for (size_t i = 0; i < g->n_inputs + g->ret->n_in; i++) {
-        const struct ox_type *t = i < g->n_inputs ? g->inputs[i]->type : g->outputs[i - g->n_inputs].type;
+        const struct ox_type *t =
+            i < g->n_inputs ? g->inputs[i]->type : g->outputs[i - g->n_inputs].type;
         if (is_plain(t)) continue;
         verdict(c, CONF_SKIP, "input or output that is a map or a sparse tensor");
         return true;
@@ -99,16 +98,18 @@ static bool lacks(struct conf_case *c, const struct ox_model *model)
     return false;
 }
 
-/* Optimizing reorders sums: numbers that cancel to nearly nothing keep an error relative to what they cancelled from. */
+/* Optimizing reorders sums: numbers that cancel to nearly nothing keep an error relative to what
+ * they cancelled from. */
 #define ROUNDING 1e-6
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-/* False: why says which output differs. Outputs that were not recorded are not compared. slack: what is allowed besides, as a share
- * of the largest number expected. values: else types and shapes only. */
-static bool same_outputs(char *why, size_t size, const struct conf_case *c, const struct conf_tensors *actual, const struct conf_tensors *expected, double slack,
-                         bool values)
-{
+/* False: why says which output differs. Outputs that were not recorded are not compared. slack:
+ * what is allowed besides, as a share of the largest number expected. values: else types and shapes
+ * only. */
+static bool same_outputs(char *why, size_t size, const struct conf_case *c,
+                         const struct conf_tensors *actual, const struct conf_tensors *expected,
+                         double slack, bool values) {
     for (size_t i = 0; i < expected->n; i++) {
         char text[300];
         if (!expected->at[i]) continue;
@@ -116,7 +117,9 @@ static bool same_outputs(char *why, size_t size, const struct conf_case *c, cons
             snprintf(why, size, "output %zu: missing", i);
             return false;
         }
-        if (conf_compare(text, sizeof text, actual->at[i], expected->at[i], c->rtol, c->atol + slack * conf_range(expected->at[i]), values)) continue;
+        if (conf_compare(text, sizeof text, actual->at[i], expected->at[i], c->rtol,
+                         c->atol + slack * conf_range(expected->at[i]), values))
+            continue;
         snprintf(why, size, "output %zu: %s", i, text);
         return false;
     }
@@ -124,9 +127,10 @@ static bool same_outputs(char *why, size_t size, const struct conf_case *c, cons
 }
 
 /* Loads the case's model into *out with its errors in *errors. */
-static ox_status load(struct ox_model **out, ox_ctx **ctx, struct first_error *errors, const struct conf_case *c, int threads)
-{
-    const struct ox_ctx_options options = {.size = sizeof options, .on_diag = keep_first, .diag_user = errors, .threads = threads};
+static ox_status load(struct ox_model **out, ox_ctx **ctx, struct first_error *errors,
+                      const struct conf_case *c, int threads) {
+    const struct ox_ctx_options options = {
+        .size = sizeof options, .on_diag = keep_first, .diag_user = errors, .threads = threads};
     memset(errors, 0, sizeof *errors);
     if (ox_ctx_new(ctx, &options) != OX_OK) {
         *ctx = NULL;
@@ -135,17 +139,16 @@ static ox_status load(struct ox_model **out, ox_ctx **ctx, struct first_error *e
     return ox_model_load(out, *ctx, c->model, NULL);
 }
 
-static void leave(struct conf_case *c, ox_ctx *ctx)
-{
+static void leave(struct conf_case *c, ox_ctx *ctx) {
     if (!ctx) return;
-    if (ox_ctx_memory(ctx)) verdict(c, CONF_FAIL, "%zu bytes are left when all is freed", ox_ctx_memory(ctx));
+    if (ox_ctx_memory(ctx))
+        verdict(c, CONF_FAIL, "%zu bytes are left when all is freed", ox_ctx_memory(ctx));
     ox_ctx_free(ctx);
 }
 
 /* The native path must give what the executor gave. */
-static void check_native(struct conf_case *c, struct ox_model *model, const struct conf_tensors *in, const struct conf_tensors *expected,
-                         const struct first_error *errors)
-{
+static void check_native(struct conf_case *c, struct ox_model *model, const struct conf_tensors *in,
+                         const struct conf_tensors *expected, const struct first_error *errors) {
     struct conf_tensors out = {0};
     char why[330] = "";
     ox_status s = conf_native_run(&out, model, in);
@@ -153,15 +156,19 @@ static void check_native(struct conf_case *c, struct ox_model *model, const stru
         c->checks |= CONF_NATIVE;
     } else {
         c->native_differs = true;
-        if (!c->broken[0]) snprintf(c->broken, sizeof c->broken, "native: %s", s == OX_OK ? why : errors->text[0] ? errors->text : ox_status_text(s));
+        if (!c->broken[0])
+            snprintf(c->broken, sizeof c->broken, "native: %s",
+                     s == OX_OK        ? why
+                     : errors->text[0] ? errors->text
+                                       : ox_status_text(s));
     }
     conf_tensors_free(&out);
 }
 
 /* One set of data through the model as it was read and through the optimized one. */
-static void run_set(struct conf_case *c, struct ox_model *model, struct ox_model *optimized, size_t set, const struct first_error *errors,
-                    struct conf_watch *watch, struct conf_watch *watch_optimized)
-{
+static void run_set(struct conf_case *c, struct ox_model *model, struct ox_model *optimized,
+                    size_t set, const struct first_error *errors, struct conf_watch *watch,
+                    struct conf_watch *watch_optimized) {
     struct conf_tensors in = {0}, expected = {0}, out = {0}, out_optimized = {0};
     char why[330];
     ox_status s = conf_data_load(&in, &expected, c, set, model);
@@ -185,7 +192,9 @@ static void run_set(struct conf_case *c, struct ox_model *model, struct ox_model
             c->checks |= CONF_DEFAULT;
         } else {
             c->checks &= ~(unsigned)CONF_DEFAULT;
-            if (!c->broken[0]) snprintf(c->broken, sizeof c->broken, "default: %s", s == OX_OK ? why : ox_status_text(s));
+            if (!c->broken[0])
+                snprintf(c->broken, sizeof c->broken, "default: %s",
+                         s == OX_OK ? why : ox_status_text(s));
         }
     }
     if (s == OX_OK && c->verdict == CONF_PASS) check_native(c, model, &in, &out, errors);
@@ -195,8 +204,8 @@ static void run_set(struct conf_case *c, struct ox_model *model, struct ox_model
     conf_tensors_free(&out_optimized);
 }
 
-static void run_sets(struct conf_case *c, struct ox_model *model, struct ox_model *optimized, const struct first_error *errors)
-{
+static void run_sets(struct conf_case *c, struct ox_model *model, struct ox_model *optimized,
+                     const struct first_error *errors) {
     struct ox_shapes *shapes = NULL, *shapes_optimized = NULL;
     if (ox_model_infer(model, &shapes) != OX_OK) shapes = NULL;
     if (optimized && ox_model_infer(optimized, &shapes_optimized) != OX_OK) shapes_optimized = NULL;
@@ -217,8 +226,8 @@ static void run_sets(struct conf_case *c, struct ox_model *model, struct ox_mode
 }
 
 /* The case's model after the pipeline "default", or NULL. */
-static struct ox_model *optimize(struct conf_case *c, ox_ctx **ctx, struct first_error *errors, int threads)
-{
+static struct ox_model *optimize(struct conf_case *c, ox_ctx **ctx, struct first_error *errors,
+                                 int threads) {
     struct ox_model *model = NULL;
     ox_status s = load(&model, ctx, errors, c, threads);
     if (s == OX_OK) s = ox_optimize(model, NULL, NULL);
@@ -229,8 +238,7 @@ static struct ox_model *optimize(struct conf_case *c, ox_ctx **ctx, struct first
 }
 
 /* Gradient is not executed: a pass writes it out. Where that fails, `lacks` names it. */
-static void write_out_gradients(struct ox_model *model)
-{
+static void write_out_gradients(struct ox_model *model) {
     for (const struct ox_node *n = ox_graph_begin(model->graph); n; n = ox_node_next(n)) {
         if (!ox_name_is(n->type, "Gradient")) continue;
         const struct ox_optimize_options options = {.size = sizeof options, .pipeline = "gradient"};
@@ -239,8 +247,7 @@ static void write_out_gradients(struct ox_model *model)
     }
 }
 
-void conf_run(struct conf_case *c, int threads)
-{
+void conf_run(struct conf_case *c, int threads) {
     struct first_error errors, errors_optimized;
     struct ox_model *model = NULL;
     ox_ctx *ctx = NULL, *ctx_optimized = NULL;

@@ -11,8 +11,7 @@
 
 /* A check does not hold. The first reason is kept. */
 static void breaks(struct conf_case *c, const char *format, ...) OX_PRINTF(2, 3);
-static void breaks(struct conf_case *c, const char *format, ...)
-{
+static void breaks(struct conf_case *c, const char *format, ...) {
     va_list args;
     if (c->broken[0]) return;
     va_start(args, format);
@@ -22,8 +21,7 @@ static void breaks(struct conf_case *c, const char *format, ...)
 
 /* ---- types ----------------------------------------------------------------------------------- */
 
-static bool bound(void *user, ox_name name, int64_t *out)
-{
+static bool bound(void *user, ox_name name, int64_t *out) {
     const struct conf_watch *w = user;
     for (size_t i = 0; i < w->n_symbols; i++) {
         if (w->symbols[i].name != name) continue;
@@ -33,9 +31,9 @@ static bool bound(void *user, ox_name name, int64_t *out)
     return false;
 }
 
-/* The inputs of the main graph say what numbers the symbols stand for. (Those of a loop body change from round to round.) */
-static void bind(struct conf_watch *w, const struct ox_type *type, const ox_tensor *t)
-{
+/* The inputs of the main graph say what numbers the symbols stand for. (Those of a loop body change
+ * from round to round.) */
+static void bind(struct conf_watch *w, const struct ox_type *type, const ox_tensor *t) {
     int64_t known;
     if (type->kind != OX_TYPE_TENSOR || type->rank != t->rank) return;
     for (int i = 0; i < t->rank; i++) {
@@ -48,16 +46,14 @@ static void bind(struct conf_watch *w, const struct ox_type *type, const ox_tens
 }
 
 /* Can the dim be this number? */
-static bool dim_admits(struct conf_watch *w, ox_dim dim, int64_t actual)
-{
+static bool dim_admits(struct conf_watch *w, ox_dim dim, int64_t actual) {
     int64_t v;
     return !ox_dim_eval(&v, dim, bound, w) || v == actual;
 }
 
 static bool admits(struct conf_watch *w, const struct ox_type *type, const ox_tensor *t);
 
-static bool admits_list(struct conf_watch *w, const struct ox_type *type, const ox_tensor *t)
-{
+static bool admits_list(struct conf_watch *w, const struct ox_type *type, const ox_tensor *t) {
     if (t->dtype != (type->kind == OX_TYPE_SEQUENCE ? OX_SEQUENCE : OX_OPTIONAL)) return false;
     for (size_t i = 0; type->elem && i < t->count; i++)
         if (!admits(w, type->elem, ox_tensor_item(t, i))) return false;
@@ -65,10 +61,10 @@ static bool admits_list(struct conf_watch *w, const struct ox_type *type, const 
 }
 
 /* Does the type that was inferred admit this tensor? */
-static bool admits(struct conf_watch *w, const struct ox_type *type, const ox_tensor *t)
-{
+static bool admits(struct conf_watch *w, const struct ox_type *type, const ox_tensor *t) {
     if (type->kind == OX_TYPE_UNKNOWN) return true;
-    if (type->kind == OX_TYPE_SEQUENCE || type->kind == OX_TYPE_OPTIONAL) return admits_list(w, type, t);
+    if (type->kind == OX_TYPE_SEQUENCE || type->kind == OX_TYPE_OPTIONAL)
+        return admits_list(w, type, t);
     if (type->kind != OX_TYPE_TENSOR) return false;
     if (type->dtype != OX_UNDEFINED && type->dtype != t->dtype) return false;
     if (type->rank < 0) return true;
@@ -78,8 +74,7 @@ static bool admits(struct conf_watch *w, const struct ox_type *type, const ox_te
     return true;
 }
 
-static int64_t element(const ox_tensor *t, size_t i)
-{
+static int64_t element(const ox_tensor *t, size_t i) {
     int64_t v;
     int32_t w;
     if (t->dtype == OX_BOOL) return ((const unsigned char *)t->data)[i];
@@ -91,8 +86,7 @@ static int64_t element(const ox_tensor *t, size_t i)
     return w;
 }
 
-static bool admits_values(struct conf_watch *w, const struct ox_partial *p, const ox_tensor *t)
-{
+static bool admits_values(struct conf_watch *w, const struct ox_partial *p, const ox_tensor *t) {
     if (t->dtype != OX_INT64 && t->dtype != OX_INT32 && t->dtype != OX_BOOL) return false;
     if (p->rank != t->rank || p->count != t->count) return false;
     for (size_t i = 0; i < p->count; i++)
@@ -100,23 +94,25 @@ static bool admits_values(struct conf_watch *w, const struct ox_partial *p, cons
     return true;
 }
 
-static void say(struct conf_case *c, const struct ox_value *value, const ox_tensor *t, const char *what)
-{
+static void say(struct conf_case *c, const struct ox_value *value, const ox_tensor *t,
+                const char *what) {
     char type[200], dims[200] = "";
     size_t n = 0;
     ox_type_print(type, sizeof type, value->type);
     for (int i = 0; i < t->rank && n + 24 < sizeof dims; i++)
         n += (size_t)snprintf(dims + n, sizeof dims - n, "%s%" PRId64, i ? "," : "", t->dims[i]);
     breaks(c, "types: '%s' of %s: %s %s, computed %s[%s]", ox_name_text(value->name),
-           value->def && value->def->type ? value->def->type->text : "input", what, type, ox_dtype_name(t->dtype), dims);
+           value->def && value->def->type ? value->def->type->text : "input", what, type,
+           ox_dtype_name(t->dtype), dims);
 }
 
-ox_status conf_watch_value(void *user, const struct ox_value *value, const ox_tensor *tensor)
-{
+ox_status conf_watch_value(void *user, const struct ox_value *value, const ox_tensor *tensor) {
     struct conf_watch *w = user;
     w->c->values++;
     if (value->is_input && value->graph->depth == 0) bind(w, value->type, tensor);
-    if (value->type->kind == OX_TYPE_UNKNOWN || (value->type->kind == OX_TYPE_TENSOR && value->type->rank < 0)) w->c->vague++;
+    if (value->type->kind == OX_TYPE_UNKNOWN ||
+        (value->type->kind == OX_TYPE_TENSOR && value->type->rank < 0))
+        w->c->vague++;
     if (!admits(w, value->type, tensor)) {
         w->agrees = false;
         say(w->c, value, tensor, "inferred");
@@ -132,8 +128,7 @@ ox_status conf_watch_value(void *user, const struct ox_value *value, const ox_te
 /* ---- bytes of a model ------------------------------------------------------------------------ */
 
 /* What the writer makes of a model, in memory; the caller frees. */
-static ox_status model_bytes(char **out, size_t *size, struct ox_model *model)
-{
+static ox_status model_bytes(char **out, size_t *size, struct ox_model *model) {
     struct stat st;
     FILE *f = tmpfile();
     if (!f) return ox_fail(ox_model_ctx(model), OX_IO, "io", NULL, "no temporary file");
@@ -152,18 +147,17 @@ static ox_status model_bytes(char **out, size_t *size, struct ox_model *model)
     return s;
 }
 
-
-static bool same_bytes(const char *a, size_t n, const char *b, size_t m, size_t *at)
-{
+static bool same_bytes(const char *a, size_t n, const char *b, size_t m, size_t *at) {
     *at = 0;
-    while (*at < n && *at < m && a[*at] == b[*at]) ++*at;
+    while (*at < n && *at < m && a[*at] == b[*at])
+        ++*at;
     return n == m && *at == n;
 }
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
-static ox_status text_again(struct conf_case *c, struct ox_model *model, const char *text, size_t len)
-{
+static ox_status text_again(struct conf_case *c, struct ox_model *model, const char *text,
+                            size_t len) {
     ox_ctx *ctx = ox_model_ctx(model);
     struct ox_model *other;
     char *again;
@@ -184,8 +178,7 @@ static ox_status text_again(struct conf_case *c, struct ox_model *model, const c
     return s;
 }
 
-void conf_check_text(struct conf_case *c, struct ox_model *model)
-{
+void conf_check_text(struct conf_case *c, struct ox_model *model) {
     char *text;
     size_t len;
     const struct ox_text_options options = {0};
@@ -200,8 +193,7 @@ void conf_check_text(struct conf_case *c, struct ox_model *model)
 
 /* ---- write ----------------------------------------------------------------------------------- */
 
-static ox_status write_again(struct conf_case *c, ox_ctx *ctx, const char *bytes, size_t size)
-{
+static ox_status write_again(struct conf_case *c, ox_ctx *ctx, const char *bytes, size_t size) {
     struct ox_model *other;
     char *again;
     size_t again_size, at = 0;
@@ -219,8 +211,7 @@ static ox_status write_again(struct conf_case *c, ox_ctx *ctx, const char *bytes
     return s;
 }
 
-void conf_check_write(struct conf_case *c, struct ox_model *model)
-{
+void conf_check_write(struct conf_case *c, struct ox_model *model) {
     char *bytes;
     size_t size;
     ox_status s = model_bytes(&bytes, &size, model);

@@ -1,4 +1,5 @@
-/* conf_data.c - the tensors beside a model: recorded ones, the official runner's ramp, or made-up ones. */
+/* conf_data.c - the tensors beside a model: recorded ones, the official runner's ramp, or made-up
+ * ones. */
 #include "conf.h"
 
 #include "frontend/reader_priv.h"
@@ -6,14 +7,12 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-static bool is_there(const char *path)
-{
+static bool is_there(const char *path) {
     struct stat st;
     return stat(path, &st) == 0;
 }
 
-size_t conf_data_sets(const struct conf_case *c)
-{
+size_t conf_data_sets(const struct conf_case *c) {
     size_t n = 0;
     while (c->data) {
         char *folder = conf_format("%s/test_data_set_%zu", c->data, n);
@@ -25,15 +24,14 @@ size_t conf_data_sets(const struct conf_case *c)
     return n ? n : 1;
 }
 
-void conf_tensors_free(struct conf_tensors *t)
-{
-    for (size_t i = 0; i < t->n; i++) ox_tensor_unref(t->at[i]);
+void conf_tensors_free(struct conf_tensors *t) {
+    for (size_t i = 0; i < t->n; i++)
+        ox_tensor_unref(t->at[i]);
     free(t->at);
     *t = (struct conf_tensors){0};
 }
 
-static void add(struct conf_tensors *t, ox_tensor *tensor)
-{
+static void add(struct conf_tensors *t, ox_tensor *tensor) {
     if (t->n == t->cap) {
         t->cap = t->cap ? t->cap * 2 : 8;
         t->at = conf_realloc(t->at, t->cap * sizeof(ox_tensor *));
@@ -41,10 +39,9 @@ static void add(struct conf_tensors *t, ox_tensor *tensor)
     t->at[t->n++] = tensor;
 }
 
-/* Old releases of the data store bfloat16, for which NumPy has no type, as the same bits of uint16: the model knows better.
- * (Recorded outputs stay as they are: conf_compare knows.) */
-static ox_status retype(ox_tensor **tensor, ox_ctx *ctx, ox_dtype declared)
-{
+/* Old releases of the data store bfloat16, for which NumPy has no type, as the same bits of uint16:
+ * the model knows better. (Recorded outputs stay as they are: conf_compare knows.) */
+static ox_status retype(ox_tensor **tensor, ox_ctx *ctx, ox_dtype declared) {
     const ox_tensor *t = *tensor;
     ox_tensor *again;
     if (t->dtype != OX_UINT16 || declared != OX_BFLOAT16) return OX_OK;
@@ -56,8 +53,7 @@ static ox_status retype(ox_tensor **tensor, ox_ctx *ctx, ox_dtype declared)
 
 /* ---- tensors --------------------------------------------------------------------------------- */
 
-static ox_status read_file(ox_tensor **out, ox_ctx *ctx, const char *path, ox_dtype declared)
-{
+static ox_status read_file(ox_tensor **out, ox_ctx *ctx, const char *path, ox_dtype declared) {
     ox_tensor_file *file;
     OX_TRY(ox_tensor_file_open(&file, ctx, path));
     ox_status s = ox_tensor_file_read(out, file, 0);
@@ -65,30 +61,33 @@ static ox_status read_file(ox_tensor **out, ox_ctx *ctx, const char *path, ox_dt
     return s == OX_OK ? retype(out, ctx, declared) : s;
 }
 
-static ox_dtype list_kind(const struct ox_type *type)
-{
-    return type->kind == OX_TYPE_SEQUENCE ? OX_SEQUENCE : type->kind == OX_TYPE_OPTIONAL ? OX_OPTIONAL : type->kind == OX_TYPE_MAP ? OX_MAP : OX_UNDEFINED;
+static ox_dtype list_kind(const struct ox_type *type) {
+    return type->kind == OX_TYPE_SEQUENCE   ? OX_SEQUENCE
+           : type->kind == OX_TYPE_OPTIONAL ? OX_OPTIONAL
+           : type->kind == OX_TYPE_MAP      ? OX_MAP
+                                            : OX_UNDEFINED;
 }
 
 /* The input behind a port. */
-static const struct ox_value *nth_input(const struct ox_model *model, size_t port)
-{
+static const struct ox_value *nth_input(const struct ox_model *model, size_t port) {
     const struct ox_graph *g = model->graph;
     size_t i = 0;
-    while (ox_value_const(g->inputs[i]) || port-- > 0) i++;
+    while (ox_value_const(g->inputs[i]) || port-- > 0)
+        i++;
     return g->inputs[i];
 }
 
 /* PATH_0.pb, PATH_1.pb, ... one for each input or output; those that are missing are absent. */
-static ox_status read_files(struct conf_tensors *t, struct ox_model *model, const char *path, bool outputs)
-{
+static ox_status read_files(struct conf_tensors *t, struct ox_model *model, const char *path,
+                            bool outputs) {
     size_t count = outputs ? ox_model_outputs(model) : ox_model_inputs(model);
     for (size_t i = 0; i < count; i++) {
         struct ox_port port;
         ox_tensor *tensor = NULL;
         OX_TRY(outputs ? ox_model_output(&port, model, i) : ox_model_input(&port, model, i));
         char *file = conf_format("%s_%zu.pb", path, i);
-        ox_dtype list = list_kind(outputs ? model->graph->outputs[i].type : nth_input(model, i)->type);
+        ox_dtype list =
+            list_kind(outputs ? model->graph->outputs[i].type : nth_input(model, i)->type);
         ox_status s = OX_OK;
         if (is_there(file) && list)
             s = ox_value_file_read(&tensor, ox_model_ctx(model), file, list);
@@ -102,17 +101,16 @@ static ox_status read_files(struct conf_tensors *t, struct ox_model *model, cons
     return OX_OK;
 }
 
-static uint64_t next_random(uint64_t *seed)
-{
+static uint64_t next_random(uint64_t *seed) {
     uint64_t z = *seed += 0x9e3779b97f4a7c15u;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);
 }
 
-/* Element i of n of a made-up input: the ramp i / n, or a number in [0, 1). Integers are 0 or 1, which serve as indices too. */
-static void fill(void *data, ox_dtype dtype, size_t n, bool ramp, uint64_t *seed)
-{
+/* Element i of n of a made-up input: the ramp i / n, or a number in [0, 1). Integers are 0 or 1,
+ * which serve as indices too. */
+static void fill(void *data, ox_dtype dtype, size_t n, bool ramp, uint64_t *seed) {
     for (size_t i = 0; i < n; i++) {
         double v = ramp ? (double)i / (double)n : (double)(next_random(seed) >> 11) * 0x1p-53;
         float f = (float)v;
@@ -129,8 +127,7 @@ static void fill(void *data, ox_dtype dtype, size_t n, bool ramp, uint64_t *seed
     }
 }
 
-static ox_status make_up(struct conf_tensors *t, struct ox_model *model, bool ramp)
-{
+static ox_status make_up(struct conf_tensors *t, struct ox_model *model, bool ramp) {
     uint64_t seed = 1;
     for (size_t i = 0; i < ox_model_inputs(model); i++) {
         struct ox_port port;
@@ -138,9 +135,12 @@ static ox_status make_up(struct conf_tensors *t, struct ox_model *model, bool ra
         ox_tensor *tensor;
         void *data;
         OX_TRY(ox_model_input(&port, model, i));
-        if (port.dtype == OX_UNDEFINED || port.rank < 0 || (port.dtype != OX_BOOL && ox_dtype_bits(port.dtype) < 8))
-            return ox_fail(ox_model_ctx(model), OX_UNSUPPORTED, "no-data", NULL, "no data, and none can be made up for input %s", port.name);
-        for (int d = 0; d < port.rank; d++) dims[d] = port.dims[d] < 0 ? (ramp ? 1 : 2) : port.dims[d];
+        if (port.dtype == OX_UNDEFINED || port.rank < 0 ||
+            (port.dtype != OX_BOOL && ox_dtype_bits(port.dtype) < 8))
+            return ox_fail(ox_model_ctx(model), OX_UNSUPPORTED, "no-data", NULL,
+                           "no data, and none can be made up for input %s", port.name);
+        for (int d = 0; d < port.rank; d++)
+            dims[d] = port.dims[d] < 0 ? (ramp ? 1 : 2) : port.dims[d];
         OX_TRY(ox_tensor_new(&tensor, &data, ox_model_ctx(model), port.dtype, port.rank, dims));
         fill(data, port.dtype, tensor->count, ramp, &seed);
         add(t, tensor);
@@ -148,8 +148,8 @@ static ox_status make_up(struct conf_tensors *t, struct ox_model *model, bool ra
     return OX_OK;
 }
 
-ox_status conf_data_load(struct conf_tensors *in, struct conf_tensors *out, const struct conf_case *c, size_t set, struct ox_model *model)
-{
+ox_status conf_data_load(struct conf_tensors *in, struct conf_tensors *out,
+                         const struct conf_case *c, size_t set, struct ox_model *model) {
     if (!c->data) {
         OX_TRY(make_up(in, model, c->light != NULL));
         if (!c->light) return OX_OK;
@@ -170,8 +170,8 @@ ox_status conf_data_load(struct conf_tensors *in, struct conf_tensors *out, cons
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-ox_status conf_execute(struct conf_tensors *out, struct ox_model *model, const struct conf_tensors *in, struct conf_watch *watch)
-{
+ox_status conf_execute(struct conf_tensors *out, struct ox_model *model,
+                       const struct conf_tensors *in, struct conf_watch *watch) {
     struct ox_graph *g = model->graph;
     struct ox_runner runner;
     OX_TRY(ox_exec_new(&runner, model));

@@ -19,21 +19,23 @@ struct list {
     size_t n, cap;
 };
 
-/* The line of a case, without its end. A reason is cut to a line's worth and to what does not change from run to run. */
-static void format_line(char *buf, size_t size, const struct conf_case *c)
-{
+/* The line of a case, without its end. A reason is cut to a line's worth and to what does not
+ * change from run to run. */
+static void format_line(char *buf, size_t size, const struct conf_case *c) {
     size_t n = (size_t)snprintf(buf, size, "%s %s", c->name, verdict_names[c->verdict]);
     for (size_t i = 0; i < CONF_CHECKS && n < size; i++)
-        n += (size_t)snprintf(buf + n, size - n, " %s", c->checks & (1u << i) ? check_names[i] : "-");
-    const char *reason = c->verdict == CONF_PASS ? (c->random ? "# random: types and shapes only" : "") : c->reason;
+        n += (size_t)snprintf(buf + n, size - n, " %s",
+                              c->checks & (1u << i) ? check_names[i] : "-");
+    const char *reason =
+        c->verdict == CONF_PASS ? (c->random ? "# random: types and shapes only" : "") : c->reason;
     if (*reason && n < size) n += (size_t)snprintf(buf + n, size - n, " %.160s", reason);
     for (size_t i = 0; buf[i]; i++)
         if (iscntrl((unsigned char)buf[i])) buf[i] = '?';
-    for (n = strlen(buf); n > 0 && buf[n - 1] == ' ';) buf[--n] = 0;
+    for (n = strlen(buf); n > 0 && buf[n - 1] == ' ';)
+        buf[--n] = 0;
 }
 
-static bool read_list(struct list *list, const char *path)
-{
+static bool read_list(struct list *list, const char *path) {
     *list = (struct list){0};
     FILE *f = fopen(path, "rb");
     if (!f) return false;
@@ -61,28 +63,24 @@ static bool read_list(struct list *list, const char *path)
     return true;
 }
 
-static void free_list(struct list *list)
-{
+static void free_list(struct list *list) {
     free(list->lines);
     free(list->text);
 }
 
 /* Is the line about this case? */
-static bool is_about(const char *line, const char *name)
-{
+static bool is_about(const char *line, const char *name) {
     size_t n = strlen(name);
     return strncmp(line, name, n) == 0 && line[n] == ' ';
 }
 
-static const char *find(const struct list *list, const char *name)
-{
+static const char *find(const struct list *list, const char *name) {
     for (size_t i = 0; i < list->n; i++)
         if (is_about(list->lines[i], name)) return list->lines[i];
     return NULL;
 }
 
-size_t conf_list_check(const char *path, const struct conf_cases *cases, const char *only)
-{
+size_t conf_list_check(const char *path, const struct conf_cases *cases, const char *only) {
     struct list list;
     size_t wrong = 0;
     if (!read_list(&list, path)) {
@@ -101,7 +99,8 @@ size_t conf_list_check(const char *path, const struct conf_cases *cases, const c
     }
     for (size_t i = 0, at; i < list.n; i++) {
         if (!conf_chosen(list.lines[i], only)) continue;
-        for (at = 0; at < cases->n && !is_about(list.lines[i], cases->at[at].name);) at++;
+        for (at = 0; at < cases->n && !is_about(list.lines[i], cases->at[at].name);)
+            at++;
         if (at < cases->n) continue;
         wrong++;
         printf("gone: %s\n", list.lines[i]);
@@ -110,12 +109,13 @@ size_t conf_list_check(const char *path, const struct conf_cases *cases, const c
     return wrong;
 }
 
-bool conf_list_write(const char *path, const struct conf_cases *cases)
-{
+bool conf_list_write(const char *path, const struct conf_cases *cases) {
     FILE *f = fopen(path, "w");
     if (!f) return false;
-    fputs("# Every case of the official test data and what holds of it: verdict, the five checks (README.md), reason.\n"
-          "# Written by `conformance --bless`; a case that does otherwise fails the test until this list says so.\n",
+    fputs("# Every case of the official test data and what holds of it: verdict, the five checks "
+          "(README.md), reason.\n"
+          "# Written by `conformance --bless`; a case that does otherwise fails the test until "
+          "this list says so.\n",
           f);
     for (size_t i = 0; i < cases->n; i++) {
         char line[900];

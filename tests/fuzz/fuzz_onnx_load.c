@@ -24,8 +24,8 @@ static ox_model *read_again(ox_ctx *ctx, unsigned char *bytes, size_t size) {
 }
 
 /* What was read is written and read again. The first writing may bring things to their usual place
- * (the documentation of an initializer that old models list as an input), and adds an Identity where
- * a name is listed as an output twice; from then on the bytes must stay the same. */
+ * (the documentation of an initializer that old models list as an input), and adds an Identity
+ * where a name is listed as an output twice; from then on the bytes must stay the same. */
 static void round_trip(ox_ctx *ctx, ox_model *model) {
     size_t size = 0, size_again = 0;
     struct ox_model_stats a, b;

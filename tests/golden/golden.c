@@ -6,14 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void die(const char *path, int line, const char *what)
-{
+static void die(const char *path, int line, const char *what) {
     fprintf(stderr, "%s:%d: %s\n", path, line, what);
     exit(2);
 }
 
-static char *slurp(const char *path)
-{
+static char *slurp(const char *path) {
     FILE *f = fopen(path, "rb");
     if (!f || fseek(f, 0, SEEK_END) != 0) die(path, 0, "cannot be read");
     long size = ftell(f);
@@ -25,26 +23,25 @@ static char *slurp(const char *path)
     return text;
 }
 
-static void copy_text(char *out, size_t size, const char *from, size_t len, const char *path, int line)
-{
+static void copy_text(char *out, size_t size, const char *from, size_t len, const char *path,
+                      int line) {
     if (len >= size) die(path, line, "directive too long");
     memcpy(out, from, len);
     out[len] = 0;
 }
 
 /* "# word rest" at the beginning of a line? */
-static bool directive(const char *line, const char *word, const char **rest)
-{
+static bool directive(const char *line, const char *word, const char **rest) {
     size_t n = strlen(word);
     if (strncmp(line, "# ", 2) != 0 || strncmp(line + 2, word, n) != 0) return false;
     if (line[2 + n] != ' ' && line[2 + n] != '\n' && line[2 + n] != 0) return false;
     *rest = line + 2 + n;
-    while (**rest == ' ') ++*rest;
+    while (**rest == ' ')
+        ++*rest;
     return true;
 }
 
-static char *duplicate(const char *text, size_t len)
-{
+static char *duplicate(const char *text, size_t len) {
     char *copy = malloc(len + 1);
     if (!copy) abort();
     memcpy(copy, text, len);
@@ -52,8 +49,8 @@ static char *duplicate(const char *text, size_t len)
     return copy;
 }
 
-static void read_option(struct golden_case *c, const char *line, size_t len, const char *path, int number)
-{
+static void read_option(struct golden_case *c, const char *line, size_t len, const char *path,
+                        int number) {
     const char *rest;
     size_t left;
     if (directive(line, "pipeline", &rest)) {
@@ -71,8 +68,8 @@ static void read_option(struct golden_case *c, const char *line, size_t len, con
     }
 }
 
-static struct golden_case *new_case(struct golden_file *f, const char *line, size_t len, const char *path, int number)
-{
+static struct golden_case *new_case(struct golden_file *f, const char *line, size_t len,
+                                    const char *path, int number) {
     const char *rest, *stem = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
     f->cases = realloc(f->cases, (f->n + 1) * sizeof *f->cases);
     if (!f->cases) abort();
@@ -86,8 +83,7 @@ static struct golden_case *new_case(struct golden_file *f, const char *line, siz
     return c;
 }
 
-void golden_read(struct golden_file *out, const char *path)
-{
+void golden_read(struct golden_file *out, const char *path) {
     const char *rest;
     *out = (struct golden_file){.text = slurp(path)};
     struct golden_case *c = NULL;
@@ -97,8 +93,11 @@ void golden_read(struct golden_file *out, const char *path)
         size_t len = strcspn(line, "\n");
         const char *next = line + len + (line[len] == '\n');
         if (directive(line, "case", &rest)) {
-            if (c && !c->input) c->input = duplicate(begin, (size_t)(line - begin)), c->head = (size_t)(line - out->text);
-            else if (c) c->expected = duplicate(begin, (size_t)(line - begin));
+            if (c && !c->input)
+                c->input = duplicate(begin, (size_t)(line - begin)),
+                c->head = (size_t)(line - out->text);
+            else if (c)
+                c->expected = duplicate(begin, (size_t)(line - begin));
             c = new_case(out, line, len, path, number);
             begin = next;
         } else if (directive(line, "gives", &rest)) {
@@ -121,8 +120,7 @@ void golden_read(struct golden_file *out, const char *path)
     }
 }
 
-void golden_free(struct golden_file *file)
-{
+void golden_free(struct golden_file *file) {
     for (size_t i = 0; i < file->n; i++) {
         free(file->cases[i].input);
         free(file->cases[i].expected);
@@ -131,33 +129,37 @@ void golden_free(struct golden_file *file)
     free(file->text);
 }
 
-void golden_on_diag(void *user, const struct ox_diag *diag)
-{
+void golden_on_diag(void *user, const struct ox_diag *diag) {
     static const char *const words[] = {"note", "warning", "error"};
     const char *name = user;
-    fprintf(stderr, "  %s: %s[%s]: %s%s%s%s%s", name ? name : "", words[diag->severity], diag->id, diag->op ? diag->op : "",
-            diag->node ? " '" : "", diag->node ? diag->node : "", diag->node ? "': " : diag->op ? ": " : "", diag->text);
+    fprintf(stderr, "  %s: %s[%s]: %s%s%s%s%s", name ? name : "", words[diag->severity], diag->id,
+            diag->op ? diag->op : "", diag->node ? " '" : "", diag->node ? diag->node : "",
+            diag->node ? "': "
+            : diag->op ? ": "
+                       : "",
+            diag->text);
     if (diag->line) fprintf(stderr, " (line %d)", diag->line);
     fputc('\n', stderr);
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-double golden_random(uint64_t *state)
-{
+double golden_random(uint64_t *state) {
     uint64_t z = *state += 0x9e3779b97f4a7c15u; /* splitmix64 */
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
     z = (z ^ z >> 27) * 0x94d049bb133111ebu;
     return (double)((z ^ z >> 31) >> 11) / 9007199254740992.0;
 }
 
-static ox_status random_tensor(ox_tensor **out, ox_ctx *ctx, const struct ox_type *type, uint64_t *state)
-{
+static ox_status random_tensor(ox_tensor **out, ox_ctx *ctx, const struct ox_type *type,
+                               uint64_t *state) {
     int64_t dims[OX_MAX_RANK];
     if (!ox_type_is_tensor(type) || type->rank < 0 || !ox_const_readable(type->dtype))
-        return ox_fail(ctx, OX_UNSUPPORTED, "no-input", NULL, "an input is not of a type that the test can make up");
+        return ox_fail(ctx, OX_UNSUPPORTED, "no-input", NULL,
+                       "an input is not of a type that the test can make up");
     size_t count, bytes;
-    for (int i = 0; i < type->rank; i++) dims[i] = ox_dim_is_const(type->dims[i]) ? type->dims[i].k : 2;
+    for (int i = 0; i < type->rank; i++)
+        dims[i] = ox_dim_is_const(type->dims[i]) ? type->dims[i].k : 2;
     if (ox_shape_size(&count, &bytes, type->dtype, type->rank, dims))
         return ox_fail(ctx, OX_INVALID, "no-input", NULL, "an input is too large");
     double *elems;
@@ -171,14 +173,15 @@ static ox_status random_tensor(ox_tensor **out, ox_ctx *ctx, const struct ox_typ
     return s;
 }
 
-ox_status golden_inputs(ox_tensor ***out, struct ox_model *model, uint64_t seed)
-{
+ox_status golden_inputs(ox_tensor ***out, struct ox_model *model, uint64_t seed) {
     struct ox_graph *g = model->graph;
     ox_tensor **in;
     uint64_t state = seed;
     OX_TRY(ox_alloc(model->ctx, &in, g->n_inputs, sizeof(ox_tensor *)));
     for (size_t i = 0; i < g->n_inputs; i++) {
-        ox_status s = g->inputs[i]->init ? OX_OK : random_tensor(&in[i], model->ctx, g->inputs[i]->type, &state);
+        ox_status s = g->inputs[i]->init
+                          ? OX_OK
+                          : random_tensor(&in[i], model->ctx, g->inputs[i]->type, &state);
         if (s != OX_OK) {
             golden_unref_all(model->ctx, in, g->n_inputs);
             return s;
@@ -188,14 +191,13 @@ ox_status golden_inputs(ox_tensor ***out, struct ox_model *model, uint64_t seed)
     return OX_OK;
 }
 
-void golden_unref_all(ox_ctx *ctx, ox_tensor **tensors, size_t count)
-{
-    for (size_t i = 0; tensors && i < count; i++) ox_tensor_unref(tensors[i]);
+void golden_unref_all(ox_ctx *ctx, ox_tensor **tensors, size_t count) {
+    for (size_t i = 0; tensors && i < count; i++)
+        ox_tensor_unref(tensors[i]);
     ox_free(ctx, tensors);
 }
 
-ox_status golden_execute(ox_tensor ***out, struct ox_model *model, ox_tensor **inputs)
-{
+ox_status golden_execute(ox_tensor ***out, struct ox_model *model, ox_tensor **inputs) {
     struct ox_runner runner;
     ox_tensor **tensors;
     size_t n = model->graph->ret->n_in;
@@ -212,8 +214,8 @@ ox_status golden_execute(ox_tensor ***out, struct ox_model *model, ox_tensor **i
     return s;
 }
 
-static bool same_tensor(char *why, size_t size, const ox_tensor *a, const ox_tensor *b, double tolerance)
-{
+static bool same_tensor(char *why, size_t size, const ox_tensor *a, const ox_tensor *b,
+                        double tolerance) {
     if (a->dtype != b->dtype || a->rank != b->rank || a->count != b->count ||
         (a->rank && memcmp(a->dims, b->dims, (size_t)a->rank * sizeof a->dims[0]) != 0)) {
         snprintf(why, size, "another type or shape");
@@ -240,8 +242,8 @@ static bool same_tensor(char *why, size_t size, const ox_tensor *a, const ox_ten
     return false;
 }
 
-bool golden_same(char *why, size_t size, ox_tensor **a, ox_tensor **b, size_t count, double tolerance)
-{
+bool golden_same(char *why, size_t size, ox_tensor **a, ox_tensor **b, size_t count,
+                 double tolerance) {
     char text[200];
     for (size_t i = 0; i < count; i++) {
         if (!a[i] != !b[i]) {

@@ -1,5 +1,5 @@
-/* image_formats.h - small image files of formats other than PNG and JPEG, made with the Python Imaging Library from one picture, with
- * the CRC-32 of the pixels that it decodes them to. */
+/* image_formats.h - small image files of formats other than PNG and JPEG, made with the Python
+ * Imaging Library from one picture, with the CRC-32 of the pixels that it decodes them to. */
 #ifndef OX_TESTS_IMAGE_FORMATS_H
 #define OX_TESTS_IMAGE_FORMATS_H
 

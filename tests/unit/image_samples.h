@@ -1,5 +1,5 @@
-/* image_samples.h - small image files made with the Python Imaging Library from one picture, with the CRC-32 of the pixels that it
- * decodes them to. */
+/* image_samples.h - small image files made with the Python Imaging Library from one picture, with
+ * the CRC-32 of the pixels that it decodes them to. */
 #ifndef OX_TESTS_IMAGE_SAMPLES_H
 #define OX_TESTS_IMAGE_SAMPLES_H
 

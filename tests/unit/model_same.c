@@ -138,7 +138,8 @@ static bool same_value(struct matcher *m, const struct ox_value *a, const struct
 static bool same_attr(struct matcher *m, const struct ox_attr *a, const struct ox_attr *b) {
     const char *name = ox_name_text(a->name);
     if (!same_name("name of attribute", a->name, b->name) || !same_count(name, a->type, b->type) ||
-        !same_name(name, a->ref, b->ref) || !same_notes(name, a->notes, b->notes, a->count, a->count))
+        !same_name(name, a->ref, b->ref) ||
+        !same_notes(name, a->notes, b->notes, a->count, a->count))
         return false;
     if (a->ref) return true;
     if (!same_count(name, a->count, b->count)) return false;

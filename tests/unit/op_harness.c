@@ -165,8 +165,8 @@ static ox_status make_type(struct oh *h, const struct ox_type **out, struct ox_a
     return ox_type_tensor(out, arena, t->dtype, t->rank, d);
 }
 
-/* Integers of input i as infer sees them: numbers, or symbols for those that a dim can be (0 may mean
- * something else than a dim, so it stays a number). */
+/* Integers of input i as infer sees them: numbers, or symbols for those that a dim can be (0 may
+ * mean something else than a dim, so it stays a number). */
 static const struct ox_partial *make_value(struct oh *h, struct ox_arena *arena,
                                            struct ox_dims *dims, size_t i, bool symbolic) {
     const ox_tensor *t = h->in[i];
@@ -270,7 +270,8 @@ ox_status oh_infer(struct oh *h, size_t n_out, bool types_only) {
     return infer(h, n_out, types_only ? TYPES_ONLY : ALL_CONSTANT, false);
 }
 
-/* With a state that was made once, in another context's memory, two calls give the bits of a call that made its own. */
+/* With a state that was made once, in another context's memory, two calls give the bits of a call
+ * that made its own. */
 static void same_when_prepared(struct oh *h, size_t n_out) {
     struct call_parts c;
     void *state;
@@ -284,7 +285,9 @@ static void same_when_prepared(struct oh *h, size_t n_out) {
         ox_tensor *out[OH_MAX] = {0};
         ck_assert_int_eq(ox_op_eval(&c.call, (const ox_tensor *const *)h->in, out), OX_OK);
         for (size_t i = 0; i < n_out; i++) {
-            if (h->out[i]) ck_assert_msg(ox_tensor_equal(h->out[i], out[i]), "%s: other results when prepared", h->op->name);
+            if (h->out[i])
+                ck_assert_msg(ox_tensor_equal(h->out[i], out[i]), "%s: other results when prepared",
+                              h->op->name);
             ox_tensor_unref(out[i]);
         }
     }

@@ -1,8 +1,9 @@
 /* tests/unit/op_harness.h - calling one operator from a test.
  *
  * oh_eval also infers the outputs' types from what is known less and less well (all constants,
- * types only, symbolic dims, integers known in part) and compares them with what came out, so that every test of a kernel
- * is one of its inference too; and operators that prepare a state run with one that is kept as well. */
+ * types only, symbolic dims, integers known in part) and compares them with what came out, so that
+ * every test of a kernel is one of its inference too; and operators that prepare a state run with
+ * one that is kept as well. */
 #ifndef OX_TESTS_OP_HARNESS_H
 #define OX_TESTS_OP_HARNESS_H
 

@@ -12,8 +12,7 @@ struct seen {
     char id[64], text[700], node[256];
 };
 
-static void on_diag(void *user, const struct ox_diag *d)
-{
+static void on_diag(void *user, const struct ox_diag *d) {
     struct seen *s = user;
     s->count++;
     snprintf(s->id, sizeof s->id, "%s", d->id);
@@ -21,17 +20,18 @@ static void on_diag(void *user, const struct ox_diag *d)
     snprintf(s->node, sizeof s->node, "%s", d->node ? d->node : "");
 }
 
-static ox_ctx *new_ctx(struct seen *seen, int threads, size_t max_memory)
-{
-    struct ox_ctx_options o = {.size = sizeof o, .on_diag = on_diag, .diag_user = seen, .threads = threads,
+static ox_ctx *new_ctx(struct seen *seen, int threads, size_t max_memory) {
+    struct ox_ctx_options o = {.size = sizeof o,
+                               .on_diag = on_diag,
+                               .diag_user = seen,
+                               .threads = threads,
                                .limits.max_memory = max_memory};
     ox_ctx *ctx;
     ck_assert_int_eq(ox_ctx_new(&ctx, &o), OX_OK);
     return ctx;
 }
 
-START_TEST(diagnostics_are_escaped_cut_and_placed)
-{
+START_TEST(diagnostics_are_escaped_cut_and_placed) {
     struct seen seen = {0};
     ox_ctx *ctx = new_ctx(&seen, 1, 0);
     char name[2000];
@@ -56,14 +56,14 @@ START_TEST(diagnostics_are_escaped_cut_and_placed)
 }
 END_TEST
 
-START_TEST(memory_is_counted_and_bounded)
-{
+START_TEST(memory_is_counted_and_bounded) {
     struct seen seen = {0};
     ox_ctx *ctx = new_ctx(&seen, 1, 1000);
     char *p, *q;
     ck_assert_int_eq(ox_alloc(ctx, &p, 100, 6), OX_OK);
     ck_assert_uint_eq((uintptr_t)p % 64, 0);
-    for (int i = 0; i < 600; i++) ck_assert_int_eq(p[i], 0);
+    for (int i = 0; i < 600; i++)
+        ck_assert_int_eq(p[i], 0);
     ck_assert_uint_eq(ox_ctx_memory(ctx), 600);
     ck_assert_int_eq(ox_alloc(ctx, &q, 100, 6), OX_NOMEM);
     ck_assert_str_eq(seen.id, "out-of-memory");
@@ -78,14 +78,14 @@ START_TEST(memory_is_counted_and_bounded)
         ck_assert_int_eq(OX_GROW(ctx, v, n, cap), OX_OK);
         v[n] = (int)n;
     }
-    for (int i = 0; i < 50; i++) ck_assert_int_eq(v[i], i);
+    for (int i = 0; i < 50; i++)
+        ck_assert_int_eq(v[i], i);
     ox_free(ctx, v);
     ox_ctx_free(ctx);
 }
 END_TEST
 
-START_TEST(names_are_interned)
-{
+START_TEST(names_are_interned) {
     struct seen seen = {0};
     ox_ctx *ctx = new_ctx(&seen, 1, 0);
     struct ox_names names;
@@ -113,8 +113,7 @@ START_TEST(names_are_interned)
 }
 END_TEST
 
-START_TEST(shapes_are_checked_before_multiplying)
-{
+START_TEST(shapes_are_checked_before_multiplying) {
     size_t count, bytes;
     ck_assert(!ox_shape_size(&count, &bytes, OX_FLOAT, 0, NULL));
     ck_assert_uint_eq(count, 1);
@@ -123,27 +122,29 @@ START_TEST(shapes_are_checked_before_multiplying)
     ck_assert_uint_eq(count, 0);
     ck_assert(ox_shape_size(&count, &bytes, OX_FLOAT, 2, (int64_t[]){-4, -3}));
     ck_assert(ox_shape_size(&count, &bytes, OX_FLOAT, 2, (int64_t[]){0, -1}));
-    ck_assert(ox_shape_size(&count, &bytes, OX_FLOAT, 2, (int64_t[]){(int64_t)1 << 32, (int64_t)1 << 32}));
+    ck_assert(ox_shape_size(&count, &bytes, OX_FLOAT, 2,
+                            (int64_t[]){(int64_t)1 << 32, (int64_t)1 << 32}));
     ck_assert(ox_shape_size(&count, &bytes, OX_FLOAT, 65, NULL));
     ck_assert(!ox_shape_size(&count, &bytes, OX_INT4, 1, (int64_t[]){5}));
     ck_assert_uint_eq(bytes, 3);
 }
 END_TEST
 
-START_TEST(tensors_share_bytes)
-{
+START_TEST(tensors_share_bytes) {
     struct seen seen = {0};
     ox_ctx *ctx = new_ctx(&seen, 1, 0);
     ox_tensor *t, *u, *v;
     float data[6] = {1, 2, 3, 4, 5, 6};
-    ck_assert_int_eq(ox_tensor_copy(&t, ctx, OX_FLOAT, 2, (int64_t[]){2, 3}, data, sizeof data), OX_OK);
+    ck_assert_int_eq(ox_tensor_copy(&t, ctx, OX_FLOAT, 2, (int64_t[]){2, 3}, data, sizeof data),
+                     OX_OK);
     ck_assert_int_eq(ox_tensor_copy(&u, ctx, OX_FLOAT, 2, (int64_t[]){2, 3}, data, 20), OX_INVALID);
     ck_assert_int_eq(ox_tensor_reshape(&u, ctx, t, 1, (int64_t[]){6}), OX_OK);
     ck_assert_ptr_eq(u->data, t->data);
     ck_assert(!ox_tensor_equal(t, u));
     size_t offset;
     struct ox_bytes *bytes = ox_tensor_bytes(t, &offset);
-    ck_assert_int_eq(ox_tensor_slice(&v, ctx, OX_FLOAT, 1, (int64_t[]){2}, bytes, 20, 8), OX_INVALID);
+    ck_assert_int_eq(ox_tensor_slice(&v, ctx, OX_FLOAT, 1, (int64_t[]){2}, bytes, 20, 8),
+                     OX_INVALID);
     ck_assert_int_eq(ox_tensor_slice(&v, ctx, OX_UINT8, 1, (int64_t[]){5}, bytes, 1, 5), OX_OK);
     ox_tensor_unref(t);
     ox_tensor_unref(u);
@@ -160,15 +161,15 @@ START_TEST(tensors_share_bytes)
 }
 END_TEST
 
-START_TEST(mapped_slices_outlive_the_file_handle)
-{
+START_TEST(mapped_slices_outlive_the_file_handle) {
     struct seen seen = {0};
     ox_ctx *ctx = new_ctx(&seen, 1, 0);
     char path[] = "/tmp/ox_test_XXXXXX";
     int fd = mkstemp(path);
     ck_assert_int_ge(fd, 0);
     char block[10000];
-    for (size_t i = 0; i < sizeof block; i++) block[i] = (char)i;
+    for (size_t i = 0; i < sizeof block; i++)
+        block[i] = (char)i;
     ck_assert_int_eq(write(fd, block, sizeof block), (int)sizeof block);
     struct ox_bytes *b;
     ck_assert_int_eq(ox_bytes_map(&b, ctx, fd, sizeof block, path), OX_OK);
@@ -187,8 +188,7 @@ START_TEST(mapped_slices_outlive_the_file_handle)
 }
 END_TEST
 
-START_TEST(half_floats_round_trip_and_round)
-{
+START_TEST(half_floats_round_trip_and_round) {
     for (uint32_t h = 0; h < 0x10000; h++) {
         float f = ox_half_to_float((uint16_t)h);
         if (isnan(f))
@@ -198,7 +198,9 @@ START_TEST(half_floats_round_trip_and_round)
     }
     /* Halfway cases go to even; one binary32 ulp to either side decides. */
     for (uint32_t h = 0; h < 0x7bff; h++) {
-        double mid = ((double)ox_half_to_float((uint16_t)h) + (double)ox_half_to_float((uint16_t)(h + 1))) / 2;
+        double mid =
+            ((double)ox_half_to_float((uint16_t)h) + (double)ox_half_to_float((uint16_t)(h + 1))) /
+            2;
         uint16_t even = (uint16_t)(h & 1 ? h + 1 : h);
         ck_assert_uint_eq(ox_float_to_half((float)mid), even);
         ck_assert_uint_eq(ox_float_to_half(nextafterf((float)mid, 0)), h);
@@ -211,8 +213,7 @@ START_TEST(half_floats_round_trip_and_round)
 }
 END_TEST
 
-START_TEST(narrow_integers_pack_low_bits_first)
-{
+START_TEST(narrow_integers_pack_low_bits_first) {
     unsigned char bytes[5] = {1, 0xf8, 7, 0xff, 3}, packed[3], back[5];
     ox_pack_bits(packed, bytes, 5, OX_INT4);
     ck_assert_uint_eq(packed[0], 0x81);
@@ -223,21 +224,21 @@ START_TEST(narrow_integers_pack_low_bits_first)
 }
 END_TEST
 
-static void square(void *arg, size_t begin, size_t end)
-{
+static void square(void *arg, size_t begin, size_t end) {
     double *v = arg;
-    for (size_t i = begin; i < end; i++) v[i] += (double)i * (double)i;
+    for (size_t i = begin; i < end; i++)
+        v[i] += (double)i * (double)i;
 }
 
-START_TEST(parallel_covers_each_item_once)
-{
+START_TEST(parallel_covers_each_item_once) {
     for (int threads = 1; threads <= 5; threads++) {
         struct seen seen = {0};
         ox_ctx *ctx = new_ctx(&seen, threads, 0);
         for (size_t n = 0; n < 3000; n = n * 3 + 1) {
             double *v = calloc(n + 1, sizeof *v);
             ox_parallel(ctx, n, n % 7, square, v);
-            for (size_t i = 0; i < n; i++) ck_assert_double_eq(v[i], (double)i * (double)i);
+            for (size_t i = 0; i < n; i++)
+                ck_assert_double_eq(v[i], (double)i * (double)i);
             free(v);
         }
         ox_ctx_free(ctx);
@@ -245,8 +246,7 @@ START_TEST(parallel_covers_each_item_once)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *s = suite_create("base");
     TCase *t = tcase_create("base");
     tcase_add_test(t, diagnostics_are_escaped_cut_and_placed);

@@ -1,4 +1,5 @@
-/* tests/unit/test_blob.c - the native format: what is written, and that nothing damaged or malicious is believed.
+/* tests/unit/test_blob.c - the native format: what is written, and that nothing damaged or
+ * malicious is believed.
  *
  * The exhaustive part of damage stands in test_blob_damage.c. */
 #include "backend/blob/blob_check.h"
@@ -12,30 +13,26 @@
 
 static char last_id[64];
 
-static void on_diag(void *user, const struct ox_diag *d)
-{
+static void on_diag(void *user, const struct ox_diag *d) {
     (void)user;
     snprintf(last_id, sizeof last_id, "%s", d->id);
 }
 
 static ox_ctx *ctx;
 
-static void setup(void)
-{
+static void setup(void) {
     struct ox_ctx_options o = {.size = sizeof o, .on_diag = on_diag, .threads = 1};
     last_id[0] = 0;
     ck_assert_int_eq(ox_ctx_new(&ctx, &o), OX_OK);
 }
 
-static void teardown(void)
-{
+static void teardown(void) {
     ck_assert_uint_eq(ox_ctx_memory(ctx), 0);
     ox_ctx_free(ctx);
 }
 
 /* Outputs of the model on the reference executor and of its blob, on the same inputs. */
-static void compare(const char *text)
-{
+static void compare(const char *text) {
     struct ox_model *m = blob_model(ctx, text);
     unsigned char *data;
     size_t size, n_in = ox_model_inputs(m), n_out = ox_model_outputs(m);
@@ -69,13 +66,16 @@ static void compare(const char *text)
             ck_assert_int_eq(a[i]->dtype, b[i]->dtype);
             ck_assert_uint_eq(a[i]->count, b[i]->count);
             for (size_t k = 0; a[i]->dtype == OX_FLOAT && k < a[i]->count; k++)
-                ck_assert_double_eq_tol((double)((const float *)a[i]->data)[k], (double)((const float *)b[i]->data)[k], 1e-4);
+                ck_assert_double_eq_tol((double)((const float *)a[i]->data)[k],
+                                        (double)((const float *)b[i]->data)[k], 1e-4);
             if (a[i]->dtype != OX_FLOAT) ck_assert(ox_tensor_equal(a[i], b[i]));
             ox_tensor_unref(b[i]);
         }
     }
-    for (size_t i = 0; i < n_in; i++) ox_tensor_unref(in[i]);
-    for (size_t i = 0; i < n_out; i++) ox_tensor_unref(a[i]);
+    for (size_t i = 0; i < n_in; i++)
+        ox_tensor_unref(in[i]);
+    for (size_t i = 0; i < n_out; i++)
+        ox_tensor_unref(a[i]);
     ox_session_free(reference);
     oxr_session_free(native);
     oxr_program_free(program);
@@ -83,16 +83,15 @@ static void compare(const char *text)
     ox_model_free(m);
 }
 
-START_TEST(blobs_give_what_models_give)
-{
+START_TEST(blobs_give_what_models_give) {
     compare(blob_texts[_i]);
 }
 END_TEST
 
-START_TEST(same_model_same_bytes)
-{
+START_TEST(same_model_same_bytes) {
     for (size_t i = 0; blob_texts[i]; i++) {
-        struct ox_model *m = blob_model(ctx, blob_texts[i]), *again = blob_model(ctx, blob_texts[i]);
+        struct ox_model *m = blob_model(ctx, blob_texts[i]),
+                        *again = blob_model(ctx, blob_texts[i]);
         unsigned char *a, *b;
         size_t size_a, size_b;
         blob_build(&a, &size_a, m);
@@ -109,28 +108,33 @@ END_TEST
 
 #define HEAD "<ir_version: 8, opset_import: [\"\" : 21]> g "
 
-START_TEST(equal_constants_are_stored_once_and_aligned)
-{
-    struct ox_model *m = blob_model(ctx, HEAD "(float[3] x) => (float[3] y, float[1,3] z, int4[5] p) <float[3] a = {1,2,3}, float[3] b = {1,2,3}, float[1,3] c = {1,2,3}, int4[5] packed = {1,2,3,4,5}> "
-                                              "{ s = Mod <fmod = 1> (x, a)  y = Mod <fmod = 1> (s, b)  z = Mod <fmod = 1> (y, c)  p = Identity(packed) }");
+START_TEST(equal_constants_are_stored_once_and_aligned) {
+    struct ox_model *m = blob_model(
+        ctx, HEAD "(float[3] x) => (float[3] y, float[1,3] z, int4[5] p) <float[3] a = {1,2,3}, "
+                  "float[3] b = {1,2,3}, float[1,3] c = {1,2,3}, int4[5] packed = {1,2,3,4,5}> "
+                  "{ s = Mod <fmod = 1> (x, a)  y = Mod <fmod = 1> (s, b)  z = Mod <fmod = 1> (y, "
+                  "c)  p = Identity(packed) }");
     unsigned char *data;
     size_t size;
     struct ox_blob b;
     blob_build(&data, &size, m);
     ck_assert_int_eq(ox_blob_open(&b, ctx, data, size, NULL, true), OX_OK);
     ck_assert_int_eq(ox_blob_check(ctx, &b, NULL), OX_OK);
-    ck_assert_uint_eq(b.n_consts, 3); /* a and b are one; c is the same bytes in another shape; p stays packed */
+    ck_assert_uint_eq(
+        b.n_consts, 3); /* a and b are one; c is the same bytes in another shape; p stays packed */
     ck_assert_uint_eq(b.info->weight_bytes, 12 + 3);
-    for (size_t i = 0; i < b.n_consts; i++) ck_assert_uint_eq((b.data - data + b.consts[i].at) % OX_BLOB_ALIGN, 0);
+    for (size_t i = 0; i < b.n_consts; i++)
+        ck_assert_uint_eq((b.data - data + b.consts[i].at) % OX_BLOB_ALIGN, 0);
     ck_assert_uint_eq(b.n_data, OX_BLOB_ALIGN + 12 + OX_BLOB_SLACK);
     ox_native_free(ctx, data);
     ox_model_free(m);
 }
 END_TEST
 
-START_TEST(nothing_unwanted_is_emitted)
-{
-    struct ox_model *m = blob_model(ctx, HEAD "(float[3] x) => (float[3] y) { dead = Exp(x)  deader = Log(dead)  y = Cosh(x) }");
+START_TEST(nothing_unwanted_is_emitted) {
+    struct ox_model *m = blob_model(
+        ctx,
+        HEAD "(float[3] x) => (float[3] y) { dead = Exp(x)  deader = Log(dead)  y = Cosh(x) }");
     unsigned char *data;
     size_t size;
     struct ox_blob b;
@@ -143,9 +147,10 @@ START_TEST(nothing_unwanted_is_emitted)
 }
 END_TEST
 
-START_TEST(what_cannot_run_does_not_compile)
-{
-    struct ox_model *m = blob_model(ctx, "<ir_version: 8, opset_import: [\"\" : 17, \"com.evil\" : 1]> g (float[3] x) => (float[3] y) { y = com.evil.Pwn(x) }");
+START_TEST(what_cannot_run_does_not_compile) {
+    struct ox_model *m =
+        blob_model(ctx, "<ir_version: 8, opset_import: [\"\" : 17, \"com.evil\" : 1]> g (float[3] "
+                        "x) => (float[3] y) { y = com.evil.Pwn(x) }");
     void *data;
     size_t size;
     ck_assert_int_eq(ox_native_build(&data, &size, m), OX_UNSUPPORTED);
@@ -154,8 +159,7 @@ START_TEST(what_cannot_run_does_not_compile)
 }
 END_TEST
 
-START_TEST(files_open_mapped_and_copied)
-{
+START_TEST(files_open_mapped_and_copied) {
     char path[] = "/tmp/ox_blob_XXXXXX";
     int fd = mkstemp(path);
     struct ox_model *m = blob_model(ctx, blob_texts[0]);
@@ -165,15 +169,18 @@ START_TEST(files_open_mapped_and_copied)
     close(fd);
     ck_assert_int_eq(ox_native_save(m, path, &bytes), OX_OK);
     for (int i = 0; i < 4; i++) {
-        struct oxr_open_options o = {.size = sizeof o, .private_copy = i & 1, .trust_weights = i & 2};
+        struct oxr_open_options o = {
+            .size = sizeof o, .private_copy = i & 1, .trust_weights = i & 2};
         oxr_program *program;
         const char *key, *value;
         ck_assert_int_eq(oxr_program_open(&program, ctx, path, &o), OX_OK);
         oxr_program_stats(&stats, program);
         ck_assert_uint_eq(stats.file_bytes, bytes);
         ck_assert_str_eq(stats.name, "net");
-        ck_assert(oxr_metadata(&key, &value, program, 0) && strcmp(key, ".producer") == 0 && strcmp(value, "test") == 0);
-        ck_assert(oxr_metadata(&key, &value, program, 1) && strcmp(key, "key") == 0 && strcmp(value, "value") == 0);
+        ck_assert(oxr_metadata(&key, &value, program, 0) && strcmp(key, ".producer") == 0 &&
+                  strcmp(value, "test") == 0);
+        ck_assert(oxr_metadata(&key, &value, program, 1) && strcmp(key, "key") == 0 &&
+                  strcmp(value, "value") == 0);
         ck_assert(!oxr_metadata(&key, &value, program, 2));
         oxr_program_free(program);
     }
@@ -186,33 +193,32 @@ START_TEST(files_open_mapped_and_copied)
 END_TEST
 
 /* What a reader must refuse although all hashes are right. */
-static void refuse(unsigned char *data, size_t size, const char *what)
-{
+static void refuse(unsigned char *data, size_t size, const char *what) {
     blob_seal(data, size);
     ck_assert_msg(blob_try(ctx, data, size) != OX_OK, "%s was accepted", what);
 }
 
-START_TEST(lies_with_right_hashes_are_refused)
-{
+START_TEST(lies_with_right_hashes_are_refused) {
     struct ox_model *m = blob_model(ctx, blob_texts[1]);
     unsigned char *good, *data;
     size_t size;
     struct ox_blob b;
     blob_build(&good, &size, m);
     ck_assert_int_eq(ox_alloc_raw(ctx, &data, size, 1), OX_OK);
-    ck_assert_int_eq(ox_blob_open(&b, ctx, data, size, NULL, true), OX_INVALID); /* nothing there yet */
-#define LIE(what, ...)                                                                 \
-    do {                                                                               \
-        memcpy(data, good, size);                                                      \
-        ck_assert_int_eq(ox_blob_open(&b, ctx, data, size, NULL, true), OX_OK);        \
-        struct ox_blob_step *steps = (void *)(uintptr_t)b.steps;                       \
-        struct ox_blob_frame *frames = (void *)(uintptr_t)b.frames;                    \
-        struct ox_blob_attr *attrs = (void *)(uintptr_t)b.attrs;                       \
-        struct ox_blob_header *head = (void *)data;                                    \
-        uint32_t *refs = (void *)(uintptr_t)b.refs;                                    \
-        (void)steps, (void)frames, (void)attrs, (void)head, (void)refs;                \
-        __VA_ARGS__;                                                                   \
-        refuse(data, size, what);                                                      \
+    ck_assert_int_eq(ox_blob_open(&b, ctx, data, size, NULL, true),
+                     OX_INVALID); /* nothing there yet */
+#define LIE(what, ...)                                                                             \
+    do {                                                                                           \
+        memcpy(data, good, size);                                                                  \
+        ck_assert_int_eq(ox_blob_open(&b, ctx, data, size, NULL, true), OX_OK);                    \
+        struct ox_blob_step *steps = (void *)(uintptr_t)b.steps;                                   \
+        struct ox_blob_frame *frames = (void *)(uintptr_t)b.frames;                                \
+        struct ox_blob_attr *attrs = (void *)(uintptr_t)b.attrs;                                   \
+        struct ox_blob_header *head = (void *)data;                                                \
+        uint32_t *refs = (void *)(uintptr_t)b.refs;                                                \
+        (void)steps, (void)frames, (void)attrs, (void)head, (void)refs;                            \
+        __VA_ARGS__;                                                                               \
+        refuse(data, size, what);                                                                  \
     } while (0)
     LIE("a newer version", head->version++);
     LIE("an unknown feature", head->flags = 1);
@@ -220,7 +226,8 @@ START_TEST(lies_with_right_hashes_are_refused)
     LIE("a slot of a graph inside", refs[frames[0].out] = frames[1].slot);
     LIE("a slot defined twice", refs[steps[1].out] = refs[steps[0].out]);
     size_t plain = 0;
-    while (b.steps[plain].kind != OX_BLOB_GENERIC) plain++;
+    while (b.steps[plain].kind != OX_BLOB_GENERIC)
+        plain++;
     LIE("an operator without kernel", steps[plain].op = 0);
     LIE("an unknown kind of step", steps[plain].kind = 9999);
     LIE("an opset before the operator", steps[plain].opset = 0);
@@ -238,8 +245,7 @@ START_TEST(lies_with_right_hashes_are_refused)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *s = suite_create("blob");
     TCase *t = tcase_create("blob");
     tcase_add_checked_fixture(t, setup, teardown);

@@ -1,5 +1,6 @@
-/* tests/unit/test_blob_damage.c - blobs cut at every length, with every bit flipped, and with fields edited and all hashes made right again: the first two
- * are always refused, the last may do anything but harm (which sanitizers watch). */
+/* tests/unit/test_blob_damage.c - blobs cut at every length, with every bit flipped, and with
+ * fields edited and all hashes made right again: the first two are always refused, the last may do
+ * anything but harm (which sanitizers watch). */
 #include "backend/blob/blob.h"
 #include "tests/unit/blob_harness.h"
 
@@ -12,45 +13,41 @@
 static ox_ctx *ctx;
 static double until; /* when long work is told to stop */
 
-static double now(void)
-{
+static double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static bool on_progress(void *user, const char *what, size_t done, size_t total)
-{
+static bool on_progress(void *user, const char *what, size_t done, size_t total) {
     (void)user, (void)what, (void)done, (void)total;
     return now() < until;
 }
 
-static void setup(void)
-{
-    struct ox_ctx_options o = {.size = sizeof o, .threads = 1, .on_progress = on_progress, .limits.max_memory = 64 << 20};
+static void setup(void) {
+    struct ox_ctx_options o = {
+        .size = sizeof o, .threads = 1, .on_progress = on_progress, .limits.max_memory = 64 << 20};
     until = 1e12;
     ck_assert_int_eq(ox_ctx_new(&ctx, &o), OX_OK);
 }
 
-static void teardown(void)
-{
+static void teardown(void) {
     ck_assert_uint_eq(ox_ctx_memory(ctx), 0);
     ox_ctx_free(ctx);
 }
 
 /* The model that comes along, which makes a blob of nearly 64 kB. */
-static unsigned char *digits(size_t *size)
-{
+static unsigned char *digits(size_t *size) {
     ox_model *m;
     unsigned char *data;
-    ck_assert_int_eq(ox_model_load(&m, ctx, OX_SOURCE_DIR "/tests/data/digits/digits_cnn.onnx", NULL), OX_OK);
+    ck_assert_int_eq(
+        ox_model_load(&m, ctx, OX_SOURCE_DIR "/tests/data/digits/digits_cnn.onnx", NULL), OX_OK);
     blob_build(&data, size, m);
     ox_model_free(m);
     return data;
 }
 
-START_TEST(every_truncation_is_refused)
-{
+START_TEST(every_truncation_is_refused) {
     size_t size;
     unsigned char *data = digits(&size);
     ck_assert_int_eq(blob_try(ctx, data, size), OX_OK);
@@ -59,22 +56,24 @@ START_TEST(every_truncation_is_refused)
         if (n > 4096 && n % 7) continue;
         ck_assert_int_eq(ox_alloc_raw(ctx, &cut, n, 1), OX_OK);
         memcpy(cut, data, n);
-        ck_assert_msg(blob_try(ctx, cut, n) == OX_INVALID, "the first %zu bytes are taken for a blob", n);
+        ck_assert_msg(blob_try(ctx, cut, n) == OX_INVALID,
+                      "the first %zu bytes are taken for a blob", n);
         ox_free(ctx, cut);
     }
     ox_native_free(ctx, data);
 }
 END_TEST
 
-START_TEST(every_flipped_bit_is_noticed)
-{
+START_TEST(every_flipped_bit_is_noticed) {
     size_t size, tried = 0;
     unsigned char *data = digits(&size);
     double end = now() + 20;
-    /* In an order that covers all regions, should time run out in an instrumented build: steps of a prime, coprime to the number of bits. */
+    /* In an order that covers all regions, should time run out in an instrumented build: steps of a
+     * prime, coprime to the number of bits. */
     for (size_t i = 0, bit = 0; i < 8 * size && now() < end; i++, tried++) {
         data[bit / 8] ^= (unsigned char)(1u << bit % 8);
-        ck_assert_msg(blob_try(ctx, data, size) != OX_OK, "bit %zu flipped, and nobody notices", bit);
+        ck_assert_msg(blob_try(ctx, data, size) != OX_OK, "bit %zu flipped, and nobody notices",
+                      bit);
         data[bit / 8] ^= (unsigned char)(1u << bit % 8);
         bit = (bit + 100003) % (8 * size);
     }
@@ -84,18 +83,21 @@ START_TEST(every_flipped_bit_is_noticed)
 }
 END_TEST
 
-static uint64_t edited(uint64_t v, unsigned how, uint64_t size)
-{
-    const uint64_t values[] = {0, 1, v - 1, v + 1, size, size + 1, v ^ 1u << 31, v * 2, 0x7fffffff, 0xffffffff, v + 0x10000, (uint64_t)1 << 63, UINT64_MAX};
+static uint64_t edited(uint64_t v, unsigned how, uint64_t size) {
+    const uint64_t values[] = {0,          1,          v - 1,        v + 1,
+                               size,       size + 1,   v ^ 1u << 31, v * 2,
+                               0x7fffffff, 0xffffffff, v + 0x10000,  (uint64_t)1 << 63,
+                               UINT64_MAX};
     return values[how];
 }
 enum { EDITS = 13 };
 
-/* Every 4 and 8 bytes of header, table and sections but the weights; and of these, the first ones of each constant. */
-static void edit_everywhere(unsigned char *good, size_t size, double seconds)
-{
+/* Every 4 and 8 bytes of header, table and sections but the weights; and of these, the first ones
+ * of each constant. */
+static void edit_everywhere(unsigned char *good, size_t size, double seconds) {
     const struct ox_blob_section *table = (const void *)(good + sizeof(struct ox_blob_header));
-    size_t body = (size_t)table[OX_BLOB_DATA - 1].offset, n = (body + 256 < size ? body + 256 : size) / 4, accepted = 0, tried = 0;
+    size_t body = (size_t)table[OX_BLOB_DATA - 1].offset,
+           n = (body + 256 < size ? body + 256 : size) / 4, accepted = 0, tried = 0;
     unsigned char *data;
     double end = now() + seconds;
     ck_assert_int_eq(ox_alloc_raw(ctx, &data, size, 1), OX_OK);
@@ -116,12 +118,13 @@ static void edit_everywhere(unsigned char *good, size_t size, double seconds)
         }
     }
     printf("%zu edits, %zu of them still a program\n", tried, accepted);
-    ck_assert_uint_gt(accepted, 0); /* names, metadata and numbers may change: what is behind the hashes is reached */
+    ck_assert_uint_gt(
+        accepted,
+        0); /* names, metadata and numbers may change: what is behind the hashes is reached */
     ox_free(ctx, data);
 }
 
-START_TEST(edited_fields_do_no_harm)
-{
+START_TEST(edited_fields_do_no_harm) {
     struct ox_model *m = blob_model(ctx, blob_texts[_i]);
     unsigned char *data;
     size_t size;
@@ -132,15 +135,15 @@ START_TEST(edited_fields_do_no_harm)
 }
 END_TEST
 
-START_TEST(sections_cut_and_swapped_do_no_harm)
-{
+START_TEST(sections_cut_and_swapped_do_no_harm) {
     size_t size;
     unsigned char *good = digits(&size), *data;
     ck_assert_int_eq(ox_alloc_raw(ctx, &data, size, 1), OX_OK);
     for (size_t i = 0; i < OX_BLOB_N_PLAIN; i++) {
         for (size_t k = 0; k < OX_BLOB_N_PLAIN; k++) {
             memcpy(data, good, size);
-            struct ox_blob_section *table = (void *)(data + sizeof(struct ox_blob_header)), former = table[i];
+            struct ox_blob_section *table = (void *)(data + sizeof(struct ox_blob_header)),
+                                   former = table[i];
             if (i == k) {
                 table[i].offset++; /* misaligned */
             } else {
@@ -160,8 +163,7 @@ START_TEST(sections_cut_and_swapped_do_no_harm)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *s = suite_create("blob damage");
     TCase *t = tcase_create("damage");
     tcase_set_timeout(t, 120);

@@ -1,5 +1,5 @@
-/* tests/unit/test_math32.c - the fast loops against the C library in 64 bits, at every instruction set: errors, special values, odd lengths, in
- * place. */
+/* tests/unit/test_math32.c - the fast loops against the C library in 64 bits, at every instruction
+ * set: errors, special values, odd lengths, in place. */
 #include "backend/runtime/math32.h"
 
 #include <check.h>
@@ -9,11 +9,21 @@
 
 enum { COUNT = 200003 };
 
-static double true_erf(double x) { return erf(x); }
-static double true_sigmoid(double x) { return 1 / (1 + exp(-x)); }
-static double true_swish(double x) { return x * true_sigmoid((double)1.702f * x); }
-static double true_gelu(double x) { return x * 0.5 * erfc(-x * 0.70710678118654752); }
-static double true_gelu_tanh(double x) { return x * true_sigmoid(2 * 0.79788456080286536 * (x + 0.044715 * x * x * x)); }
+static double true_erf(double x) {
+    return erf(x);
+}
+static double true_sigmoid(double x) {
+    return 1 / (1 + exp(-x));
+}
+static double true_swish(double x) {
+    return x * true_sigmoid((double)1.702f * x);
+}
+static double true_gelu(double x) {
+    return x * 0.5 * erfc(-x * 0.70710678118654752);
+}
+static double true_gelu_tanh(double x) {
+    return x * true_sigmoid(2 * 0.79788456080286536 * (x + 0.044715 * x * x * x));
+}
 
 static const struct {
     const char *name;
@@ -34,15 +44,13 @@ static const struct {
     {"gelu by tanh", OX_UN_Gelu, {0, 0, 1}, true_gelu_tanh, -8, 8, 4, true},
 };
 
-static double unit(double x)
-{
+static double unit(double x) {
     int e;
     frexp(x, &e);
     return ldexp(1, (e < -125 ? -125 : e) - 24);
 }
 
-START_TEST(loops_are_near_the_truth)
-{
+START_TEST(loops_are_near_the_truth) {
     const size_t n_cases = sizeof cases / sizeof *cases, which = (size_t)_i % n_cases;
     const enum ox_isa isa = (enum ox_isa)(OX_ISA_AVX2 + (size_t)_i / n_cases);
     const ox_loop_fn loop = oxr_math32_loop(isa, cases[which].op);
@@ -52,31 +60,36 @@ START_TEST(loops_are_near_the_truth)
     const void *in[] = {x};
     double worst = 0, at = 0;
     ck_assert(x && y);
-    for (size_t i = 0; i < COUNT; i++) x[i] = (float)(cases[which].low + (cases[which].high - cases[which].low) * (double)i / (COUNT - 1));
+    for (size_t i = 0; i < COUNT; i++)
+        x[i] = (float)(cases[which].low +
+                       (cases[which].high - cases[which].low) * (double)i / (COUNT - 1));
     loop(y, in, 0, COUNT, &cases[which].p);
     for (size_t i = 0; i < COUNT; i++) {
-        const double want = cases[which].truth((double)x[i]), measure = cases[which].of_x && fabs((double)x[i]) > fabs(want) ? (double)x[i] : want;
+        const double want = cases[which].truth((double)x[i]),
+                     measure =
+                         cases[which].of_x && fabs((double)x[i]) > fabs(want) ? (double)x[i] : want;
         const double off = fabs(want - (double)y[i]) / unit(measure);
         if (!(off <= worst)) {
             worst = off;
             at = (double)x[i];
         }
     }
-    ck_assert_msg(worst <= cases[which].ulps, "%s: %g units off at %g", cases[which].name, worst, at);
+    ck_assert_msg(worst <= cases[which].ulps, "%s: %g units off at %g", cases[which].name, worst,
+                  at);
     for (size_t n = 0; n < 40; n++) { /* the same in place and in any length, and nothing beyond */
         float z[48];
         const void *same[] = {z};
         memcpy(z, x + 70000, sizeof z);
         loop(z, same, 0, n, &cases[which].p);
-        for (size_t i = 0; i < 48; i++) ck_assert(z[i] == (i < n ? y[70000 + i] : x[70000 + i]));
+        for (size_t i = 0; i < 48; i++)
+            ck_assert(z[i] == (i < n ? y[70000 + i] : x[70000 + i]));
     }
     free(x);
     free(y);
 }
 END_TEST
 
-START_TEST(special_values)
-{
+START_TEST(special_values) {
     static const float values[] = {0.0f, -0.0f, INFINITY, -INFINITY, NAN, 1e-40f, 3e38f, -3e38f};
     for (enum ox_isa isa = OX_ISA_AVX2; isa <= OX_ISA_AVX512; isa++) {
         if (ox_isa_pick(isa) != isa) continue;
@@ -86,19 +99,22 @@ START_TEST(special_values)
             oxr_math32_loop(isa, cases[c].op)(got, in, 0, 8, &cases[c].p);
             for (size_t i = 0; i < 8; i++) {
                 const double want = cases[c].truth((double)values[i]), mine = (double)got[i];
-                if (isinf(values[i]) && values[i] < 0 && cases[c].of_x) continue; /* 0 times infinity: the formula's business */
+                if (isinf(values[i]) && values[i] < 0 && cases[c].of_x)
+                    continue; /* 0 times infinity: the formula's business */
                 if (isnan(want))
-                    ck_assert_msg(isnan(mine), "%s(%g) = %g", cases[c].name, (double)values[i], mine);
+                    ck_assert_msg(isnan(mine), "%s(%g) = %g", cases[c].name, (double)values[i],
+                                  mine);
                 else
-                    ck_assert_msg(mine == (double)(float)want || fabs(mine - want) <= 1e-37 || fabs(mine - want) <= 4 * unit(want), "%s(%g) = %g", cases[c].name, (double)values[i], mine);
+                    ck_assert_msg(mine == (double)(float)want || fabs(mine - want) <= 1e-37 ||
+                                      fabs(mine - want) <= 4 * unit(want),
+                                  "%s(%g) = %g", cases[c].name, (double)values[i], mine);
             }
         }
     }
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *s = suite_create("math32");
     TCase *c = tcase_create("all");
     tcase_add_loop_test(c, loops_are_near_the_truth, 0, 2 * (int)(sizeof cases / sizeof *cases));

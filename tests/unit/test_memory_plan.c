@@ -1,5 +1,5 @@
-/* tests/unit/test_memory_plan.c - places from random traces: blocks that live at the same time never meet, and the whole is not much larger than what lives at
- * a time. */
+/* tests/unit/test_memory_plan.c - places from random traces: blocks that live at the same time
+ * never meet, and the whole is not much larger than what lives at a time. */
 #include "backend/runtime/memory_plan.h"
 
 #include <check.h>
@@ -10,28 +10,26 @@ enum { BLOCKS = 400 };
 static ox_ctx *ctx;
 static uint32_t state;
 
-static void setup(void)
-{
+static void setup(void) {
     ck_assert_int_eq(ox_ctx_new(&ctx, NULL), OX_OK);
     state = 1;
 }
 
-static void teardown(void)
-{
+static void teardown(void) {
     ck_assert_uint_eq(ox_ctx_memory(ctx), 0);
     ox_ctx_free(ctx);
 }
 
-static uint32_t pick(uint32_t n)
-{
+static uint32_t pick(uint32_t n) {
     state = state * 1664525u + 1013904223u;
     return (state >> 8) % n;
 }
 
-static void expect(const struct oxr_trace *t, size_t bytes, const size_t *offsets, size_t most, double slack)
-{
+static void expect(const struct oxr_trace *t, size_t bytes, const size_t *offsets, size_t most,
+                   double slack) {
     size_t begin[BLOCKS], end[BLOCKS], met = 0;
-    for (size_t i = 0; i < t->n_blocks; i++) end[i] = t->n_events;
+    for (size_t i = 0; i < t->n_blocks; i++)
+        end[i] = t->n_events;
     for (size_t i = 0; i < t->n_events; i++) {
         const uint32_t k = t->events[i] & ~(uint32_t)OXR_PLAN_RELEASE;
         *(t->events[i] & OXR_PLAN_RELEASE ? &end[k] : &begin[k]) = i;
@@ -39,15 +37,15 @@ static void expect(const struct oxr_trace *t, size_t bytes, const size_t *offset
     for (size_t i = 0; i < t->n_blocks; i++) {
         ck_assert_uint_le(offsets[i] + t->sizes[i], bytes);
         for (size_t k = 0; k < i; k++)
-            met += end[i] > begin[k] && end[k] > begin[i] && offsets[i] + t->sizes[i] > offsets[k] && offsets[k] + t->sizes[k] > offsets[i];
+            met += end[i] > begin[k] && end[k] > begin[i] &&
+                   offsets[i] + t->sizes[i] > offsets[k] && offsets[k] + t->sizes[k] > offsets[i];
     }
     ck_assert_uint_eq(met, 0);
     ck_assert_uint_ge(bytes, most);
     ck_assert_msg((double)bytes <= slack * (double)most, "%zu bytes, %zu at a time", bytes, most);
 }
 
-static void try_trace(uint32_t alive, double slack)
-{
+static void try_trace(uint32_t alive, double slack) {
     struct oxr_trace t = {0};
     uint32_t live[BLOCKS];
     size_t n = 0, used = 0, most = 0, bytes, offsets[BLOCKS];
@@ -70,8 +68,7 @@ static void try_trace(uint32_t alive, double slack)
     oxr_trace_end(&t, ctx);
 }
 
-START_TEST(blocks_do_not_meet)
-{
+START_TEST(blocks_do_not_meet) {
     for (int i = 0; i < 20; i++) {
         try_trace(1, 1.0);
         try_trace(3, 1.25);
@@ -80,8 +77,7 @@ START_TEST(blocks_do_not_meet)
 }
 END_TEST
 
-START_TEST(a_chain_takes_two)
-{
+START_TEST(a_chain_takes_two) {
     struct oxr_trace t = {0};
     size_t bytes, offsets[10];
     for (uint32_t i = 0; i < 10; i++) {
@@ -94,17 +90,16 @@ START_TEST(a_chain_takes_two)
 }
 END_TEST
 
-START_TEST(too_many_blocks_are_not_planned)
-{
+START_TEST(too_many_blocks_are_not_planned) {
     struct oxr_trace t = {0};
-    for (uint32_t i = 0; i <= OXR_PLAN_BLOCKS; i++) (void)oxr_trace_request(&t, ctx, 64);
+    for (uint32_t i = 0; i <= OXR_PLAN_BLOCKS; i++)
+        (void)oxr_trace_request(&t, ctx, 64);
     ck_assert(t.lost);
     oxr_trace_end(&t, ctx);
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *s = suite_create("memory plan");
     TCase *t = tcase_create("plan");
     tcase_add_checked_fixture(t, setup, teardown);

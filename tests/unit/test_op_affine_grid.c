@@ -2,11 +2,12 @@
 #include "op_harness.h"
 #include <stdlib.h>
 
-static const char *const modes[] = {"linear", "nearest", "cubic"}, *const paddings[] = {"zeros", "border", "reflection"};
+static const char *const modes[] = {"linear", "nearest", "cubic"}, *const paddings[] = {
+                                                                       "zeros", "border",
+                                                                       "reflection"};
 
 /* The grid of the identity reads every element where it lies. */
-START_TEST(identity_grid_gives_the_image_back)
-{
+START_TEST(identity_grid_gives_the_image_back) {
     struct oh grid, sample;
     uint64_t seed = 3;
     int align = _i % 2;
@@ -24,14 +25,14 @@ START_TEST(identity_grid_gives_the_image_back)
     oh_input_of(&sample, OX_FLOAT, OH_DIMS(1, 3, 5, 2), grid.out[0]->data);
     ck_assert_msg(oh_eval(&sample, 1) == OX_OK, "%s", sample.text);
     double expected[30];
-    for (int i = 0; i < 30; i++) expected[i] = (double)x[i];
+    for (int i = 0; i < 30; i++)
+        expected[i] = (double)x[i];
     oh_expect_floats(&sample, 0, 30, expected, 2e-6);
     oh_fini(&grid), oh_fini(&sample);
 }
 END_TEST
 
-START_TEST(shapes_that_do_not_fit)
-{
+START_TEST(shapes_that_do_not_fit) {
     struct oh h;
     oh_init(&h, "AffineGrid", 20, 1);
     oh_input(&h, OX_FLOAT, OH_DIMS(1, 2, 3));
@@ -46,8 +47,7 @@ START_TEST(shapes_that_do_not_fit)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *s = suite_create("op_affine_grid");
     TCase *tc = tcase_create("all");
     tcase_add_loop_test(tc, identity_grid_gives_the_image_back, 0, 18);

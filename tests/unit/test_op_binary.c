@@ -1,5 +1,6 @@
 /* tests/unit/test_op_binary.c - the binary family and the broadcasting engine against plain index
- * arithmetic: random shapes, every type, the corners of integer arithmetic, the forms of old opsets. */
+ * arithmetic: random shapes, every type, the corners of integer arithmetic, the forms of old
+ * opsets. */
 #include "ir/base/bytes.h"
 #include "op_harness.h"
 
@@ -9,7 +10,9 @@
 /* ---- references ------------------------------------------------------------------------------ */
 
 #define REF(name, value)                                                                           \
-    static double ref_##name(double x, double y) { return value; }
+    static double ref_##name(double x, double y) {                                                 \
+        return value;                                                                              \
+    }
 REF(Add, x + y)
 REF(Div, x / y)
 REF(Equal, x == y)
@@ -51,39 +54,47 @@ enum { ROWS = sizeof rows / sizeof *rows };
 
 /* ---- elements and shapes --------------------------------------------------------------------- */
 
-static void put(void *data, ox_dtype dtype, size_t i, double x)
-{
+static void put(void *data, ox_dtype dtype, size_t i, double x) {
     switch (dtype) {
-    case OX_FLOAT: ((float *)data)[i] = (float)x; break;
-    case OX_DOUBLE: ((double *)data)[i] = x; break;
-    case OX_FLOAT16: ((uint16_t *)data)[i] = ox_float_to_half((float)x); break;
-    default: ((uint16_t *)data)[i] = ox_float_to_bfloat16((float)x); break;
+    case OX_FLOAT:
+        ((float *)data)[i] = (float)x;
+        break;
+    case OX_DOUBLE:
+        ((double *)data)[i] = x;
+        break;
+    case OX_FLOAT16:
+        ((uint16_t *)data)[i] = ox_float_to_half((float)x);
+        break;
+    default:
+        ((uint16_t *)data)[i] = ox_float_to_bfloat16((float)x);
+        break;
     }
 }
 
-static double get(const void *data, ox_dtype dtype, size_t i)
-{
+static double get(const void *data, ox_dtype dtype, size_t i) {
     switch (dtype) {
-    case OX_FLOAT: return (double)((const float *)data)[i];
-    case OX_DOUBLE: return ((const double *)data)[i];
-    case OX_FLOAT16: return (double)ox_half_to_float(((const uint16_t *)data)[i]);
-    case OX_BOOL: return ((const uint8_t *)data)[i];
-    default: return (double)ox_bfloat16_to_float(((const uint16_t *)data)[i]);
+    case OX_FLOAT:
+        return (double)((const float *)data)[i];
+    case OX_DOUBLE:
+        return ((const double *)data)[i];
+    case OX_FLOAT16:
+        return (double)ox_half_to_float(((const uint16_t *)data)[i]);
+    case OX_BOOL:
+        return ((const uint8_t *)data)[i];
+    default:
+        return (double)ox_bfloat16_to_float(((const uint16_t *)data)[i]);
     }
 }
 
 /* Element of a tensor that output position `at` (of `rank` coordinates) sees. */
-static size_t element_at(const ox_tensor *t, int rank, const int64_t *at)
-{
+static size_t element_at(const ox_tensor *t, int rank, const int64_t *at) {
     size_t index = 0;
     for (int d = 0; d < t->rank; d++)
-        index = index * (size_t)t->dims[d] +
-                (t->dims[d] == 1 ? 0 : (size_t)at[rank - t->rank + d]);
+        index = index * (size_t)t->dims[d] + (t->dims[d] == 1 ? 0 : (size_t)at[rank - t->rank + d]);
     return index;
 }
 
-static bool next_position(int rank, const int64_t *dims, int64_t *at)
-{
+static bool next_position(int rank, const int64_t *dims, int64_t *at) {
     for (int d = rank - 1; d >= 0; d--) {
         if (++at[d] < dims[d]) return true;
         at[d] = 0;
@@ -92,8 +103,7 @@ static bool next_position(int rank, const int64_t *dims, int64_t *at)
 }
 
 /* A shape that broadcasts with dims: some are 1, some in front are missing. */
-static int thin_out(uint64_t *seed, int rank, const int64_t *dims, int64_t *thin)
-{
+static int thin_out(uint64_t *seed, int rank, const int64_t *dims, int64_t *thin) {
     int drop = rank > 0 ? (int)oh_pick(seed, (uint64_t)rank + 1) : 0;
     if (oh_pick(seed, 2)) drop = 0;
     for (int d = drop; d < rank; d++)
@@ -101,8 +111,7 @@ static int thin_out(uint64_t *seed, int rank, const int64_t *dims, int64_t *thin
     return rank - drop;
 }
 
-static void random_shape(uint64_t *seed, int *rank, int64_t *dims)
-{
+static void random_shape(uint64_t *seed, int *rank, int64_t *dims) {
     static const int64_t sizes[] = {1, 2, 3, 5, 7, 16, 17, 31, 64};
     *rank = (int)oh_pick(seed, 6);
     size_t count = 1;
@@ -114,16 +123,19 @@ static void random_shape(uint64_t *seed, int *rank, int64_t *dims)
     if (*rank && oh_pick(seed, 20) == 0) dims[oh_pick(seed, (uint64_t)*rank)] = 0;
 }
 
-static double tolerance_of(ox_dtype dtype)
-{
-    return dtype == OX_DOUBLE ? 1e-14 : dtype == OX_FLOAT ? 4e-7 : dtype == OX_FLOAT16 ? 1e-3 : 8e-3;
+static double tolerance_of(ox_dtype dtype) {
+    return dtype == OX_DOUBLE    ? 1e-14
+           : dtype == OX_FLOAT   ? 4e-7
+           : dtype == OX_FLOAT16 ? 1e-3
+                                 : 8e-3;
 }
 
 /* Half a step of the type's subnormals. */
-static double tiny_of(ox_dtype dtype) { return dtype == OX_FLOAT16 ? 0x1p-25 : 0; }
+static double tiny_of(ox_dtype dtype) {
+    return dtype == OX_FLOAT16 ? 0x1p-25 : 0;
+}
 
-static void fill(struct oh *h, size_t i, uint64_t *seed, bool positive)
-{
+static void fill(struct oh *h, size_t i, uint64_t *seed, bool positive) {
     void *data;
     memcpy(&data, &h->in[i]->data, sizeof data);
     for (size_t k = 0; k < h->in[i]->count; k++) {
@@ -133,8 +145,7 @@ static void fill(struct oh *h, size_t i, uint64_t *seed, bool positive)
     }
 }
 
-static void compare(const struct oh *h, const struct row *row)
-{
+static void compare(const struct oh *h, const struct row *row) {
     const ox_tensor *x = h->in[0], *y = h->in[1], *z = h->out[0];
     int64_t at[OX_MAX_RANK] = {0};
     size_t k = 0;
@@ -156,8 +167,7 @@ static void compare(const struct oh *h, const struct row *row)
 
 static const ox_dtype float_types[] = {OX_FLOAT, OX_DOUBLE, OX_FLOAT16, OX_BFLOAT16};
 
-static void one_problem(const struct row *row, uint64_t *seed, ox_dtype dtype)
-{
+static void one_problem(const struct row *row, uint64_t *seed, ox_dtype dtype) {
     int rank;
     int64_t dims[OX_MAX_RANK], a[OX_MAX_RANK], b[OX_MAX_RANK];
     random_shape(seed, &rank, dims);
@@ -179,16 +189,14 @@ static void one_problem(const struct row *row, uint64_t *seed, ox_dtype dtype)
     oh_fini(&h);
 }
 
-START_TEST(agrees_with_the_formula_on_broadcast_shapes)
-{
+START_TEST(agrees_with_the_formula_on_broadcast_shapes) {
     uint64_t seed = 1234 + (uint64_t)_i;
     for (int k = 0; k < 60; k++)
         one_problem(&rows[_i], &seed, float_types[k < 30 ? 0 : k % 4]);
 }
 END_TEST
 
-START_TEST(large_operands_are_shared_among_threads)
-{
+START_TEST(large_operands_are_shared_among_threads) {
     const int64_t dims[] = {4, 50, 1000}, thin[] = {50, 1};
     uint64_t seed = 77;
     struct oh h;
@@ -202,8 +210,7 @@ START_TEST(large_operands_are_shared_among_threads)
 }
 END_TEST
 
-START_TEST(nan_and_signed_zero)
-{
+START_TEST(nan_and_signed_zero) {
     const float x[] = {NAN, 1, NAN, INFINITY, -INFINITY, 0.0f, 1, -1};
     const float y[] = {1, NAN, NAN, INFINITY, INFINITY, -0.0f, 0, 0};
     const int64_t dims[] = {8};
@@ -248,46 +255,61 @@ END_TEST
                           k, (long long)got[k]);                                                   \
         oh_fini(&h);                                                                               \
     } while (0)
-#define L(...) {__VA_ARGS__}
+#define L(...)                                                                                     \
+    { __VA_ARGS__ }
 
-START_TEST(integer_arithmetic_wraps)
-{
-    EXPECT("Add", 14, int8_t, OX_INT8, int8_t, OX_INT8, 3, L(127, -128, 5), L(1, -1, 6), L(-128, 127, 11), );
-    EXPECT("Sub", 14, uint8_t, OX_UINT8, uint8_t, OX_UINT8, 3, L(0, 255, 5), L(1, 1, 6), L(255, 254, 255), );
-    EXPECT("Mul", 14, int16_t, OX_INT16, int16_t, OX_INT16, 3, L(300, -200, 7), L(300, 200, 6), L(24464, 25536, 42), );
-    EXPECT("Mul", 14, int32_t, OX_INT32, int32_t, OX_INT32, 2, L(65536, -7), L(65536, 6), L(0, -42), );
-    EXPECT("Add", 14, int64_t, OX_INT64, int64_t, OX_INT64, 2, L(INT64_MAX, INT64_MIN), L(1, -1), L(INT64_MIN, INT64_MAX), );
-    EXPECT("Mul", 14, uint64_t, OX_UINT64, uint64_t, OX_UINT64, 2, L(UINT64_MAX, 3), L(2, 5), L(UINT64_MAX - 1, 15), );
-    EXPECT("Sub", 14, uint32_t, OX_UINT32, uint32_t, OX_UINT32, 2, L(0, 9), L(1, 5), L(UINT32_MAX, 4), );
-    EXPECT("Add", 14, uint16_t, OX_UINT16, uint16_t, OX_UINT16, 2, L(65535, 9), L(1, 5), L(0, 14), );
+START_TEST(integer_arithmetic_wraps) {
+    EXPECT("Add", 14, int8_t, OX_INT8, int8_t, OX_INT8, 3, L(127, -128, 5), L(1, -1, 6),
+           L(-128, 127, 11), );
+    EXPECT("Sub", 14, uint8_t, OX_UINT8, uint8_t, OX_UINT8, 3, L(0, 255, 5), L(1, 1, 6),
+           L(255, 254, 255), );
+    EXPECT("Mul", 14, int16_t, OX_INT16, int16_t, OX_INT16, 3, L(300, -200, 7), L(300, 200, 6),
+           L(24464, 25536, 42), );
+    EXPECT("Mul", 14, int32_t, OX_INT32, int32_t, OX_INT32, 2, L(65536, -7), L(65536, 6),
+           L(0, -42), );
+    EXPECT("Add", 14, int64_t, OX_INT64, int64_t, OX_INT64, 2, L(INT64_MAX, INT64_MIN), L(1, -1),
+           L(INT64_MIN, INT64_MAX), );
+    EXPECT("Mul", 14, uint64_t, OX_UINT64, uint64_t, OX_UINT64, 2, L(UINT64_MAX, 3), L(2, 5),
+           L(UINT64_MAX - 1, 15), );
+    EXPECT("Sub", 14, uint32_t, OX_UINT32, uint32_t, OX_UINT32, 2, L(0, 9), L(1, 5),
+           L(UINT32_MAX, 4), );
+    EXPECT("Add", 14, uint16_t, OX_UINT16, uint16_t, OX_UINT16, 2, L(65535, 9), L(1, 5),
+           L(0, 14), );
 }
 END_TEST
 
-START_TEST(integer_division_never_traps)
-{
-    EXPECT("Div", 14, int32_t, OX_INT32, int32_t, OX_INT32, 6, L(7, -7, 7, -7, 5, INT32_MIN), L(2, 2, -2, -2, 0, -1), L(3, -3, -3, 3, 0, INT32_MIN), );
-    EXPECT("Div", 14, int64_t, OX_INT64, int64_t, OX_INT64, 3, L(INT64_MIN, 9, INT64_MIN), L(-1, 0, 2), L(INT64_MIN, 0, INT64_MIN / 2), );
-    EXPECT("Div", 14, int8_t, OX_INT8, int8_t, OX_INT8, 3, L(-128, 9, 100), L(-1, 0, 7), L(-128, 0, 14), );
-    EXPECT("Div", 14, int16_t, OX_INT16, int16_t, OX_INT16, 2, L(-32768, 9), L(-1, 4), L(-32768, 2), );
-    EXPECT("Div", 14, uint8_t, OX_UINT8, uint8_t, OX_UINT8, 3, L(255, 9, 3), L(2, 0, 7), L(127, 0, 0), );
-    EXPECT("Div", 14, uint64_t, OX_UINT64, uint64_t, OX_UINT64, 2, L(UINT64_MAX, 9), L(2, 0), L(UINT64_MAX / 2, 0), );
+START_TEST(integer_division_never_traps) {
+    EXPECT("Div", 14, int32_t, OX_INT32, int32_t, OX_INT32, 6, L(7, -7, 7, -7, 5, INT32_MIN),
+           L(2, 2, -2, -2, 0, -1), L(3, -3, -3, 3, 0, INT32_MIN), );
+    EXPECT("Div", 14, int64_t, OX_INT64, int64_t, OX_INT64, 3, L(INT64_MIN, 9, INT64_MIN),
+           L(-1, 0, 2), L(INT64_MIN, 0, INT64_MIN / 2), );
+    EXPECT("Div", 14, int8_t, OX_INT8, int8_t, OX_INT8, 3, L(-128, 9, 100), L(-1, 0, 7),
+           L(-128, 0, 14), );
+    EXPECT("Div", 14, int16_t, OX_INT16, int16_t, OX_INT16, 2, L(-32768, 9), L(-1, 4),
+           L(-32768, 2), );
+    EXPECT("Div", 14, uint8_t, OX_UINT8, uint8_t, OX_UINT8, 3, L(255, 9, 3), L(2, 0, 7),
+           L(127, 0, 0), );
+    EXPECT("Div", 14, uint64_t, OX_UINT64, uint64_t, OX_UINT64, 2, L(UINT64_MAX, 9), L(2, 0),
+           L(UINT64_MAX / 2, 0), );
 }
 END_TEST
 
-START_TEST(modulo)
-{
+START_TEST(modulo) {
     /* Like Python's: the sign of the divisor. */
-    EXPECT("Mod", 13, int32_t, OX_INT32, int32_t, OX_INT32, 7, L(-4, 7, 5, 4, -7, 8, 6), L(2, -3, 8, -2, 3, 5, 0), L(0, -2, 5, 0, 2, 3, 0), );
+    EXPECT("Mod", 13, int32_t, OX_INT32, int32_t, OX_INT32, 7, L(-4, 7, 5, 4, -7, 8, 6),
+           L(2, -3, 8, -2, 3, 5, 0), L(0, -2, 5, 0, 2, 3, 0), );
     /* Like C's fmod: that of the dividend. */
-    EXPECT("Mod", 13, int32_t, OX_INT32, int32_t, OX_INT32, 7, L(-4, 7, 5, 4, -7, 8, 6), L(2, -3, 8, -2, 3, 5, 0), L(0, 1, 5, 0, -1, 3, 0), oh_int(&h, "fmod", 1));
-    EXPECT("Mod", 13, int64_t, OX_INT64, int64_t, OX_INT64, 2, L(INT64_MIN, INT64_MIN), L(-1, 10), L(0, 2), );
+    EXPECT("Mod", 13, int32_t, OX_INT32, int32_t, OX_INT32, 7, L(-4, 7, 5, 4, -7, 8, 6),
+           L(2, -3, 8, -2, 3, 5, 0), L(0, 1, 5, 0, -1, 3, 0), oh_int(&h, "fmod", 1));
+    EXPECT("Mod", 13, int64_t, OX_INT64, int64_t, OX_INT64, 2, L(INT64_MIN, INT64_MIN), L(-1, 10),
+           L(0, 2), );
     EXPECT("Mod", 13, int8_t, OX_INT8, int8_t, OX_INT8, 2, L(-128, -7), L(-1, 5), L(0, 3), );
-    EXPECT("Mod", 13, uint16_t, OX_UINT16, uint16_t, OX_UINT16, 2, L(65535, 7), L(10, 0), L(5, 0), );
+    EXPECT("Mod", 13, uint16_t, OX_UINT16, uint16_t, OX_UINT16, 2, L(65535, 7), L(10, 0),
+           L(5, 0), );
 }
 END_TEST
 
-START_TEST(modulo_of_floats_needs_fmod)
-{
+START_TEST(modulo_of_floats_needs_fmod) {
     struct oh h;
     oh_init(&h, "Mod", 13, 1);
     oh_input(&h, OX_FLOAT, 0, NULL);
@@ -299,39 +321,52 @@ START_TEST(modulo_of_floats_needs_fmod)
 }
 END_TEST
 
-START_TEST(shifts_and_bits)
-{
-    EXPECT("BitShift", 11, uint8_t, OX_UINT8, uint8_t, OX_UINT8, 5, L(16, 4, 1, 255, 3), L(1, 2, 3, 8, 200), L(32, 16, 8, 0, 0), oh_string(&h, "direction", "LEFT"));
-    EXPECT("BitShift", 11, uint64_t, OX_UINT64, uint64_t, OX_UINT64, 4, L(16, UINT64_MAX, 1, 7), L(1, 63, 64, UINT64_MAX), L(8, 1, 0, 0), oh_string(&h, "direction", "RIGHT"));
-    EXPECT("BitShift", 11, uint16_t, OX_UINT16, uint16_t, OX_UINT16, 2, L(16, 65535), L(1, 15), L(8, 1), oh_string(&h, "direction", "RIGHT"));
-    EXPECT("BitShift", 11, uint32_t, OX_UINT32, uint32_t, OX_UINT32, 2, L(1, 1), L(31, 32), L(0x80000000u, 0), oh_string(&h, "direction", "LEFT"));
-    EXPECT("BitwiseAnd", 18, uint8_t, OX_UINT8, uint8_t, OX_UINT8, 2, L(12, 255), L(10, 7), L(8, 7), );
-    EXPECT("BitwiseOr", 18, int32_t, OX_INT32, int32_t, OX_INT32, 2, L(12, -1), L(10, 7), L(14, -1), );
-    EXPECT("BitwiseXor", 18, int64_t, OX_INT64, int64_t, OX_INT64, 2, L(12, -1), L(10, 7), L(6, -8), );
-    EXPECT("And", 7, uint8_t, OX_BOOL, uint8_t, OX_BOOL, 4, L(0, 0, 1, 1), L(0, 1, 0, 1), L(0, 0, 0, 1), );
-    EXPECT("Or", 7, uint8_t, OX_BOOL, uint8_t, OX_BOOL, 4, L(0, 0, 1, 1), L(0, 1, 0, 1), L(0, 1, 1, 1), );
-    EXPECT("Xor", 7, uint8_t, OX_BOOL, uint8_t, OX_BOOL, 4, L(0, 0, 1, 1), L(0, 1, 0, 1), L(0, 1, 1, 0), );
+START_TEST(shifts_and_bits) {
+    EXPECT("BitShift", 11, uint8_t, OX_UINT8, uint8_t, OX_UINT8, 5, L(16, 4, 1, 255, 3),
+           L(1, 2, 3, 8, 200), L(32, 16, 8, 0, 0), oh_string(&h, "direction", "LEFT"));
+    EXPECT("BitShift", 11, uint64_t, OX_UINT64, uint64_t, OX_UINT64, 4, L(16, UINT64_MAX, 1, 7),
+           L(1, 63, 64, UINT64_MAX), L(8, 1, 0, 0), oh_string(&h, "direction", "RIGHT"));
+    EXPECT("BitShift", 11, uint16_t, OX_UINT16, uint16_t, OX_UINT16, 2, L(16, 65535), L(1, 15),
+           L(8, 1), oh_string(&h, "direction", "RIGHT"));
+    EXPECT("BitShift", 11, uint32_t, OX_UINT32, uint32_t, OX_UINT32, 2, L(1, 1), L(31, 32),
+           L(0x80000000u, 0), oh_string(&h, "direction", "LEFT"));
+    EXPECT("BitwiseAnd", 18, uint8_t, OX_UINT8, uint8_t, OX_UINT8, 2, L(12, 255), L(10, 7),
+           L(8, 7), );
+    EXPECT("BitwiseOr", 18, int32_t, OX_INT32, int32_t, OX_INT32, 2, L(12, -1), L(10, 7),
+           L(14, -1), );
+    EXPECT("BitwiseXor", 18, int64_t, OX_INT64, int64_t, OX_INT64, 2, L(12, -1), L(10, 7),
+           L(6, -8), );
+    EXPECT("And", 7, uint8_t, OX_BOOL, uint8_t, OX_BOOL, 4, L(0, 0, 1, 1), L(0, 1, 0, 1),
+           L(0, 0, 0, 1), );
+    EXPECT("Or", 7, uint8_t, OX_BOOL, uint8_t, OX_BOOL, 4, L(0, 0, 1, 1), L(0, 1, 0, 1),
+           L(0, 1, 1, 1), );
+    EXPECT("Xor", 7, uint8_t, OX_BOOL, uint8_t, OX_BOOL, 4, L(0, 0, 1, 1), L(0, 1, 0, 1),
+           L(0, 1, 1, 0), );
 }
 END_TEST
 
-START_TEST(comparisons_of_integers)
-{
-    EXPECT("Less", 13, int64_t, OX_INT64, uint8_t, OX_BOOL, 3, L(INT64_MIN, 5, 6), L(INT64_MAX, 5, -6), L(1, 0, 0), );
-    EXPECT("Greater", 13, uint64_t, OX_UINT64, uint8_t, OX_BOOL, 2, L(UINT64_MAX, 5), L(1, 6), L(1, 0), );
+START_TEST(comparisons_of_integers) {
+    EXPECT("Less", 13, int64_t, OX_INT64, uint8_t, OX_BOOL, 3, L(INT64_MIN, 5, 6),
+           L(INT64_MAX, 5, -6), L(1, 0, 0), );
+    EXPECT("Greater", 13, uint64_t, OX_UINT64, uint8_t, OX_BOOL, 2, L(UINT64_MAX, 5), L(1, 6),
+           L(1, 0), );
     EXPECT("Greater", 13, int8_t, OX_INT8, uint8_t, OX_BOOL, 2, L(-1, 5), L(1, -6), L(0, 1), );
-    EXPECT("LessOrEqual", 16, int32_t, OX_INT32, uint8_t, OX_BOOL, 3, L(1, 5, 7), L(1, 6, 6), L(1, 1, 0), );
-    EXPECT("GreaterOrEqual", 16, uint8_t, OX_UINT8, uint8_t, OX_BOOL, 3, L(1, 5, 255), L(1, 6, 6), L(1, 0, 1), );
+    EXPECT("LessOrEqual", 16, int32_t, OX_INT32, uint8_t, OX_BOOL, 3, L(1, 5, 7), L(1, 6, 6),
+           L(1, 1, 0), );
+    EXPECT("GreaterOrEqual", 16, uint8_t, OX_UINT8, uint8_t, OX_BOOL, 3, L(1, 5, 255), L(1, 6, 6),
+           L(1, 0, 1), );
     EXPECT("Equal", 13, int16_t, OX_INT16, uint8_t, OX_BOOL, 2, L(-1, 5), L(-1, 6), L(1, 0), );
     EXPECT("Equal", 13, uint8_t, OX_BOOL, uint8_t, OX_BOOL, 2, L(1, 0), L(1, 1), L(1, 0), );
     EXPECT("Max", 13, int8_t, OX_INT8, int8_t, OX_INT8, 2, L(-1, 5), L(-3, 6), L(-1, 6), );
-    EXPECT("Min", 13, uint32_t, OX_UINT32, uint32_t, OX_UINT32, 2, L(UINT32_MAX, 5), L(3, 6), L(3, 5), );
-    EXPECT("PRelu", 16, int32_t, OX_INT32, int32_t, OX_INT32, 3, L(-4, 5, INT32_MIN), L(3, 6, 2), L(-12, 5, 0), );
+    EXPECT("Min", 13, uint32_t, OX_UINT32, uint32_t, OX_UINT32, 2, L(UINT32_MAX, 5), L(3, 6),
+           L(3, 5), );
+    EXPECT("PRelu", 16, int32_t, OX_INT32, int32_t, OX_INT32, 3, L(-4, 5, INT32_MIN), L(3, 6, 2),
+           L(-12, 5, 0), );
     EXPECT("PRelu", 16, uint64_t, OX_UINT64, uint64_t, OX_UINT64, 2, L(4, 5), L(3, 6), L(4, 5), );
 }
 END_TEST
 
-START_TEST(strings_compare)
-{
+START_TEST(strings_compare) {
     const int64_t dims[] = {3}, one[] = {1};
     const struct ox_str x[] = {{"a", 1}, {"", 0}, {"abc", 3}}, y[] = {{"abc", 3}};
     struct oh h;
@@ -344,7 +379,8 @@ START_TEST(strings_compare)
 }
 END_TEST
 
-/* ---- Pow with a type of its own for the exponent ---------------------------------------------- */
+/* ---- Pow with a type of its own for the exponent ----------------------------------------------
+ */
 
 #define EXPECT_POW(T, type, U, utype, n, xs, ys, zs)                                               \
     do {                                                                                           \
@@ -364,19 +400,18 @@ END_TEST
         oh_fini(&h);                                                                               \
     } while (0)
 
-START_TEST(powers_of_mixed_types)
-{
+START_TEST(powers_of_mixed_types) {
     EXPECT_POW(float, OX_FLOAT, int64_t, OX_INT64, 3, L(2, 3, -2), L(3, 0, 3), L(8, 1, -8));
     EXPECT_POW(float, OX_FLOAT, uint8_t, OX_UINT8, 2, L(2, 3), L(10, 2), L(1024, 9));
     EXPECT_POW(int64_t, OX_INT64, float, OX_FLOAT, 3, L(2, 9, 2), L(3, 0.5, 0.5), L(8, 3, 1));
-    EXPECT_POW(int64_t, OX_INT64, int64_t, OX_INT64, 7, L(3, -1, -1, 0, 0, 2, 1), L(39, -3, -2, -1, 0, 64, -9), L(4052555153018976267, -1, 1, 0, 1, 0, 1));
+    EXPECT_POW(int64_t, OX_INT64, int64_t, OX_INT64, 7, L(3, -1, -1, 0, 0, 2, 1),
+               L(39, -3, -2, -1, 0, 64, -9), L(4052555153018976267, -1, 1, 0, 1, 0, 1));
     EXPECT_POW(int32_t, OX_INT32, int32_t, OX_INT32, 3, L(3, 2, -3), L(4, 40, 3), L(81, 0, -27));
     EXPECT_POW(double, OX_DOUBLE, float, OX_FLOAT, 2, L(4, 0.5), L(1.5, -2), L(8, 4));
 }
 END_TEST
 
-START_TEST(usual_scalar_powers)
-{
+START_TEST(usual_scalar_powers) {
     const float x[] = {3, -2, 0.5f, 0, -0.0f, INFINITY, -INFINITY, NAN}, y[] = {2, 3, 0.5f, -1, 1};
     const int64_t dims[] = {8};
     for (size_t k = 0; k < 5; k++) {
@@ -390,7 +425,8 @@ START_TEST(usual_scalar_powers)
             float want = (float)pow((double)x[i], (double)y[k]);
             ck_assert_msg(got[i] == want || (isnan(got[i]) && isnan(want)), "%g ^ %g is %g",
                           (double)x[i], (double)y[k], (double)got[i]);
-            ck_assert_int_eq(signbit(got[i]) != 0 && !isnan(want), signbit(want) != 0 && !isnan(want));
+            ck_assert_int_eq(signbit(got[i]) != 0 && !isnan(want),
+                             signbit(want) != 0 && !isnan(want));
         }
         oh_fini(&h);
     }
@@ -399,8 +435,7 @@ END_TEST
 
 /* ---- old opsets ------------------------------------------------------------------------------ */
 
-START_TEST(axis_of_old_opsets)
-{
+START_TEST(axis_of_old_opsets) {
     const int64_t a[] = {2, 3, 4}, b[] = {3}, bad[] = {4};
     struct oh h;
     oh_init(&h, "Add", 6, 1);
@@ -457,8 +492,7 @@ END_TEST
 /* ---- errors ---------------------------------------------------------------------------------- */
 
 static void expect_error(const char *op, int opset, ox_dtype ta, int ra, const int64_t *a,
-                         ox_dtype tb, int rb, const int64_t *b, const char *id, const char *text)
-{
+                         ox_dtype tb, int rb, const int64_t *b, const char *id, const char *text) {
     struct oh h;
     oh_init(&h, op, opset, 1);
     oh_input(&h, ta, ra, a);
@@ -471,8 +505,7 @@ static void expect_error(const char *op, int opset, ox_dtype ta, int ra, const i
     oh_fini(&h);
 }
 
-START_TEST(contradictions_are_told)
-{
+START_TEST(contradictions_are_told) {
     const int64_t a[] = {2, 3}, b[] = {4, 3}, c[] = {2, 2, 3};
     expect_error("Add", 14, OX_FLOAT, 2, a, OX_FLOAT, 2, b, "shape-mismatch",
                  "[2,3] and [4,3] cannot be broadcast together");
@@ -489,8 +522,7 @@ START_TEST(contradictions_are_told)
 }
 END_TEST
 
-START_TEST(bitshift_needs_a_direction)
-{
+START_TEST(bitshift_needs_a_direction) {
     struct oh h;
     oh_init(&h, "BitShift", 11, 1);
     oh_input(&h, OX_UINT8, 0, NULL);
@@ -501,8 +533,7 @@ START_TEST(bitshift_needs_a_direction)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *suite = suite_create("op_binary");
     TCase *tests = tcase_create("binary");
     tcase_set_timeout(tests, 60);

@@ -1,13 +1,12 @@
-/* tests/unit/test_op_cast.c - Cast and CastLike between all types. Expected values come from formulas of
- * this file, from long double arithmetic, or from the tables of the standard. */
+/* tests/unit/test_op_cast.c - Cast and CastLike between all types. Expected values come from
+ * formulas of this file, from long double arithmetic, or from the tables of the standard. */
 #include "ir/base/bytes.h"
 #include "ir/ops/convert.h"
 #include "op_harness.h"
 
 #include <math.h>
 
-static void cast_to(struct oh *h, ox_dtype to)
-{
+static void cast_to(struct oh *h, ox_dtype to) {
     oh_init(h, "Cast", 21, 1);
     oh_int(h, "to", to);
 }
@@ -15,12 +14,11 @@ static void cast_to(struct oh *h, ox_dtype to)
 /* ---- the types that C has -------------------------------------------------------------------- */
 
 /* Numbers that all these types hold must survive any cast. */
-START_TEST(small_numbers_survive)
-{
-    static const ox_dtype types[] = {OX_FLOAT,  OX_DOUBLE, OX_FLOAT16, OX_BFLOAT16, OX_INT8,
-                                     OX_INT16,  OX_INT32,  OX_INT64,   OX_UINT8,    OX_UINT16,
-                                     OX_UINT32, OX_UINT64, OX_FLOAT8E5M2, OX_FLOAT8E4M3FN,
-                                     OX_FLOAT8E4M3FNUZ, OX_FLOAT8E5M2FNUZ, OX_UINT4, OX_INT4};
+START_TEST(small_numbers_survive) {
+    static const ox_dtype types[] = {
+        OX_FLOAT,      OX_DOUBLE,       OX_FLOAT16,        OX_BFLOAT16,       OX_INT8,   OX_INT16,
+        OX_INT32,      OX_INT64,        OX_UINT8,          OX_UINT16,         OX_UINT32, OX_UINT64,
+        OX_FLOAT8E5M2, OX_FLOAT8E4M3FN, OX_FLOAT8E4M3FNUZ, OX_FLOAT8E5M2FNUZ, OX_UINT4,  OX_INT4};
     const int n_types = sizeof types / sizeof *types;
     const int64_t numbers[] = {0, 1, 2, 3, 4, 5, 6, 7, 4, 1, 0}, dims[] = {11};
     for (int from = 0; from < n_types; from++) {
@@ -61,12 +59,13 @@ END_TEST
                           "%s to %s: element %d", ox_dtype_name(stype), ox_dtype_name(dtype_), k); \
         oh_fini(&h);                                                                               \
     } while (0)
-#define L(...) {__VA_ARGS__}
+#define L(...)                                                                                     \
+    { __VA_ARGS__ }
 
-START_TEST(integers_lose_high_bits)
-{
+START_TEST(integers_lose_high_bits) {
     EXPECT(int16_t, OX_INT16, int8_t, OX_INT8, 4, L(200, -129, 256, -1), L(-56, 127, 0, -1));
-    EXPECT(int64_t, OX_INT64, int32_t, OX_INT32, 3, L(INT64_MIN, (int64_t)1 << 31, -5), L(0, INT32_MIN, -5));
+    EXPECT(int64_t, OX_INT64, int32_t, OX_INT32, 3, L(INT64_MIN, (int64_t)1 << 31, -5),
+           L(0, INT32_MIN, -5));
     EXPECT(int32_t, OX_INT32, uint8_t, OX_UINT8, 3, L(-1, 256, 257), L(255, 0, 1));
     EXPECT(int8_t, OX_INT8, uint64_t, OX_UINT64, 2, L(-1, 5), L(UINT64_MAX, 5));
     EXPECT(uint64_t, OX_UINT64, int64_t, OX_INT64, 2, L(UINT64_MAX, 5), L(-1, 5));
@@ -74,23 +73,28 @@ START_TEST(integers_lose_high_bits)
 }
 END_TEST
 
-START_TEST(floats_are_truncated_and_cut)
-{
-    EXPECT(float, OX_FLOAT, int32_t, OX_INT32, 8, L(1.9f, -1.9f, 0.5f, 1e20f, -1e20f, NAN, INFINITY, -INFINITY),
+START_TEST(floats_are_truncated_and_cut) {
+    EXPECT(float, OX_FLOAT, int32_t, OX_INT32, 8,
+           L(1.9f, -1.9f, 0.5f, 1e20f, -1e20f, NAN, INFINITY, -INFINITY),
            L(1, -1, 0, INT32_MAX, INT32_MIN, 0, INT32_MAX, INT32_MIN));
-    EXPECT(float, OX_FLOAT, int64_t, OX_INT64, 5, L(9.3e18f, -9.3e18f, NAN, 1e10f, -0.9f), L(INT64_MAX, INT64_MIN, 0, 10000000000, 0));
-    EXPECT(double, OX_DOUBLE, uint64_t, OX_UINT64, 5, L(1.9e19, -1, NAN, 18446744073709549568.0, 3.7), L(UINT64_MAX, 0, 0, 18446744073709549568u, 3));
-    EXPECT(float, OX_FLOAT, uint8_t, OX_UINT8, 6, L(255.9f, 256, -0.5f, -1, 1e9f, NAN), L(255, 255, 0, 0, 255, 0));
-    EXPECT(double, OX_DOUBLE, int8_t, OX_INT8, 4, L(127.9, 128, -128.9, -129), L(127, 127, -128, -128));
+    EXPECT(float, OX_FLOAT, int64_t, OX_INT64, 5, L(9.3e18f, -9.3e18f, NAN, 1e10f, -0.9f),
+           L(INT64_MAX, INT64_MIN, 0, 10000000000, 0));
+    EXPECT(double, OX_DOUBLE, uint64_t, OX_UINT64, 5,
+           L(1.9e19, -1, NAN, 18446744073709549568.0, 3.7),
+           L(UINT64_MAX, 0, 0, 18446744073709549568u, 3));
+    EXPECT(float, OX_FLOAT, uint8_t, OX_UINT8, 6, L(255.9f, 256, -0.5f, -1, 1e9f, NAN),
+           L(255, 255, 0, 0, 255, 0));
+    EXPECT(double, OX_DOUBLE, int8_t, OX_INT8, 4, L(127.9, 128, -128.9, -129),
+           L(127, 127, -128, -128));
     EXPECT(float, OX_FLOAT, int16_t, OX_INT16, 3, L(40000, -40000, 7.9f), L(32767, -32768, 7));
     EXPECT(double, OX_DOUBLE, uint16_t, OX_UINT16, 2, L(70000, 7.9), L(65535, 7));
     EXPECT(double, OX_DOUBLE, uint32_t, OX_UINT32, 3, L(5e9, 7.9, -3), L(UINT32_MAX, 7, 0));
 }
 END_TEST
 
-START_TEST(booleans)
-{
-    EXPECT(float, OX_FLOAT, uint8_t, OX_BOOL, 6, L(0, -0.0f, 0.1f, NAN, -5, 1e-45f), L(0, 0, 1, 1, 1, 1));
+START_TEST(booleans) {
+    EXPECT(float, OX_FLOAT, uint8_t, OX_BOOL, 6, L(0, -0.0f, 0.1f, NAN, -5, 1e-45f),
+           L(0, 0, 1, 1, 1, 1));
     EXPECT(int64_t, OX_INT64, uint8_t, OX_BOOL, 3, L(0, 256, (int64_t)1 << 40), L(0, 1, 1));
     EXPECT(uint8_t, OX_BOOL, float, OX_FLOAT, 2, L(1, 0), L(1, 0));
     EXPECT(uint8_t, OX_BOOL, int64_t, OX_INT64, 2, L(1, 0), L(1, 0));
@@ -98,27 +102,29 @@ START_TEST(booleans)
 }
 END_TEST
 
-START_TEST(numbers_to_floats_round_to_nearest)
-{
-    EXPECT(int64_t, OX_INT64, float, OX_FLOAT, 3, L(16777217, 16777219, INT64_MAX), L(16777216, 16777220, 0x1p63f));
-    EXPECT(uint64_t, OX_UINT64, double, OX_DOUBLE, 2, L(UINT64_MAX, 9007199254740993u), L(0x1p64, 9007199254740992.0));
-    EXPECT(double, OX_DOUBLE, float, OX_FLOAT, 4, L(1e300, -1e300, 1e-300, NAN), L(INFINITY, -INFINITY, 0, NAN));
+START_TEST(numbers_to_floats_round_to_nearest) {
+    EXPECT(int64_t, OX_INT64, float, OX_FLOAT, 3, L(16777217, 16777219, INT64_MAX),
+           L(16777216, 16777220, 0x1p63f));
+    EXPECT(uint64_t, OX_UINT64, double, OX_DOUBLE, 2, L(UINT64_MAX, 9007199254740993u),
+           L(0x1p64, 9007199254740992.0));
+    EXPECT(double, OX_DOUBLE, float, OX_FLOAT, 4, L(1e300, -1e300, 1e-300, NAN),
+           L(INFINITY, -INFINITY, 0, NAN));
 }
 END_TEST
 
-/* ---- 16 bits: rounded once, from whatever type ------------------------------------------------ */
+/* ---- 16 bits: rounded once, from whatever type ------------------------------------------------
+ */
 
-/* The nearest float of `mantissa` bits (8 or 11) and the given least exponent to an exact number, ties to even. */
-static long double nearest(long double x, int mantissa, int least)
-{
+/* The nearest float of `mantissa` bits (8 or 11) and the given least exponent to an exact number,
+ * ties to even. */
+static long double nearest(long double x, int mantissa, int least) {
     int e;
     frexpl(x, &e);
     int unit = (e > least ? e : least) - mantissa;
     return ldexpl(rintl(ldexpl(x, -unit)), unit);
 }
 
-START_TEST(doubles_to_halves_round_once)
-{
+START_TEST(doubles_to_halves_round_once) {
     uint64_t seed = 4;
     const int64_t dims[] = {4000};
     for (int which = 0; which < 2; which++) {
@@ -127,7 +133,8 @@ START_TEST(doubles_to_halves_round_once)
         double *x = oh_input(&h, OX_DOUBLE, 1, dims);
         for (int i = 0; i < 4000; i++) {
             /* Near the middle of two neighbours, on either side by less than a float tells. */
-            double base = ldexp(1 + (double)oh_pick(&seed, 1024) / 1024, (int)oh_pick(&seed, 20) - 10);
+            double base =
+                ldexp(1 + (double)oh_pick(&seed, 1024) / 1024, (int)oh_pick(&seed, 20) - 10);
             double half = ldexp(base, which ? -9 : -12);
             x[i] = base + half + (double)((int)oh_pick(&seed, 3) - 1) * ldexp(base, -40);
             if (oh_pick(&seed, 2)) x[i] = -x[i];
@@ -144,8 +151,7 @@ START_TEST(doubles_to_halves_round_once)
 }
 END_TEST
 
-START_TEST(large_integers_to_bfloat16_round_once)
-{
+START_TEST(large_integers_to_bfloat16_round_once) {
     uint64_t seed = 6;
     const int64_t dims[] = {2000};
     struct oh h;
@@ -161,15 +167,15 @@ START_TEST(large_integers_to_bfloat16_round_once)
     for (int i = 0; i < 2000; i++) {
         float got = ox_bfloat16_to_float(((const uint16_t *)h.out[0]->data)[i]);
         float want = (float)nearest(x[i], 8, -125);
-        ck_assert_msg(got == want, "%lld is %a, expected %a", (long long)x[i], (double)got, (double)want);
+        ck_assert_msg(got == want, "%lld is %a, expected %a", (long long)x[i], (double)got,
+                      (double)want);
     }
     oh_fini(&h);
 }
 END_TEST
 
 /* In bulk and one by one must agree, for every half and many floats. */
-START_TEST(bulk_conversion_of_halves)
-{
+START_TEST(bulk_conversion_of_halves) {
     enum { N = 65536 };
     static uint16_t codes[N], back[N];
     static float floats[N];
@@ -211,9 +217,9 @@ static const struct format formats[] = {
 };
 
 /* What a code stands for, by the standard's description of the formats. */
-static double value_of(const struct format *f, int code)
-{
-    int sign = code >> 7, exponent = (code & 127) >> f->mantissa, fraction = code & ((1 << f->mantissa) - 1);
+static double value_of(const struct format *f, int code) {
+    int sign = code >> 7, exponent = (code & 127) >> f->mantissa,
+        fraction = code & ((1 << f->mantissa) - 1);
     if (f->fnuz && code == 0x80) return NAN;
     if (f->dtype == OX_FLOAT8E4M3FN && (code & 127) == 127) return NAN;
     if (f->ieee && exponent == 31) return fraction ? NAN : sign ? -INFINITY : INFINITY;
@@ -222,8 +228,7 @@ static double value_of(const struct format *f, int code)
     return sign ? -v : v;
 }
 
-START_TEST(float8_codes_stand_for_their_numbers)
-{
+START_TEST(float8_codes_stand_for_their_numbers) {
     const struct format *f = &formats[_i];
     double most = 0;
     for (int code = 0; code < 256; code++) {
@@ -239,8 +244,7 @@ START_TEST(float8_codes_stand_for_their_numbers)
 END_TEST
 
 /* The nearest code by search: the one of least distance, of two such the even one. */
-static double nearest_value(const struct format *f, double x)
-{
+static double nearest_value(const struct format *f, double x) {
     double best = NAN;
     int best_code = 0;
     for (int code = 0; code < 128; code++) {
@@ -255,8 +259,7 @@ static double nearest_value(const struct format *f, double x)
     return x < 0 ? -best : best;
 }
 
-START_TEST(floats_to_float8_round_to_nearest_even)
-{
+START_TEST(floats_to_float8_round_to_nearest_even) {
     const struct format *f = &formats[_i];
     uint64_t seed = 12;
     for (int k = 0; k < 20000; k++) {
@@ -271,8 +274,7 @@ START_TEST(floats_to_float8_round_to_nearest_even)
 }
 END_TEST
 
-START_TEST(float8_beyond_the_range)
-{
+START_TEST(float8_beyond_the_range) {
     const struct format *f = &formats[_i];
     const float big = (float)f->max * 1.5f;
     const double max = f->max;
@@ -305,8 +307,7 @@ START_TEST(float8_beyond_the_range)
 }
 END_TEST
 
-START_TEST(powers_of_two)
-{
+START_TEST(powers_of_two) {
     ck_assert(ox_narrow_to_float(OX_FLOAT8E8M0, 127) == 1.0f);
     ck_assert(ox_narrow_to_float(OX_FLOAT8E8M0, 0) == 0x1p-127f);
     ck_assert(isnan(ox_narrow_to_float(OX_FLOAT8E8M0, 255)));
@@ -321,8 +322,7 @@ END_TEST
 /* ---- 4 bits ---------------------------------------------------------------------------------- */
 
 /* n elements that share one byte of the result. */
-static void expect_packed(ox_dtype from, const void *x, int64_t n, ox_dtype to, int byte)
-{
+static void expect_packed(ox_dtype from, const void *x, int64_t n, ox_dtype to, int byte) {
     struct oh h;
     cast_to(&h, to);
     oh_input_of(&h, from, 1, &n, x);
@@ -332,8 +332,7 @@ static void expect_packed(ox_dtype from, const void *x, int64_t n, ox_dtype to, 
     oh_fini(&h);
 }
 
-START_TEST(four_bits)
-{
+START_TEST(four_bits) {
     const float x[] = {-9, -8.4f, -0.5f, 0.5f, 1.5f, 2.5f, 7.6f, 100, NAN};
     const int8_t want_signed[] = {-8, -8, 0, 0, 2, 2, 7, 7, 0};
     const uint8_t want_unsigned[] = {0, 0, 0, 0, 2, 2, 8, 15, 0};
@@ -356,8 +355,7 @@ START_TEST(four_bits)
 }
 END_TEST
 
-START_TEST(float4_and_two_bits)
-{
+START_TEST(float4_and_two_bits) {
     const float x[] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -6, -0.5f, 5, 100, 0.25f};
     const float want[] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -6, -0.5f, 4, 6, 0};
     const int64_t dims[] = {13};
@@ -378,8 +376,7 @@ START_TEST(float4_and_two_bits)
 END_TEST
 
 /* Long enough for several blocks, with a last one that is not whole. */
-START_TEST(many_packed_elements)
-{
+START_TEST(many_packed_elements) {
     const int64_t dims[] = {100001};
     struct oh h;
     cast_to(&h, OX_INT4);
@@ -397,21 +394,19 @@ END_TEST
 
 /* ---- strings --------------------------------------------------------------------------------- */
 
-static void expect_text(ox_dtype from, const void *element, const char *text)
-{
+static void expect_text(ox_dtype from, const void *element, const char *text) {
     const int64_t dims[] = {1};
     struct oh h;
     cast_to(&h, OX_STRING);
     oh_input_of(&h, from, 1, dims, element);
     ck_assert_int_eq(oh_eval(&h, 1), OX_OK);
     const struct ox_str *s = h.out[0]->data;
-    ck_assert_msg(s->len == strlen(text) && memcmp(s->ptr, text, s->len) == 0, "'%.*s', expected '%s'",
-                  (int)s->len, s->ptr, text);
+    ck_assert_msg(s->len == strlen(text) && memcmp(s->ptr, text, s->len) == 0,
+                  "'%.*s', expected '%s'", (int)s->len, s->ptr, text);
     oh_fini(&h);
 }
 
-START_TEST(numbers_to_strings)
-{
+START_TEST(numbers_to_strings) {
     expect_text(OX_FLOAT, &(float){0.47892547f}, "0.47892547");
     expect_text(OX_FLOAT, &(float){3.0f}, "3");
     expect_text(OX_FLOAT, &(float){NAN}, "NaN");
@@ -427,9 +422,9 @@ START_TEST(numbers_to_strings)
 }
 END_TEST
 
-START_TEST(strings_to_numbers)
-{
-    const struct ox_str s[] = {{"3.14", 4}, {"1e-5", 4}, {"+INF", 4}, {"-inf", 4}, {"NaN", 3}, {"-7", 2}};
+START_TEST(strings_to_numbers) {
+    const struct ox_str s[] = {{"3.14", 4}, {"1e-5", 4}, {"+INF", 4},
+                               {"-inf", 4}, {"NaN", 3},  {"-7", 2}};
     const double want[] = {3.14, 1e-5, INFINITY, -INFINITY, NAN, -7};
     const int64_t dims[] = {6}, one[] = {1};
     struct oh h;
@@ -460,7 +455,8 @@ START_TEST(strings_to_numbers)
         cast_to(&h, cases[k].to);
         ck_assert_int_eq(ox_tensor_strings(&h.in[h.n_in++], h.ctx, 1, one, &text), OX_OK);
         ox_status status = oh_eval(&h, 1);
-        ck_assert_msg(status == (cases[k].good ? OX_OK : OX_INVALID), "'%s': %d", cases[k].text, status);
+        ck_assert_msg(status == (cases[k].good ? OX_OK : OX_INVALID), "'%s': %d", cases[k].text,
+                      status);
         if (cases[k].good) ck_assert_mem_eq(h.out[0]->data, &cases[k].value, 8);
         if (!cases[k].good) ck_assert_str_eq(h.id, "not-a-number");
         oh_fini(&h);
@@ -468,8 +464,7 @@ START_TEST(strings_to_numbers)
 }
 END_TEST
 
-START_TEST(long_strings_are_refused_not_cut)
-{
+START_TEST(long_strings_are_refused_not_cut) {
     char text[400];
     const int64_t one[] = {1};
     memset(text, '1', sizeof text);
@@ -484,8 +479,7 @@ END_TEST
 
 /* ---- attributes ------------------------------------------------------------------------------ */
 
-START_TEST(target_type_is_checked)
-{
+START_TEST(target_type_is_checked) {
     static const int64_t bad[] = {0, -1, 999, INT64_MIN, OX_COMPLEX64};
     struct oh h;
     for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
@@ -504,8 +498,7 @@ START_TEST(target_type_is_checked)
 }
 END_TEST
 
-START_TEST(old_opsets_spell_the_type)
-{
+START_TEST(old_opsets_spell_the_type) {
     const float x = 2.5f;
     struct oh h;
     oh_init(&h, "Cast", 1, 1);
@@ -523,8 +516,7 @@ START_TEST(old_opsets_spell_the_type)
 }
 END_TEST
 
-START_TEST(castlike_takes_the_other_type)
-{
+START_TEST(castlike_takes_the_other_type) {
     const float x = -2.5f;
     struct oh h;
     oh_init(&h, "CastLike", 15, 1);
@@ -537,8 +529,7 @@ START_TEST(castlike_takes_the_other_type)
 }
 END_TEST
 
-START_TEST(same_type_is_not_copied)
-{
+START_TEST(same_type_is_not_copied) {
     struct oh h;
     cast_to(&h, OX_FLOAT);
     oh_input(&h, OX_FLOAT, 0, NULL);
@@ -548,9 +539,9 @@ START_TEST(same_type_is_not_copied)
 }
 END_TEST
 
-/* From opset 24 on, floats lose high bits where they do not fit a few bits; and e8m0 rounds as it is told. */
-START_TEST(rules_of_opset_24)
-{
+/* From opset 24 on, floats lose high bits where they do not fit a few bits; and e8m0 rounds as it
+ * is told. */
+START_TEST(rules_of_opset_24) {
     static const float x[] = {-9, 8, 7.9f, -0.5f, 19};
     static const float scales[] = {1.4f, 1.6f, 3};
     struct oh h;
@@ -577,8 +568,7 @@ START_TEST(rules_of_opset_24)
 }
 END_TEST
 
-START_TEST(bitcast_keeps_bits)
-{
+START_TEST(bitcast_keeps_bits) {
     static const float x[] = {1, -2, 0};
     static const uint32_t bits[] = {0x3f800000u, 0xc0000000u, 0};
     struct oh h;
@@ -594,8 +584,7 @@ START_TEST(bitcast_keeps_bits)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *suite = suite_create("op_cast");
     TCase *tests = tcase_create("cast");
     tcase_set_timeout(tests, 60);

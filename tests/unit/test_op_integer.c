@@ -1,23 +1,20 @@
-/* tests/unit/test_op_integer.c - MatMulInteger, ConvInteger, QLinearMatMul and QLinearConv against plain loops
- * over 64-bit integers. */
+/* tests/unit/test_op_integer.c - MatMulInteger, ConvInteger, QLinearMatMul and QLinearConv against
+ * plain loops over 64-bit integers. */
 #include "op_harness.h"
 
 #include <math.h>
 
 /* Bytes of either type, drawn over the whole range. */
-static void fill_bytes(uint64_t *seed, void *data, size_t n)
-{
+static void fill_bytes(uint64_t *seed, void *data, size_t n) {
     for (size_t i = 0; i < n; i++)
         ((uint8_t *)data)[i] = (uint8_t)oh_pick(seed, 256);
 }
 
-static int get(const ox_tensor *t, size_t i)
-{
+static int get(const ox_tensor *t, size_t i) {
     return t->dtype == OX_INT8 ? ((const int8_t *)t->data)[i] : ((const uint8_t *)t->data)[i];
 }
 
-static int saturated(double sum, double scale, int zp, ox_dtype dtype)
-{
+static int saturated(double sum, double scale, int zp, ox_dtype dtype) {
     double y = (double)rintf((float)sum * (float)scale) + zp;
     int low = dtype == OX_INT8 ? -128 : 0;
     return y < low ? low : y > low + 255 ? low + 255 : (int)y;
@@ -34,23 +31,17 @@ struct product {
     bool b_has_batch;
 };
 
-static struct product random_product(uint64_t *seed)
-{
+static struct product random_product(uint64_t *seed) {
     static const ox_dtype types[] = {OX_UINT8, OX_INT8};
-    return (struct product){1 + (int64_t)oh_pick(seed, 20),
-                            1 + (int64_t)oh_pick(seed, 40),
-                            (int64_t)oh_pick(seed, 200),
-                            (int64_t)oh_pick(seed, 3),
-                            types[oh_pick(seed, 2)],
-                            types[oh_pick(seed, 2)],
-                            types[oh_pick(seed, 2)],
-                            (enum spread)oh_pick(seed, 3),
-                            (enum spread)oh_pick(seed, 3),
-                            oh_pick(seed, 2)};
+    return (struct product){1 + (int64_t)oh_pick(seed, 20), 1 + (int64_t)oh_pick(seed, 40),
+                            (int64_t)oh_pick(seed, 200),    (int64_t)oh_pick(seed, 3),
+                            types[oh_pick(seed, 2)],        types[oh_pick(seed, 2)],
+                            types[oh_pick(seed, 2)],        (enum spread)oh_pick(seed, 3),
+                            (enum spread)oh_pick(seed, 3),  oh_pick(seed, 2)};
 }
 
-static void add_spread(struct oh *h, uint64_t *seed, ox_dtype dtype, enum spread spread, int64_t n)
-{
+static void add_spread(struct oh *h, uint64_t *seed, ox_dtype dtype, enum spread spread,
+                       int64_t n) {
     const int64_t dims[] = {n};
     if (spread == ABSENT) {
         oh_absent(h);
@@ -64,40 +55,37 @@ static void add_spread(struct oh *h, uint64_t *seed, ox_dtype dtype, enum spread
         fill_bytes(seed, data, h->in[h->n_in - 1]->count);
 }
 
-static int point_at(const struct oh *h, size_t input, int64_t i)
-{
+static int point_at(const struct oh *h, size_t input, int64_t i) {
     const ox_tensor *t = input < h->n_in ? h->in[input] : NULL;
     return t ? get(t, t->count == 1 ? 0 : (size_t)i) : 0;
 }
 
-static float scale_at(const struct oh *h, size_t input, int64_t i)
-{
+static float scale_at(const struct oh *h, size_t input, int64_t i) {
     const ox_tensor *t = h->in[input];
     return ((const float *)t->data)[t->count == 1 ? 0 : i];
 }
 
 static int64_t sum_at(const struct oh *h, const struct product *p, size_t b_input, size_t a_zp,
-                      size_t b_zp, int64_t item, int64_t i, int64_t j)
-{
+                      size_t b_zp, int64_t item, int64_t i, int64_t j) {
     int64_t sum = 0;
     const ox_tensor *a = h->in[0], *b = h->in[b_input];
     for (int64_t k = 0; k < p->k; k++) {
         size_t at_a = (size_t)((item * p->m + i) * p->k + k);
         size_t at_b = (size_t)(((p->b_has_batch ? item : 0) * p->k + k) * p->n + j);
-        sum += (int64_t)(get(a, at_a) - point_at(h, a_zp, i)) * (get(b, at_b) - point_at(h, b_zp, j));
+        sum +=
+            (int64_t)(get(a, at_a) - point_at(h, a_zp, i)) * (get(b, at_b) - point_at(h, b_zp, j));
     }
     return sum;
 }
 
-static void add_matrix(struct oh *h, uint64_t *seed, ox_dtype dtype, int64_t batch, int64_t rows, int64_t cols)
-{
+static void add_matrix(struct oh *h, uint64_t *seed, ox_dtype dtype, int64_t batch, int64_t rows,
+                       int64_t cols) {
     const int64_t dims[] = {batch, rows, cols};
     void *data = oh_input(h, dtype, batch ? 3 : 2, dims + (batch == 0));
     fill_bytes(seed, data, h->in[h->n_in - 1]->count);
 }
 
-START_TEST(products_of_integers)
-{
+START_TEST(products_of_integers) {
     uint64_t seed = 2;
     for (int round = 0; round < 80; round++) {
         struct product p = random_product(&seed);
@@ -116,15 +104,15 @@ START_TEST(products_of_integers)
         for (int64_t item = 0; item < (p.batch ? p.batch : 1); item++)
             for (int64_t i = 0; i < p.m; i++)
                 for (int64_t j = 0; j < p.n; j++)
-                    ck_assert_int_eq(y[(item * p.m + i) * p.n + j], sum_at(&h, &p, 1, 2, 3, item, i, j));
+                    ck_assert_int_eq(y[(item * p.m + i) * p.n + j],
+                                     sum_at(&h, &p, 1, 2, 3, item, i, j));
         oh_same_with_threads(&h, 3);
         oh_fini(&h);
     }
 }
 END_TEST
 
-START_TEST(products_of_quantized_numbers)
-{
+START_TEST(products_of_quantized_numbers) {
     uint64_t seed = 3;
     for (int round = 0; round < 60; round++) {
         struct product p = random_product(&seed);
@@ -159,8 +147,7 @@ START_TEST(products_of_quantized_numbers)
 END_TEST
 
 /* A sum beyond 32 bits wraps; one that a chunk of the kernel alone would overflow does not. */
-START_TEST(long_sums)
-{
+START_TEST(long_sums) {
     const int64_t a[] = {1, 40000}, b[] = {40000, 1};
     const uint8_t zp = 0;
     struct oh h;
@@ -174,8 +161,7 @@ START_TEST(long_sums)
 }
 END_TEST
 
-START_TEST(vectors_times_matrices)
-{
+START_TEST(vectors_times_matrices) {
     const int64_t k[] = {3}, kn[] = {3, 2};
     const uint8_t a[] = {1, 2, 3}, b[] = {1, 4, 2, 5, 3, 6};
     struct oh h;
@@ -204,8 +190,7 @@ struct problem {
     bool per_channel, bias;
 };
 
-static struct problem random_problem(uint64_t *seed)
-{
+static struct problem random_problem(uint64_t *seed) {
     static const ox_dtype types[] = {OX_UINT8, OX_INT8};
     struct problem p = {.n = 1 + (int64_t)oh_pick(seed, 2), .group = 1 + (int64_t)oh_pick(seed, 3)};
     p.c = 1 + (int64_t)oh_pick(seed, 5);
@@ -225,9 +210,9 @@ static struct problem random_problem(uint64_t *seed)
     return p;
 }
 
-static void add_attributes(struct oh *h, const struct problem *p, int64_t *lists)
-{
-    const int64_t values[] = {p->stride, p->stride, p->dilation, p->dilation, p->pad, p->pad, p->pad, p->pad};
+static void add_attributes(struct oh *h, const struct problem *p, int64_t *lists) {
+    const int64_t values[] = {p->stride, p->stride, p->dilation, p->dilation,
+                              p->pad,    p->pad,    p->pad,      p->pad};
     memcpy(lists, values, sizeof values);
     oh_ints(h, "strides", 2, lists);
     oh_ints(h, "dilations", 2, lists + 2);
@@ -236,8 +221,7 @@ static void add_attributes(struct oh *h, const struct problem *p, int64_t *lists
 }
 
 static int64_t conv_at(const struct oh *h, const struct problem *p, size_t w_input, size_t x_zp,
-                       size_t w_zp, int64_t n, int64_t m, int64_t y, int64_t x)
-{
+                       size_t w_zp, int64_t n, int64_t m, int64_t y, int64_t x) {
     int64_t sum = 0, group = m / p->m;
     for (int64_t c = 0; c < p->c; c++)
         for (int64_t i = 0; i < p->kh; i++)
@@ -253,22 +237,19 @@ static int64_t conv_at(const struct oh *h, const struct problem *p, size_t w_inp
     return sum;
 }
 
-static void add_image(struct oh *h, uint64_t *seed, const struct problem *p)
-{
+static void add_image(struct oh *h, uint64_t *seed, const struct problem *p) {
     const int64_t dims[] = {p->n, p->group * p->c, p->h, p->w};
     void *data = oh_input(h, p->x, 4, dims);
     fill_bytes(seed, data, h->in[h->n_in - 1]->count);
 }
 
-static void add_weight(struct oh *h, uint64_t *seed, const struct problem *p)
-{
+static void add_weight(struct oh *h, uint64_t *seed, const struct problem *p) {
     const int64_t dims[] = {p->group * p->m, p->c, p->kh, p->kw};
     void *data = oh_input(h, p->weight, 4, dims);
     fill_bytes(seed, data, h->in[h->n_in - 1]->count);
 }
 
-START_TEST(convolutions_of_integers)
-{
+START_TEST(convolutions_of_integers) {
     uint64_t seed = 4;
     for (int round = 0; round < 60; round++) {
         struct problem p = random_problem(&seed);
@@ -296,8 +277,7 @@ START_TEST(convolutions_of_integers)
 }
 END_TEST
 
-START_TEST(convolutions_of_quantized_numbers)
-{
+START_TEST(convolutions_of_quantized_numbers) {
     uint64_t seed = 5;
     for (int round = 0; round < 60; round++) {
         struct problem p = random_problem(&seed);
@@ -320,11 +300,14 @@ START_TEST(convolutions_of_quantized_numbers)
         ck_assert_msg(oh_eval(&h, 1) == OX_OK, "%s", h.text);
         const ox_tensor *out = h.out[0];
         for (size_t i = 0; i < out->count; i++) {
-            int64_t ow = out->dims[3], oh = out->dims[2], at = (int64_t)i, m = at / (ow * oh) % out->dims[1];
-            int64_t sum = conv_at(&h, &p, 3, 2, 5, at / (ow * oh * out->dims[1]), m, at / ow % oh, at % ow);
+            int64_t ow = out->dims[3], oh = out->dims[2], at = (int64_t)i,
+                    m = at / (ow * oh) % out->dims[1];
+            int64_t sum =
+                conv_at(&h, &p, 3, 2, 5, at / (ow * oh * out->dims[1]), m, at / ow % oh, at % ow);
             float scale = scale_at(&h, 1, 0) * scale_at(&h, 4, m) / scale_at(&h, 6, 0);
             if (bias) sum += bias[m];
-            ck_assert_int_eq(get(out, i), saturated((double)sum, (double)scale, point_at(&h, 7, 0), p.y));
+            ck_assert_int_eq(get(out, i),
+                             saturated((double)sum, (double)scale, point_at(&h, 7, 0), p.y));
         }
         oh_fini(&h);
     }
@@ -333,8 +316,7 @@ END_TEST
 
 /* ---- errors ---------------------------------------------------------------------------------- */
 
-START_TEST(contradictions_are_refused)
-{
+START_TEST(contradictions_are_refused) {
     const int64_t mk[] = {2, 3}, kn[] = {4, 2}, two[] = {2}, x[] = {1, 1, 4, 4}, w[] = {3, 1, 2, 2};
     const float zero = 0, one = 1;
     struct oh h;
@@ -357,7 +339,8 @@ START_TEST(contradictions_are_refused)
     ck_assert_int_eq(oh_eval(&h, 1), OX_INVALID);
     ck_assert_str_eq(h.text, "[2] holds neither one number nor one for each of 3 channels");
     oh_fini(&h);
-    for (int bad = 1; bad <= 6; bad++) { /* scale 0, wherever it stands; zero point that is not the scale's */
+    for (int bad = 1; bad <= 6;
+         bad++) { /* scale 0, wherever it stands; zero point that is not the scale's */
         if (bad == 2 || bad == 3 || bad == 5) continue;
         oh_init(&h, "QLinearConv", 10, 1);
         oh_input(&h, OX_UINT8, 4, x);
@@ -382,13 +365,13 @@ START_TEST(contradictions_are_refused)
     oh_input_of(&h, OX_FLOAT, 0, NULL, &one);
     oh_input(&h, OX_UINT8, 0, NULL);
     ck_assert_int_eq(oh_check(&h, 1), OX_INVALID);
-    ck_assert_str_eq(h.text, "zero point (input 2) of QLinearConv is [2], its scale (input 1) is []");
+    ck_assert_str_eq(h.text,
+                     "zero point (input 2) of QLinearConv is [2], its scale (input 1) is []");
     oh_fini(&h);
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *suite = suite_create("op_integer");
     TCase *tests = tcase_create("integer");
     tcase_set_timeout(tests, 60);

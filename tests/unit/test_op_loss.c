@@ -1,10 +1,11 @@
-/* tests/unit/test_op_loss.c - NegativeLogLikelihoodLoss and SoftmaxCrossEntropyLoss beyond the conformance cases. */
+/* tests/unit/test_op_loss.c - NegativeLogLikelihoodLoss and SoftmaxCrossEntropyLoss beyond the
+ * conformance cases. */
 #include "op_harness.h"
 #include <math.h>
 #include <stdlib.h>
 
-static void start(struct oh *h, const char *op, const float *scores, const int64_t *labels, const char *reduction)
-{
+static void start(struct oh *h, const char *op, const float *scores, const int64_t *labels,
+                  const char *reduction) {
     oh_init(h, op, 13, 1);
     oh_string(h, "reduction", reduction);
     oh_input_of(h, OX_FLOAT, OH_DIMS(3, 2), scores);
@@ -13,8 +14,7 @@ static void start(struct oh *h, const char *op, const float *scores, const int64
 
 static const float scores[] = {-1, -2, -3, -4, -5, -6};
 
-START_TEST(mean_is_over_the_weights_that_count)
-{
+START_TEST(mean_is_over_the_weights_that_count) {
     struct oh h;
     start(&h, "NegativeLogLikelihoodLoss", scores, (int64_t[]){0, 7, 1}, "mean");
     oh_int(&h, "ignore_index", 7);
@@ -26,8 +26,7 @@ START_TEST(mean_is_over_the_weights_that_count)
 }
 END_TEST
 
-START_TEST(large_scores_do_not_overflow)
-{
+START_TEST(large_scores_do_not_overflow) {
     struct oh h;
     oh_init(&h, "SoftmaxCrossEntropyLoss", 13, 1);
     oh_string(&h, "reduction", "none");
@@ -40,8 +39,7 @@ START_TEST(large_scores_do_not_overflow)
 }
 END_TEST
 
-START_TEST(labels_are_checked)
-{
+START_TEST(labels_are_checked) {
     struct oh h;
     start(&h, "SoftmaxCrossEntropyLoss", scores, (int64_t[]){0, -1, 1}, "sum");
     ck_assert_int_eq(oh_eval(&h, 1), OX_INVALID);
@@ -59,8 +57,7 @@ START_TEST(labels_are_checked)
 }
 END_TEST
 
-START_TEST(weights_are_floats)
-{
+START_TEST(weights_are_floats) {
     struct oh h;
     start(&h, "NegativeLogLikelihoodLoss", scores, (int64_t[]){0, 0, 1}, "sum");
     oh_input_of(&h, OX_BOOL, OH_DIMS(2), (char[]){1, 1});
@@ -70,8 +67,7 @@ START_TEST(weights_are_floats)
 }
 END_TEST
 
-START_TEST(nothing_to_lose)
-{
+START_TEST(nothing_to_lose) {
     struct oh h;
     oh_init(&h, "NegativeLogLikelihoodLoss", 13, 1);
     oh_input(&h, OX_FLOAT, OH_DIMS(0, 4));
@@ -82,8 +78,7 @@ START_TEST(nothing_to_lose)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *s = suite_create("op_loss");
     TCase *tc = tcase_create("all");
     tcase_add_test(tc, mean_is_over_the_weights_that_count);

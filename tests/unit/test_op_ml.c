@@ -1,45 +1,42 @@
-/* tests/unit/test_op_ml.c - ai.onnx.ml. What the models here give was compared with ONNX Runtime's answers. */
+/* tests/unit/test_op_ml.c - ai.onnx.ml. What the models here give was compared with ONNX Runtime's
+ * answers. */
 #include "ir/base/bytes.h"
 #include "op_harness.h"
 
 #include <math.h>
 #include <string.h>
 
-static void start(struct oh *h, const char *op, int opset)
-{
+static void start(struct oh *h, const char *op, int opset) {
     oh_init(h, "Identity", opset, 1);
     h->op = ox_op_find("ai.onnx.ml", op);
     ck_assert_msg(h->op != NULL, "no operator %s", op);
 }
 
-static void strings_attr(struct oh *h, const char *name, size_t n, const struct ox_str *s)
-{
+static void strings_attr(struct oh *h, const char *name, size_t n, const struct ox_str *s) {
     oh_string(h, name, "");
     h->attrs[h->n_attrs - 1].type = OX_ATTR_STRINGS;
     h->attrs[h->n_attrs - 1].count = n;
     h->attrs[h->n_attrs - 1].v.strings = s;
 }
 
-static void fails(struct oh *h, size_t n_out, const char *id)
-{
+static void fails(struct oh *h, size_t n_out, const char *id) {
     ck_assert_int_eq(oh_eval(h, n_out), OX_INVALID);
     ck_assert_str_eq(h->id, id);
     oh_fini(h);
 }
 
-static void expect_ints(const struct oh *h, size_t n, const int64_t *want)
-{
+static void expect_ints(const struct oh *h, size_t n, const int64_t *want) {
     ck_assert_int_eq(h->out[0]->dtype, OX_INT64);
     ck_assert_uint_eq(h->out[0]->count, n);
-    for (size_t i = 0; i < n; i++) ck_assert_int_eq(((const int64_t *)h->out[0]->data)[i], want[i]);
+    for (size_t i = 0; i < n; i++)
+        ck_assert_int_eq(((const int64_t *)h->out[0]->data)[i], want[i]);
 }
 
 /* ---- tables ---------------------------------------------------------------------------------- */
 
 static const struct ox_str abc[] = {{"a", 1}, {"b", 1}, {"", 0}};
 
-START_TEST(labels_are_looked_up)
-{
+START_TEST(labels_are_looked_up) {
     struct oh h;
     start(&h, "LabelEncoder", 2);
     OH_FLOATS(&h, "keys_floats", 1.5f, NAN, 0);
@@ -50,7 +47,9 @@ START_TEST(labels_are_looked_up)
     oh_fini(&h);
     start(&h, "LabelEncoder", 1); /* both ways: the strings' places */
     strings_attr(&h, "classes_strings", 3, abc);
-    ck_assert_int_eq(ox_tensor_strings(&h.in[h.n_in++], h.ctx, 1, (int64_t[]){3}, (struct ox_str[]){{"", 0}, {"a", 1}, {"x", 1}}), OX_OK);
+    ck_assert_int_eq(ox_tensor_strings(&h.in[h.n_in++], h.ctx, 1, (int64_t[]){3},
+                                       (struct ox_str[]){{"", 0}, {"a", 1}, {"x", 1}}),
+                     OX_OK);
     ck_assert_int_eq(oh_eval(&h, 1), OX_OK);
     expect_ints(&h, 3, (int64_t[]){2, 0, -1});
     oh_fini(&h);
@@ -59,13 +58,13 @@ START_TEST(labels_are_looked_up)
     OH_INTS(&h, "cats_int64s", 4, 5);
     oh_input_of(&h, OX_INT64, 0, NULL, (int64_t[]){5});
     ck_assert_int_eq(oh_eval(&h, 1), OX_OK);
-    ck_assert(((const struct ox_str *)h.out[0]->data)->len == 1 && *((const struct ox_str *)h.out[0]->data)->ptr == 'b');
+    ck_assert(((const struct ox_str *)h.out[0]->data)->len == 1 &&
+              *((const struct ox_str *)h.out[0]->data)->ptr == 'b');
     oh_fini(&h);
 }
 END_TEST
 
-START_TEST(tables_refuse_nonsense)
-{
+START_TEST(tables_refuse_nonsense) {
     struct oh h;
     start(&h, "LabelEncoder", 2);
     OH_FLOATS(&h, "keys_floats", 1);
@@ -100,8 +99,7 @@ START_TEST(tables_refuse_nonsense)
 }
 END_TEST
 
-START_TEST(maps_go_there_and_back)
-{
+START_TEST(maps_go_there_and_back) {
     struct oh h;
     ox_tensor *map;
     start(&h, "ZipMap", 1);
@@ -122,8 +120,12 @@ START_TEST(maps_go_there_and_back)
         if (k == 2) oh_string(&d, "map_form", "SPARSE"), oh_int(&d, "max_map", 4);
         const ox_tensor *values = ox_tensor_item(map, 1), *keys = ox_tensor_item(map, 0);
         ox_tensor *parts[2];
-        ck_assert_int_eq(ox_tensor_copy(&parts[0], d.ctx, OX_INT64, 1, keys->dims, keys->data, keys->size), OX_OK);
-        ck_assert_int_eq(ox_tensor_copy(&parts[1], d.ctx, OX_FLOAT, 1, values->dims, values->data, values->size), OX_OK);
+        ck_assert_int_eq(
+            ox_tensor_copy(&parts[0], d.ctx, OX_INT64, 1, keys->dims, keys->data, keys->size),
+            OX_OK);
+        ck_assert_int_eq(
+            ox_tensor_copy(&parts[1], d.ctx, OX_FLOAT, 1, values->dims, values->data, values->size),
+            OX_OK);
         ck_assert_int_eq(ox_tensor_list(&d.in[d.n_in++], d.ctx, OX_MAP, 2, parts), OX_OK);
         ox_tensor_unref(parts[0]);
         ox_tensor_unref(parts[1]);
@@ -143,11 +145,11 @@ END_TEST
 
 /* ---- features -------------------------------------------------------------------------------- */
 
-START_TEST(features)
-{
+START_TEST(features) {
     struct oh h;
     start(&h, "Normalizer", 1);
-    oh_string(&h, "norm", "MAX"); /* the greatest, not the greatest absolute value; 0 divides nothing */
+    oh_string(&h, "norm",
+              "MAX"); /* the greatest, not the greatest absolute value; 0 divides nothing */
     oh_input_of(&h, OX_FLOAT, OH_DIMS(3, 2), (float[]){-4, 2, 0, 0, -1, -2});
     ck_assert_int_eq(oh_eval(&h, 1), OX_OK);
     oh_expect_floats(&h, 0, 6, (double[]){-2, 1, 0, 0, 1, 2}, 1e-6);
@@ -202,8 +204,7 @@ END_TEST
 
 /* ---- linear models and support vectors ------------------------------------------------------- */
 
-START_TEST(linear_models)
-{
+START_TEST(linear_models) {
     struct oh h;
     start(&h, "LinearRegressor", 1);
     OH_FLOATS(&h, "coefficients", 1, 2, 3, 4);
@@ -234,8 +235,7 @@ START_TEST(linear_models)
 }
 END_TEST
 
-START_TEST(support_vectors)
-{
+START_TEST(support_vectors) {
     struct oh h;
     start(&h, "SVMRegressor", 1);
     oh_string(&h, "kernel_type", "RBF");
@@ -274,11 +274,12 @@ END_TEST
 
 /* x <= 0 ? leaf 1 : (x <= 5 ? leaf 3 : leaf 4), by pairs; `yes` may be bent. */
 static int64_t yes[5], feature[5];
-static void tree(struct oh *h, const char *aggregate)
-{
-    static const int64_t zeros[5], ids[] = {0, 1, 2, 3, 4}, no[] = {2, 0, 4, 0, 0}, leaves[] = {1, 3, 4};
+static void tree(struct oh *h, const char *aggregate) {
+    static const int64_t zeros[5], ids[] = {0, 1, 2, 3, 4}, no[] = {2, 0, 4, 0, 0},
+                                   leaves[] = {1, 3, 4};
     static const float values[] = {0, 0, 5, 0, 0}, weights[] = {10, 20, 40};
-    static const struct ox_str modes[] = {{"BRANCH_LEQ", 10}, {"LEAF", 4}, {"BRANCH_LEQ", 10}, {"LEAF", 4}, {"LEAF", 4}};
+    static const struct ox_str modes[] = {
+        {"BRANCH_LEQ", 10}, {"LEAF", 4}, {"BRANCH_LEQ", 10}, {"LEAF", 4}, {"LEAF", 4}};
     yes[0] = 1, yes[2] = 3, feature[0] = feature[2] = 0;
     start(h, "TreeEnsembleRegressor", 1);
     oh_ints(h, "nodes_treeids", 5, zeros);
@@ -296,8 +297,7 @@ static void tree(struct oh *h, const char *aggregate)
     oh_input_of(h, OX_FLOAT, OH_DIMS(5, 1), (float[]){-1, 0, 3, 9, NAN});
 }
 
-START_TEST(trees_are_walked)
-{
+START_TEST(trees_are_walked) {
     struct oh h;
     static const char *const aggregates[] = {"SUM", "AVERAGE", "MIN", "MAX"};
     for (int k = 0; k < 4; k++) {
@@ -311,8 +311,7 @@ START_TEST(trees_are_walked)
 }
 END_TEST
 
-START_TEST(broken_trees_are_refused)
-{
+START_TEST(broken_trees_are_refused) {
     struct oh h;
     static const int64_t bent[] = {0, 2, -1, 9, INT64_MAX}; /* to the root; to itself; nowhere */
     for (size_t k = 0; k < sizeof bent / sizeof *bent; k++) {
@@ -334,13 +333,15 @@ START_TEST(broken_trees_are_refused)
 }
 END_TEST
 
-/* Values as the comparison with ONNX Runtime gave them: labels 3 and 7, all weights of one class. */
-START_TEST(classifier_of_two_classes)
-{
+/* Values as the comparison with ONNX Runtime gave them: labels 3 and 7, all weights of one class.
+ */
+START_TEST(classifier_of_two_classes) {
     static const struct ox_str modes[] = {{"BRANCH_LEQ", 10}, {"LEAF", 4}, {"LEAF", 4}};
-    static const int64_t zeros[3], ids[] = {0, 1, 2}, to_one[] = {1, 0, 0}, to_two[] = {2, 0, 0}, labels[] = {3, 7};
+    static const int64_t zeros[3], ids[] = {0, 1, 2}, to_one[] = {1, 0, 0}, to_two[] = {2, 0, 0},
+                                   labels[] = {3, 7};
     static const float values[3], weights[2][2] = {{.2f, .7f}, {-.2f, .7f}};
-    static const double want[2][4] = {{.3, .7, .8, .2}, {.33181226, .66818774, .54983395, .45016605}};
+    static const double want[2][4] = {{.3, .7, .8, .2},
+                                      {.33181226, .66818774, .54983395, .45016605}};
     for (int mixed = 0; mixed < 2; mixed++) {
         struct oh h;
         start(&h, "TreeEnsembleClassifier", 3);
@@ -366,8 +367,8 @@ START_TEST(classifier_of_two_classes)
 }
 END_TEST
 
-static ox_tensor *tensor_attr(struct oh *h, const char *name, ox_dtype dtype, int64_t n, const void *data, size_t size)
-{
+static ox_tensor *tensor_attr(struct oh *h, const char *name, ox_dtype dtype, int64_t n,
+                              const void *data, size_t size) {
     ox_tensor *t;
     ck_assert_int_eq(ox_tensor_copy(&t, h->ctx, dtype, 1, &n, data, size), OX_OK);
     oh_string(h, name, "");
@@ -376,9 +377,9 @@ static ox_tensor *tensor_attr(struct oh *h, const char *name, ox_dtype dtype, in
     return t;
 }
 
-/* x in {1, 4} ? leaf 0 : (x > 2 ? leaf 1 : leaf 0); `to`: where node 1 goes if its question is true, a leaf or a node. */
-static ox_status by_position(int64_t to, int64_t leaf)
-{
+/* x in {1, 4} ? leaf 0 : (x > 2 ? leaf 1 : leaf 0); `to`: where node 1 goes if its question is
+ * true, a leaf or a node. */
+static ox_status by_position(int64_t to, int64_t leaf) {
     static const int64_t column[2], no[] = {1, 0}, no_leaf[] = {0, 1}, targets[] = {0, 1}, roots[1];
     int64_t to_yes[] = {0, to}, yes_leaf[] = {1, leaf};
     struct oh h;
@@ -401,17 +402,18 @@ static ox_status by_position(int64_t to, int64_t leaf)
     if (s == OX_OK) {
         static const double want[] = {5, 0, 5, 0, 0, 6, 5, 0};
         oh_expect_dims(&h, 0, 2, (int64_t[]){4, 2});
-        for (int i = 0; i < 8; i++) ck_assert_double_eq(((const double *)h.out[0]->data)[i], want[i]);
+        for (int i = 0; i < 8; i++)
+            ck_assert_double_eq(((const double *)h.out[0]->data)[i], want[i]);
     } else {
         ck_assert_str_eq(h.id, "wrong-attribute");
     }
-    for (int i = 0; i < 4; i++) ox_tensor_unref(t[i]);
+    for (int i = 0; i < 4; i++)
+        ox_tensor_unref(t[i]);
     oh_fini(&h);
     return s;
 }
 
-START_TEST(trees_by_position)
-{
+START_TEST(trees_by_position) {
     ck_assert_int_eq(by_position(1, 1), OX_OK);
     ck_assert_int_eq(by_position(0, 0), OX_INVALID); /* back to the root */
     ck_assert_int_eq(by_position(1, 0), OX_INVALID); /* to itself */
@@ -420,8 +422,7 @@ START_TEST(trees_by_position)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *s = suite_create("op_ml");
     TCase *t = tcase_create("op_ml");
     tcase_add_test(t, labels_are_looked_up);

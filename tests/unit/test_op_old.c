@@ -308,7 +308,8 @@ START_TEST(dropout_is_test) {
         if (is_test >= 0) oh_int(&h, "is_test", is_test);
         oh_float(&h, "ratio", 0.75f);
         float *x = oh_input(&h, OX_FLOAT, OH_DIMS(4000));
-        for (int i = 0; i < 4000; i++) x[i] = (float)(i + 1);
+        for (int i = 0; i < 4000; i++)
+            x[i] = (float)(i + 1);
         ck_assert_int_eq(oh_eval(&h, 2), OX_OK);
         const float *y = h.out[0]->data, *mask = h.out[1]->data;
         for (int i = 0; i < 4000; i++) {

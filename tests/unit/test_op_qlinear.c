@@ -1,12 +1,21 @@
-/* tests/unit/test_op_qlinear.c - the QLinear forms of float operators against the formula in double. */
+/* tests/unit/test_op_qlinear.c - the QLinear forms of float operators against the formula in
+ * double. */
 #include "op_harness.h"
 
 #include <math.h>
 
-static double ref_add(double x, double y) { return x + y; }
-static double ref_mul(double x, double y) { return x * y; }
-static double ref_sigmoid(double x, double y) { return 1 / (1 + exp(-x)) + 0 * y; }
-static double ref_leaky(double x, double y) { return (x < 0 ? 0.25 * x : x) + 0 * y; }
+static double ref_add(double x, double y) {
+    return x + y;
+}
+static double ref_mul(double x, double y) {
+    return x * y;
+}
+static double ref_sigmoid(double x, double y) {
+    return 1 / (1 + exp(-x)) + 0 * y;
+}
+static double ref_leaky(double x, double y) {
+    return (x < 0 ? 0.25 * x : x) + 0 * y;
+}
 
 static const struct {
     const char *name;
@@ -17,21 +26,18 @@ static const struct {
             {"QLinearSigmoid", ref_sigmoid, 1},
             {"QLinearLeakyRelu", ref_leaky, 1}};
 
-static void start(struct oh *h, int row)
-{
+static void start(struct oh *h, int row) {
     oh_init(h, "Add", 1, 1);
     h->op = ox_op_find("com.microsoft", rows[row].name);
     ck_assert_ptr_nonnull(h->op);
     if (rows[row].reference == ref_leaky) oh_float(h, "alpha", 0.25f);
 }
 
-static int code(const ox_tensor *t, size_t i)
-{
+static int code(const ox_tensor *t, size_t i) {
     return t->dtype == OX_INT8 ? ((const int8_t *)t->data)[i] : ((const uint8_t *)t->data)[i];
 }
 
-START_TEST(agrees_with_the_formula)
-{
+START_TEST(agrees_with_the_formula) {
     const int64_t dims[] = {4, 16}, row_dims[] = {16};
     const float scales[] = {0.05f, 0.03f, 0.04f};
     uint64_t seed = 21;
@@ -64,16 +70,16 @@ START_TEST(agrees_with_the_formula)
             double low = dtype == OX_INT8 ? -128 : 0;
             z = z < low ? low : z > low + 255 ? low + 255 : z;
             /* within half a step, and what float arithmetic adds to it at a tie */
-            ck_assert_msg(fabs(code(h.out[0], i) - z) <= 0.5001, "%s: element %zu is %d, expected %g",
-                          rows[_i].name, i, code(h.out[0], i), z);
+            ck_assert_msg(fabs(code(h.out[0], i) - z) <= 0.5001,
+                          "%s: element %zu is %d, expected %g", rows[_i].name, i, code(h.out[0], i),
+                          z);
         }
         oh_fini(&h);
     }
 }
 END_TEST
 
-START_TEST(contradictions_are_refused)
-{
+START_TEST(contradictions_are_refused) {
     const float one = 1, zero = 0;
     const int64_t two[] = {2};
     for (int bad = 0; bad < 4; bad++) {
@@ -94,8 +100,7 @@ START_TEST(contradictions_are_refused)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *suite = suite_create("op_qlinear");
     TCase *tests = tcase_create("qlinear");
     tcase_add_loop_test(tests, agrees_with_the_formula, 0, 4);

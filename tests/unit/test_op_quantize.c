@@ -17,25 +17,28 @@ static const struct integer integers[] = {
 };
 enum { INTEGERS = sizeof integers / sizeof *integers };
 
-static int get(const ox_tensor *t, size_t i)
-{
+static int get(const ox_tensor *t, size_t i) {
     const uint8_t *bytes = t->data;
     int bits = ox_dtype_bits(t->dtype);
     switch (t->dtype) {
-    case OX_UINT8: return bytes[i];
-    case OX_INT8: return ((const int8_t *)t->data)[i];
-    case OX_UINT16: return ((const uint16_t *)t->data)[i];
-    case OX_INT16: return ((const int16_t *)t->data)[i];
+    case OX_UINT8:
+        return bytes[i];
+    case OX_INT8:
+        return ((const int8_t *)t->data)[i];
+    case OX_UINT16:
+        return ((const uint16_t *)t->data)[i];
+    case OX_INT16:
+        return ((const int16_t *)t->data)[i];
     default: {
-        int per = 8 / bits, code = bytes[i / (size_t)per] >> ((int)(i % (size_t)per) * bits) & ((1 << bits) - 1);
+        int per = 8 / bits,
+            code = bytes[i / (size_t)per] >> ((int)(i % (size_t)per) * bits) & ((1 << bits) - 1);
         bool is_signed = t->dtype == OX_INT4 || t->dtype == OX_INT2;
         return is_signed && code >> (bits - 1) ? code - (1 << bits) : code;
     }
     }
 }
 
-static void put(void *data, ox_dtype dtype, size_t i, int v)
-{
+static void put(void *data, ox_dtype dtype, size_t i, int v) {
     int bits = ox_dtype_bits(dtype);
     uint8_t *bytes = data;
     if (bits == 16) {
@@ -48,15 +51,13 @@ static void put(void *data, ox_dtype dtype, size_t i, int v)
     }
 }
 
-static int expected_code(float x, float scale, int zp, const struct integer *type)
-{
+static int expected_code(float x, float scale, int zp, const struct integer *type) {
     double y = rint((double)(x / scale)) + zp;
     return y < type->low ? type->low : y > type->high ? type->high : (int)y;
 }
 
 /* Element of the scale that position i of the data has. */
-static size_t scale_at(const ox_tensor *x, const ox_tensor *s, int axis, int64_t block, size_t i)
-{
+static size_t scale_at(const ox_tensor *x, const ox_tensor *s, int axis, int64_t block, size_t i) {
     if (s->count == 1) return 0;
     size_t at[OX_MAX_RANK], index = 0;
     for (int d = x->rank - 1; d >= 0; d--) {
@@ -71,8 +72,7 @@ static size_t scale_at(const ox_tensor *x, const ox_tensor *s, int axis, int64_t
 }
 
 /* Random problem: shape, granularity, type; both directions. */
-static void one_problem(uint64_t *seed, const struct integer *type, bool with_zp)
-{
+static void one_problem(uint64_t *seed, const struct integer *type, bool with_zp) {
     int rank = 1 + (int)oh_pick(seed, 4), axis = (int)oh_pick(seed, (uint64_t)rank);
     int form = (int)oh_pick(seed, 3); /* per tensor, per axis, blocks */
     int64_t dims[4], scale_dims[4], block = form == 2 ? 1 + (int64_t)oh_pick(seed, 5) : 0;
@@ -95,7 +95,8 @@ static void one_problem(uint64_t *seed, const struct integer *type, bool with_zp
     if (with_zp) {
         void *zp = oh_input(&h, type->dtype, scale_rank, scale_dims);
         for (size_t i = 0; i < h.in[2]->count; i++)
-            put(zp, type->dtype, i, type->low + (int)oh_pick(seed, (uint64_t)(type->high - type->low + 1)));
+            put(zp, type->dtype, i,
+                type->low + (int)oh_pick(seed, (uint64_t)(type->high - type->low + 1)));
     } else {
         oh_int(&h, "output_dtype", type->dtype);
     }
@@ -121,23 +122,21 @@ static void one_problem(uint64_t *seed, const struct integer *type, bool with_zp
     for (size_t i = 0; i < y->count; i++) {
         size_t k = scale_at(h.in[0], h.in[1], axis, block, i);
         float want = (float)(get(y, i) - (with_zp ? get(h.in[2], k) : 0)) * s[k];
-        ck_assert_msg(z[i] == want, "%s: element %zu is %g, expected %g", ox_dtype_name(type->dtype),
-                      i, (double)z[i], (double)want);
+        ck_assert_msg(z[i] == want, "%s: element %zu is %g, expected %g",
+                      ox_dtype_name(type->dtype), i, (double)z[i], (double)want);
     }
     oh_fini(&back);
     oh_fini(&h);
 }
 
-START_TEST(all_granularities_of_all_integer_types)
-{
+START_TEST(all_granularities_of_all_integer_types) {
     uint64_t seed = 31 + (uint64_t)_i;
     for (int k = 0; k < 60; k++)
         one_problem(&seed, &integers[_i], k % 2);
 }
 END_TEST
 
-START_TEST(ties_go_to_even_and_the_ends_saturate)
-{
+START_TEST(ties_go_to_even_and_the_ends_saturate) {
     const float x[] = {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 1e30f, -1e30f, INFINITY, -INFINITY, NAN};
     const int want[] = {0, 2, 2, 0, -2, 127, -128, 127, -128, -128}, zp = 0;
     const float scale = 1;
@@ -154,8 +153,7 @@ START_TEST(ties_go_to_even_and_the_ends_saturate)
 }
 END_TEST
 
-START_TEST(default_type_is_uint8)
-{
+START_TEST(default_type_is_uint8) {
     const float x[] = {-1, 3, 600}, scale = 2;
     const int64_t dims[] = {3};
     struct oh h;
@@ -169,8 +167,7 @@ START_TEST(default_type_is_uint8)
 }
 END_TEST
 
-START_TEST(other_float_types_and_int32)
-{
+START_TEST(other_float_types_and_int32) {
     const uint16_t x16[] = {0x3c00, 0xc000}, s16 = 0x3800; /* 1, -2; 0.5 */
     const int32_t x32[] = {100, -7};
     const int8_t zp = 3, codes[] = {5, -1};
@@ -208,9 +205,9 @@ START_TEST(other_float_types_and_int32)
 }
 END_TEST
 
-START_TEST(float8_codes)
-{
-    static const ox_dtype types[] = {OX_FLOAT8E4M3FN, OX_FLOAT8E4M3FNUZ, OX_FLOAT8E5M2, OX_FLOAT8E5M2FNUZ};
+START_TEST(float8_codes) {
+    static const ox_dtype types[] = {OX_FLOAT8E4M3FN, OX_FLOAT8E4M3FNUZ, OX_FLOAT8E5M2,
+                                     OX_FLOAT8E5M2FNUZ};
     const float x[] = {0, 1, 2, 100000, 200, -0.3f}, scale = 2;
     const int64_t dims[] = {6};
     const uint8_t zp = 0;
@@ -236,8 +233,7 @@ START_TEST(float8_codes)
 }
 END_TEST
 
-START_TEST(empty_data)
-{
+START_TEST(empty_data) {
     const int64_t dims[] = {0, 4}, four[] = {4};
     struct oh h;
     oh_init(&h, "QuantizeLinear", 13, 1);
@@ -252,8 +248,7 @@ END_TEST
 
 /* ---- errors ---------------------------------------------------------------------------------- */
 
-START_TEST(bad_scales_are_refused)
-{
+START_TEST(bad_scales_are_refused) {
     const float scales[] = {0, -1, NAN, INFINITY, -0.0f};
     for (size_t k = 0; k < 5; k++) {
         for (int d = 0; d < 2; d++) {
@@ -274,15 +269,16 @@ START_TEST(bad_scales_are_refused)
     oh_input(&h, OX_FLOAT, 2, dims);
     oh_input_of(&h, OX_FLOAT, 1, three, vector);
     ck_assert_int_eq(oh_check(&h, 1), OX_INVALID);
-    ck_assert_str_eq(h.text, "scale (input 1) of QuantizeLinear is 0 at element 2, expected a positive finite number");
+    ck_assert_str_eq(
+        h.text,
+        "scale (input 1) of QuantizeLinear is 0 at element 2, expected a positive finite number");
     oh_fini(&h);
 }
 END_TEST
 
 static void expect_shape_error(const char *op, int rank, const int64_t *dims, int scale_rank,
                                const int64_t *scale_dims, int zp_rank, const int64_t *zp_dims,
-                               int64_t axis, int64_t block, const char *text)
-{
+                               int64_t axis, int64_t block, const char *text) {
     struct oh h;
     oh_init(&h, op, 21, 1);
     oh_int(&h, "axis", axis);
@@ -298,19 +294,22 @@ static void expect_shape_error(const char *op, int rank, const int64_t *dims, in
     oh_fini(&h);
 }
 
-START_TEST(shapes_that_do_not_fit_are_refused)
-{
+START_TEST(shapes_that_do_not_fit_are_refused) {
     const int64_t x[] = {1, 128}, two[] = {2}, many[] = {300}, one[] = {1}, matrix[] = {1, 128},
                   blocks[] = {1, 3};
     const char *const ops[] = {"QuantizeLinear", "DequantizeLinear"};
     for (int k = 0; k < 2; k++) {
         char text[200];
-        snprintf(text, sizeof text, "scale of %s is [2], which does not fit data of [1,128] along axis 1", ops[k]);
+        snprintf(text, sizeof text,
+                 "scale of %s is [2], which does not fit data of [1,128] along axis 1", ops[k]);
         expect_shape_error(ops[k], 2, x, 1, two, 0, NULL, 1, 0, text);
-        snprintf(text, sizeof text, "zero point (input 2) of %s is [300], its scale (input 1) is [1]", ops[k]);
+        snprintf(text, sizeof text,
+                 "zero point (input 2) of %s is [300], its scale (input 1) is [1]", ops[k]);
         expect_shape_error(ops[k], 2, x, 1, one, 1, many, 1, 0, text);
-        expect_shape_error(ops[k], 2, x, 1, two, 0, NULL, 2, 0, "axis is 2, out of range for rank 2");
-        expect_shape_error(ops[k], 2, x, 1, two, 0, NULL, INT64_MIN, 0, "axis is -9223372036854775808, out of range for rank 2");
+        expect_shape_error(ops[k], 2, x, 1, two, 0, NULL, 2, 0,
+                           "axis is 2, out of range for rank 2");
+        expect_shape_error(ops[k], 2, x, 1, two, 0, NULL, INT64_MIN, 0,
+                           "axis is -9223372036854775808, out of range for rank 2");
     }
     struct oh h;
     oh_init(&h, "QuantizeLinear", 21, 1); /* a matrix of scales needs blocks */
@@ -334,8 +333,7 @@ START_TEST(shapes_that_do_not_fit_are_refused)
 }
 END_TEST
 
-START_TEST(types_that_do_not_fit_are_refused)
-{
+START_TEST(types_that_do_not_fit_are_refused) {
     const float one = 1;
     struct oh h;
     oh_init(&h, "QuantizeLinear", 13, 1);
@@ -355,7 +353,9 @@ START_TEST(types_that_do_not_fit_are_refused)
     oh_input_of(&h, OX_FLOAT, 0, NULL, &one);
     oh_input(&h, OX_UINT8, 0, NULL);
     ck_assert_int_eq(oh_eval(&h, 1), OX_INVALID);
-    ck_assert_str_eq(h.text, "inputs 0 and 2 of DequantizeLinear are of types int8 and uint8, expected the same");
+    ck_assert_str_eq(
+        h.text,
+        "inputs 0 and 2 of DequantizeLinear are of types int8 and uint8, expected the same");
     oh_fini(&h);
     oh_init(&h, "QuantizeLinear", 21, 1); /* attribute and zero point differ */
     oh_int(&h, "output_dtype", OX_INT16);
@@ -369,8 +369,7 @@ START_TEST(types_that_do_not_fit_are_refused)
 }
 END_TEST
 
-START_TEST(contrib_domain_is_the_same)
-{
+START_TEST(contrib_domain_is_the_same) {
     const float x = 3, scale = 2;
     struct oh h;
     oh_init(&h, "QuantizeLinear", 1, 1);
@@ -387,8 +386,7 @@ END_TEST
 
 /* ---- DynamicQuantizeLinear ------------------------------------------------------------------- */
 
-START_TEST(dynamic_quantization)
-{
+START_TEST(dynamic_quantization) {
     static const int64_t sizes[] = {0, 1, 15, 16, 17, 1000};
     uint64_t seed = 17;
     for (int k = 0; k < 18; k++) {
@@ -414,9 +412,9 @@ START_TEST(dynamic_quantization)
 }
 END_TEST
 
-START_TEST(dynamic_quantization_of_odd_numbers)
-{
-    const float odd[][3] = {{NAN, 1, 2}, {INFINITY, 1, 2}, {-INFINITY, 1, 2}, {0, 0, 0}, {3e38f, -3e38f, 0}, {1e-45f, 0, 0}};
+START_TEST(dynamic_quantization_of_odd_numbers) {
+    const float odd[][3] = {{NAN, 1, 2}, {INFINITY, 1, 2},   {-INFINITY, 1, 2},
+                            {0, 0, 0},   {3e38f, -3e38f, 0}, {1e-45f, 0, 0}};
     const int64_t dims[] = {3};
     for (size_t k = 0; k < 6; k++) {
         struct oh h;
@@ -431,15 +429,16 @@ START_TEST(dynamic_quantization_of_odd_numbers)
 END_TEST
 
 /* 2.505 is 2.5 in bfloat16 and 2.5005 is so in float16 too: ties then, that go to 2. */
-START_TEST(precision_is_where_the_division_rounds)
-{
+START_TEST(precision_is_where_the_division_rounds) {
     static const struct {
         int opset, precision;
         ox_dtype scale;
         uint8_t codes[2];
     } cases[] = {
-        {21, 0, OX_FLOAT16, {3, 3}}, {23, 0, OX_FLOAT16, {3, 2}}, {23, OX_FLOAT, OX_FLOAT16, {3, 3}}, {23, 0, OX_BFLOAT16, {2, 2}},
-        {23, 0, OX_FLOAT, {3, 3}}, {25, OX_FLOAT16, OX_FLOAT, {3, 2}}, {25, OX_BFLOAT16, OX_FLOAT, {2, 2}},
+        {21, 0, OX_FLOAT16, {3, 3}},         {23, 0, OX_FLOAT16, {3, 2}},
+        {23, OX_FLOAT, OX_FLOAT16, {3, 3}},  {23, 0, OX_BFLOAT16, {2, 2}},
+        {23, 0, OX_FLOAT, {3, 3}},           {25, OX_FLOAT16, OX_FLOAT, {3, 2}},
+        {25, OX_BFLOAT16, OX_FLOAT, {2, 2}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct oh h;
@@ -448,17 +447,21 @@ START_TEST(precision_is_where_the_division_rounds)
         oh_init(&h, "QuantizeLinear", cases[i].opset, 1);
         if (cases[i].precision) oh_int(&h, "precision", cases[i].precision);
         oh_input_of(&h, OX_FLOAT, OH_DIMS(2), (float[]){2.505f, 2.5005f});
-        oh_input_of(&h, cases[i].scale, 0, NULL, cases[i].scale == OX_FLOAT ? (const void *)&one : cases[i].scale == OX_FLOAT16 ? &half : &brain);
+        oh_input_of(&h, cases[i].scale, 0, NULL,
+                    cases[i].scale == OX_FLOAT     ? (const void *)&one
+                    : cases[i].scale == OX_FLOAT16 ? &half
+                                                   : &brain);
         ck_assert_msg(oh_eval(&h, 1) == OX_OK, "%s", h.text);
-        ck_assert_msg(memcmp(h.out[0]->data, cases[i].codes, 2) == 0, "case %zu: %d %d", i, get(h.out[0], 0), get(h.out[0], 1));
+        ck_assert_msg(memcmp(h.out[0]->data, cases[i].codes, 2) == 0, "case %zu: %d %d", i,
+                      get(h.out[0], 0), get(h.out[0], 1));
         oh_fini(&h);
     }
 }
 END_TEST
 
-/* Scales in blocks, the last one shorter, with zero points: as in float where nothing is on an edge. */
-START_TEST(precision_with_blocks)
-{
+/* Scales in blocks, the last one shorter, with zero points: as in float where nothing is on an
+ * edge. */
+START_TEST(precision_with_blocks) {
     struct oh h;
     oh_init(&h, "QuantizeLinear", 23, 1);
     oh_int(&h, "precision", OX_FLOAT16);
@@ -480,8 +483,7 @@ START_TEST(precision_with_blocks)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *suite = suite_create("op_quantize");
     TCase *tests = tcase_create("quantize");
     tcase_add_loop_test(tests, all_granularities_of_all_integer_types, 0, INTEGERS);

@@ -6,8 +6,7 @@
 
 /* ---- Clip ------------------------------------------------------------------------------------ */
 
-START_TEST(clip_of_floats)
-{
+START_TEST(clip_of_floats) {
     const float x[] = {-2, -1, 0, 1, 2, INFINITY, -INFINITY, NAN}, low = -1, high = 1.5f;
     const int64_t dims[] = {8};
     const double both[] = {-1, -1, 0, 1, 1.5, 1.5, -1, NAN};
@@ -30,14 +29,17 @@ START_TEST(clip_of_floats)
             if (has_high) oh_input_of(&h, OX_FLOAT, 0, NULL, &high);
         }
         ck_assert_msg(oh_eval(&h, 1) == OX_OK, "%s", h.text);
-        oh_expect_floats(&h, 0, 8, has_low ? (has_high ? both : below) : has_high ? above : none, 0);
+        oh_expect_floats(&h, 0, 8,
+                         has_low    ? (has_high ? both : below)
+                         : has_high ? above
+                                    : none,
+                         0);
         oh_fini(&h);
     }
 }
 END_TEST
 
-START_TEST(clip_with_crossed_bounds_gives_the_upper_one)
-{
+START_TEST(clip_with_crossed_bounds_gives_the_upper_one) {
     const float x[] = {-2, 0, 5}, low = 3, high = 1;
     const int64_t dims[] = {3};
     const double want[] = {1, 1, 1};
@@ -57,8 +59,7 @@ END_TEST
         const T x[] = {lowest, 3, 9, highest}, low = 4, high = 8;                                  \
         const int64_t dims[] = {4};                                                                \
         for (int form = 0; form < 3; form++) {                                                     \
-            const T want[3][4] = {                                                                 \
-                {lowest, 3, 9, highest}, {4, 4, 9, highest}, {4, 4, 8, 8}};                        \
+            const T want[3][4] = {{lowest, 3, 9, highest}, {4, 4, 9, highest}, {4, 4, 8, 8}};      \
             struct oh h;                                                                           \
             oh_init(&h, "Clip", 12, 1);                                                            \
             oh_input_of(&h, type, 1, dims, x);                                                     \
@@ -70,8 +71,7 @@ END_TEST
         }                                                                                          \
     } while (0)
 
-START_TEST(clip_of_integers)
-{
+START_TEST(clip_of_integers) {
     CLIP_INTS(int8_t, OX_INT8, INT8_MIN, INT8_MAX);
     CLIP_INTS(int16_t, OX_INT16, INT16_MIN, INT16_MAX);
     CLIP_INTS(int32_t, OX_INT32, INT32_MIN, INT32_MAX);
@@ -83,8 +83,7 @@ START_TEST(clip_of_integers)
 }
 END_TEST
 
-START_TEST(clip_of_halves_and_doubles)
-{
+START_TEST(clip_of_halves_and_doubles) {
     const uint16_t x[] = {0xc000, 0x3c00, 0x7bff, 0x7c00}, high = 0x4000; /* -2, 1, 65504, inf; 2 */
     const uint16_t want[] = {0xc000, 0x3c00, 0x4000, 0x4000};
     const double d[] = {-2, 1, 1e300, INFINITY}, top = 2, want_d[] = {-2, 1, 2, 2};
@@ -107,8 +106,7 @@ START_TEST(clip_of_halves_and_doubles)
 }
 END_TEST
 
-START_TEST(clip_refuses_bad_bounds)
-{
+START_TEST(clip_refuses_bad_bounds) {
     const int64_t dims[] = {4}, two[] = {2};
     struct oh h;
     oh_init(&h, "Clip", 13, 1);
@@ -129,8 +127,7 @@ END_TEST
 
 /* ---- Where ----------------------------------------------------------------------------------- */
 
-static size_t element_at(const ox_tensor *t, int rank, const int64_t *dims, size_t k)
-{
+static size_t element_at(const ox_tensor *t, int rank, const int64_t *dims, size_t k) {
     size_t index = 0, step = 1;
     for (int d = rank - 1; d >= 0; d--) {
         size_t at = k % (size_t)dims[d];
@@ -143,10 +140,11 @@ static size_t element_at(const ox_tensor *t, int rank, const int64_t *dims, size
     return index;
 }
 
-/* Shapes of condition, x and y in all combinations of full, row, column and scalar; elements of 1 to 16 bytes. */
-START_TEST(where_on_broadcast_shapes)
-{
-    static const ox_dtype types[] = {OX_INT8, OX_FLOAT16, OX_FLOAT, OX_INT64, OX_COMPLEX128, OX_BOOL};
+/* Shapes of condition, x and y in all combinations of full, row, column and scalar; elements of 1
+ * to 16 bytes. */
+START_TEST(where_on_broadcast_shapes) {
+    static const ox_dtype types[] = {OX_INT8,  OX_FLOAT16,    OX_FLOAT,
+                                     OX_INT64, OX_COMPLEX128, OX_BOOL};
     const int64_t dims[] = {5, 40};
     const int64_t shapes[4][2] = {{5, 40}, {1, 40}, {5, 1}, {1, 1}};
     uint64_t seed = 8;
@@ -176,8 +174,7 @@ START_TEST(where_on_broadcast_shapes)
 }
 END_TEST
 
-START_TEST(where_of_strings)
-{
+START_TEST(where_of_strings) {
     const uint8_t c[] = {1, 0, 1};
     const int64_t dims[] = {3};
     const struct ox_str x[] = {{"yes", 3}}, y[] = {{"a", 1}, {"b", 1}, {"", 0}};
@@ -195,8 +192,7 @@ START_TEST(where_of_strings)
 }
 END_TEST
 
-START_TEST(where_refuses_other_conditions)
-{
+START_TEST(where_refuses_other_conditions) {
     const int64_t dims[] = {3};
     struct oh h;
     oh_init(&h, "Where", 9, 1);
@@ -211,8 +207,7 @@ END_TEST
 
 /* ---- Max, Mean, Min, Sum --------------------------------------------------------------------- */
 
-START_TEST(variadic_of_three)
-{
+START_TEST(variadic_of_three) {
     const float a[] = {1, 5, 3, 7}, b[] = {4, 2}, c = 3;
     const int64_t dims[] = {2, 2}, row[] = {2};
     const double max[] = {4, 5, 4, 7}, min[] = {1, 2, 3, 2}, sum[] = {8, 10, 10, 12};
@@ -235,8 +230,7 @@ START_TEST(variadic_of_three)
 }
 END_TEST
 
-START_TEST(variadic_of_one_and_of_many)
-{
+START_TEST(variadic_of_one_and_of_many) {
     const int64_t dims[] = {3};
     for (size_t n = 1; n <= 10; n += 9) {
         struct oh h;
@@ -256,8 +250,7 @@ START_TEST(variadic_of_one_and_of_many)
 END_TEST
 
 /* Sums of halves are rounded once: 2048 + 1 + 1 is 2050, though 2048 + 1 rounds to 2048. */
-START_TEST(variadic_of_halves)
-{
+START_TEST(variadic_of_halves) {
     const uint16_t big = 0x6800, small = 0x3c00;
     struct oh h;
     oh_init(&h, "Sum", 13, 1);
@@ -276,8 +269,7 @@ START_TEST(variadic_of_halves)
 }
 END_TEST
 
-START_TEST(variadic_before_opset_8_does_not_broadcast)
-{
+START_TEST(variadic_before_opset_8_does_not_broadcast) {
     const int64_t a[] = {2, 2}, b[] = {2}, c[] = {1, 2};
     const char *const names[] = {"Max", "Mean", "Min", "Sum"};
     for (int k = 0; k < 4; k++) {
@@ -297,8 +289,7 @@ START_TEST(variadic_before_opset_8_does_not_broadcast)
 }
 END_TEST
 
-START_TEST(sum_refuses_integers)
-{
+START_TEST(sum_refuses_integers) {
     struct oh h;
     oh_init(&h, "Sum", 13, 1);
     oh_input(&h, OX_INT32, 0, NULL);
@@ -310,8 +301,7 @@ END_TEST
 
 /* ---- Identity and Dropout -------------------------------------------------------------------- */
 
-START_TEST(identity_shares_its_input)
-{
+START_TEST(identity_shares_its_input) {
     static const ox_dtype types[] = {OX_FLOAT, OX_INT4, OX_COMPLEX64, OX_BOOL, OX_FLOAT8E5M2};
     const int64_t dims[] = {3};
     for (int k = 0; k < 5; k++) {
@@ -325,8 +315,7 @@ START_TEST(identity_shares_its_input)
 }
 END_TEST
 
-START_TEST(dropout_drops_nothing_in_inference)
-{
+START_TEST(dropout_drops_nothing_in_inference) {
     const float x[] = {1, 2, 3}, ratio = 0.5f;
     const uint8_t no = 0;
     const int64_t dims[] = {3};
@@ -356,8 +345,7 @@ START_TEST(dropout_drops_nothing_in_inference)
 }
 END_TEST
 
-START_TEST(dropout_in_training)
-{
+START_TEST(dropout_in_training) {
     const uint8_t yes = 1;
     const float none = 0, half = 0.5f;
     const int64_t dims[] = {3};
@@ -378,8 +366,7 @@ START_TEST(dropout_in_training)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *suite = suite_create("op_select");
     TCase *tests = tcase_create("select");
     tcase_add_test(tests, clip_of_floats);

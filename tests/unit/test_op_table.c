@@ -1,10 +1,10 @@
-/* tests/unit/test_op_table.c - the table of operators and what its drivers check for all of them. */
+/* tests/unit/test_op_table.c - the table of operators and what its drivers check for all of them.
+ */
 #include "op_harness.h"
 
 #include <string.h>
 
-START_TEST(rows_are_sorted_and_found)
-{
+START_TEST(rows_are_sorted_and_found) {
     ck_assert_uint_gt(ox_op_count(), 50);
     for (size_t i = 0; i < ox_op_count(); i++) {
         const struct ox_op *op = ox_op_at(i), *former = i ? ox_op_at(i - 1) : NULL;
@@ -23,8 +23,7 @@ START_TEST(rows_are_sorted_and_found)
 }
 END_TEST
 
-START_TEST(rows_are_consistent)
-{
+START_TEST(rows_are_consistent) {
     for (size_t i = 0; i < ox_op_count(); i++) {
         const struct ox_op *op = ox_op_at(i);
         ck_assert_msg(op->since >= 1 && op->since <= op->newest, "%s: versions %d to %d", op->name,
@@ -42,8 +41,7 @@ START_TEST(rows_are_consistent)
 }
 END_TEST
 
-START_TEST(arity_is_checked)
-{
+START_TEST(arity_is_checked) {
     const int64_t dims[] = {2};
     struct oh h;
     oh_init(&h, "Add", 14, 1);
@@ -62,8 +60,7 @@ START_TEST(arity_is_checked)
 }
 END_TEST
 
-START_TEST(absent_inputs_are_checked)
-{
+START_TEST(absent_inputs_are_checked) {
     const int64_t dims[] = {2};
     struct oh h;
     oh_init(&h, "Add", 14, 1);
@@ -87,8 +84,7 @@ START_TEST(absent_inputs_are_checked)
 }
 END_TEST
 
-START_TEST(opsets_are_checked)
-{
+START_TEST(opsets_are_checked) {
     struct oh h;
     oh_init(&h, "Gelu", 19, 1);
     oh_input(&h, OX_FLOAT, 0, NULL);
@@ -104,8 +100,7 @@ START_TEST(opsets_are_checked)
 }
 END_TEST
 
-START_TEST(unaligned_inputs_are_copied)
-{
+START_TEST(unaligned_inputs_are_copied) {
     struct oh h;
     const int64_t dims[] = {3};
     unsigned char raw[13] = {0};
@@ -130,8 +125,7 @@ START_TEST(unaligned_inputs_are_copied)
 }
 END_TEST
 
-START_TEST(attributes_are_typed)
-{
+START_TEST(attributes_are_typed) {
     struct oh h;
     oh_init(&h, "LeakyRelu", 16, 1);
     oh_input(&h, OX_FLOAT, 0, NULL);
@@ -149,8 +143,7 @@ START_TEST(attributes_are_typed)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *suite = suite_create("op_table");
     TCase *tests = tcase_create("table");
     tcase_add_test(tests, rows_are_sorted_and_found);

@@ -8,32 +8,37 @@
 
 enum { MOST = 64 };
 
-static void strings_in(struct oh *h, int rank, const int64_t *dims, size_t n, const char *const *texts)
-{
+static void strings_in(struct oh *h, int rank, const int64_t *dims, size_t n,
+                       const char *const *texts) {
     struct ox_str s[MOST];
-    for (size_t i = 0; i < n; i++) s[i] = (struct ox_str){texts[i], strlen(texts[i])};
+    for (size_t i = 0; i < n; i++)
+        s[i] = (struct ox_str){texts[i], strlen(texts[i])};
     ck_assert_int_eq(ox_tensor_strings(&h->in[h->n_in++], h->ctx, rank, dims, s), OX_OK);
 }
-#define STRINGS(h, ...) strings_in(h, OH_DIMS(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)), sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *), (const char *[]){__VA_ARGS__})
+#define STRINGS(h, ...)                                                                            \
+    strings_in(h, OH_DIMS(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)),                 \
+               sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *),                             \
+               (const char *[]){__VA_ARGS__})
 
-static void expect_strings(const struct oh *h, size_t n, const char *const *want)
-{
+static void expect_strings(const struct oh *h, size_t n, const char *const *want) {
     ck_assert_int_eq(h->out[0]->dtype, OX_STRING);
     ck_assert_uint_eq(h->out[0]->count, n);
     const struct ox_str *s = h->out[0]->data;
-    for (size_t i = 0; i < n; i++) ck_assert_msg(s[i].len == strlen(want[i]) && memcmp(s[i].ptr, want[i], s[i].len) == 0, "%zu: '%.*s', expected '%s'", i, (int)s[i].len, s[i].ptr, want[i]);
+    for (size_t i = 0; i < n; i++)
+        ck_assert_msg(s[i].len == strlen(want[i]) && memcmp(s[i].ptr, want[i], s[i].len) == 0,
+                      "%zu: '%.*s', expected '%s'", i, (int)s[i].len, s[i].ptr, want[i]);
 }
-#define EXPECT(h, ...) expect_strings(h, sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *), (const char *[]){__VA_ARGS__})
+#define EXPECT(h, ...)                                                                             \
+    expect_strings(h, sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *),                      \
+                   (const char *[]){__VA_ARGS__})
 
-static void fails(struct oh *h, size_t n_out, const char *id)
-{
+static void fails(struct oh *h, size_t n_out, const char *id) {
     ck_assert_int_eq(oh_eval(h, n_out), OX_INVALID);
     ck_assert_str_eq(h->id, id);
     oh_fini(h);
 }
 
-START_TEST(concat_broadcasts)
-{
+START_TEST(concat_broadcasts) {
     struct oh h;
     oh_init(&h, "StringConcat", 20, 1);
     strings_in(&h, OH_DIMS(2, 1), 2, (const char *[]){"a", ""});
@@ -59,8 +64,7 @@ START_TEST(concat_broadcasts)
 }
 END_TEST
 
-static void split(struct oh *h, const char *delimiter, int64_t maxsplit, const char *text)
-{
+static void split(struct oh *h, const char *delimiter, int64_t maxsplit, const char *text) {
     oh_init(h, "StringSplit", 20, 1);
     h->no_infer = true;
     if (delimiter) oh_string(h, "delimiter", delimiter);
@@ -71,10 +75,12 @@ static void split(struct oh *h, const char *delimiter, int64_t maxsplit, const c
     ck_assert_int_eq(*(const int64_t *)h->out[1]->data, h->out[0]->dims[1]);
 }
 
-START_TEST(split_as_the_standard_says)
-{
+START_TEST(split_as_the_standard_says) {
     struct oh h;
-    split(&h, NULL, -1, " \t a b\xc2\xa0" "c  "), EXPECT(&h, "a", "b", "c"), oh_fini(&h);
+    split(&h, NULL, -1,
+          " \t a b\xc2\xa0"
+          "c  "),
+        EXPECT(&h, "a", "b", "c"), oh_fini(&h);
     split(&h, "", 1, "  a b  c "), EXPECT(&h, "a", "b  c "), oh_fini(&h);
     split(&h, NULL, -1, "   "), expect_strings(&h, 0, NULL), oh_fini(&h);
     split(&h, ",", -1, ",a,,b,"), EXPECT(&h, "", "a", "", "b", ""), oh_fini(&h);
@@ -89,16 +95,14 @@ START_TEST(split_as_the_standard_says)
 }
 END_TEST
 
-static void stops(struct oh *h, size_t n, const struct ox_str *s)
-{
+static void stops(struct oh *h, size_t n, const struct ox_str *s) {
     oh_string(h, "stopwords", "");
     h->attrs[h->n_attrs - 1].type = OX_ATTR_STRINGS;
     h->attrs[h->n_attrs - 1].count = n;
     h->attrs[h->n_attrs - 1].v.strings = s;
 }
 
-START_TEST(normalizer_drops_and_changes)
-{
+START_TEST(normalizer_drops_and_changes) {
     static const struct ox_str words[] = {{"Monday", 6}, {"\xc3\x89t\xc3\xa9", 5}};
     struct oh h;
     for (int sensitive = 0; sensitive < 2; sensitive++) {
@@ -107,7 +111,10 @@ START_TEST(normalizer_drops_and_changes)
         oh_string(&h, "case_change_action", "UPPER");
         oh_int(&h, "is_case_sensitive", sensitive);
         stops(&h, 2, words);
-        STRINGS(&h, "monday", "Monday", "stra\xc3\x9f" "e", "\xc3\xa9T\xc3\x89", "");
+        STRINGS(&h, "monday", "Monday",
+                "stra\xc3\x9f"
+                "e",
+                "\xc3\xa9T\xc3\x89", "");
         ck_assert_int_eq(oh_eval(&h, 1), OX_OK);
         if (sensitive)
             EXPECT(&h, "MONDAY", "STRASSE", "\xc3\x89T\xc3\x89", "");
@@ -133,20 +140,24 @@ START_TEST(normalizer_drops_and_changes)
 }
 END_TEST
 
-START_TEST(case_is_unicodes)
-{
+START_TEST(case_is_unicodes) {
     static const struct {
         const char *from, *to;
         enum ox_text_case which;
     } cases[] = {
         {"aZ0", "AZ0", OX_CASE_UPPER},
         {"\xc3\xa4\xd0\xb6\xcf\x89", "\xc3\x84\xd0\x96\xce\xa9", OX_CASE_UPPER},
-        {"\xef\xac\x81", "FI", OX_CASE_UPPER},                                   /* a ligature */
-        {"\xce\x9f\xce\x94\xce\x9f\xce\xa3", "\xce\xbf\xce\xb4\xce\xbf\xcf\x82", OX_CASE_LOWER}, /* sigma at the end of a word */
+        {"\xef\xac\x81", "FI", OX_CASE_UPPER}, /* a ligature */
+        {"\xce\x9f\xce\x94\xce\x9f\xce\xa3", "\xce\xbf\xce\xb4\xce\xbf\xcf\x82",
+         OX_CASE_LOWER}, /* sigma at the end of a word */
         {"\xce\xa3\xce\x91", "\xcf\x83\xce\xb1", OX_CASE_LOWER},
         {"\xc4\xb0", "i\xcc\x87", OX_CASE_LOWER},
         {"\xf0\x90\x90\x80", "\xf0\x90\x90\xa8", OX_CASE_LOWER}, /* beyond 16 bits */
-        {"A\xff\xc3" "B", "a\xff\xc3" "b", OX_CASE_LOWER},       /* not UTF-8 */
+        {"A\xff\xc3"
+         "B",
+         "a\xff\xc3"
+         "b",
+         OX_CASE_LOWER}, /* not UTF-8 */
         {"Ab", "Ab", OX_CASE_NONE},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -162,18 +173,46 @@ END_TEST
 
 /* ---- patterns -------------------------------------------------------------------------------- */
 
-START_TEST(patterns_match_all_or_nothing)
-{
+START_TEST(patterns_match_all_or_nothing) {
     static const struct {
         const char *pattern, *text;
         bool match;
     } cases[] = {
-        {"a|ab", "ab", true}, {"a", "ab", false}, {"", "", true}, {"", "a", false}, {"a$", "a\n", false}, {".", "\n", false}, {"(?s).", "\n", true},
-        {".", "\xc3\xa9", true}, {"..", "\xc3\xa9", false}, {"\\w+", "\xc3\xa9", false}, {"(?i)STRA\xc3\x89", "stra\xc3\xa9", true}, {"\\pL+", "\xc3\xa9" "a", true},
-        {"\\s", "\v", false}, {"[\\s]", " ", true}, {"[^\\S]", " ", true}, {"\\v", "\v", true}, {"\\101\\x42\\x{43}", "ABC", true}, {"a{,2}", "a{,2}", true},
-        {"a{2,3}", "aaa", true}, {"a{2,3}", "a", false}, {"[]a]+", "]a", true}, {"[[:alpha:]-]+", "a-b", true}, {"\\Qa.b\\E+", "a.bb", true}, {"\\Qa.b\\E", "axb", false},
-        {"(?P<n>a)b", "ab", true}, {"(?<n>a)b", "ab", true}, {"(?U:a+)a*", "aaa", true}, {"x*?y", "xxy", true}, {"a\\.b\\-", "a.b-", true}, {".*", "\xff", false},
-        {"^ab$", "ab", true}, {"(a|b)*c|d", "ababc", true},
+        {"a|ab", "ab", true},
+        {"a", "ab", false},
+        {"", "", true},
+        {"", "a", false},
+        {"a$", "a\n", false},
+        {".", "\n", false},
+        {"(?s).", "\n", true},
+        {".", "\xc3\xa9", true},
+        {"..", "\xc3\xa9", false},
+        {"\\w+", "\xc3\xa9", false},
+        {"(?i)STRA\xc3\x89", "stra\xc3\xa9", true},
+        {"\\pL+",
+         "\xc3\xa9"
+         "a",
+         true},
+        {"\\s", "\v", false},
+        {"[\\s]", " ", true},
+        {"[^\\S]", " ", true},
+        {"\\v", "\v", true},
+        {"\\101\\x42\\x{43}", "ABC", true},
+        {"a{,2}", "a{,2}", true},
+        {"a{2,3}", "aaa", true},
+        {"a{2,3}", "a", false},
+        {"[]a]+", "]a", true},
+        {"[[:alpha:]-]+", "a-b", true},
+        {"\\Qa.b\\E+", "a.bb", true},
+        {"\\Qa.b\\E", "axb", false},
+        {"(?P<n>a)b", "ab", true},
+        {"(?<n>a)b", "ab", true},
+        {"(?U:a+)a*", "aaa", true},
+        {"x*?y", "xxy", true},
+        {"a\\.b\\-", "a.b-", true},
+        {".*", "\xff", false},
+        {"^ab$", "ab", true},
+        {"(a|b)*c|d", "ababc", true},
     };
     struct oh h;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -181,16 +220,20 @@ START_TEST(patterns_match_all_or_nothing)
         oh_string(&h, "pattern", cases[i].pattern);
         STRINGS(&h, cases[i].text);
         ck_assert_msg(oh_eval(&h, 1) == OX_OK, "%s: %s", cases[i].pattern, h.text);
-        ck_assert_msg(*(const bool *)h.out[0]->data == cases[i].match, "%s on %s", cases[i].pattern, cases[i].text);
+        ck_assert_msg(*(const bool *)h.out[0]->data == cases[i].match, "%s on %s", cases[i].pattern,
+                      cases[i].text);
         oh_fini(&h);
     }
 }
 END_TEST
 
-START_TEST(what_re2_has_not_is_refused)
-{
-    static const char *const patterns[] = {"(a)\\1", "(?=a)", "(?!a)", "(?<=a)b", "(?<!a)b", "(?>a)", "a*+", "a**", "a++", "*a", "(*UTF)a", "(?R)", "(?#c)a", "\\Ka", "\\Ca", "\\R",
-                                           "\\X", "\\h", "a{1001}", "a{3,2}", "(a", "a)", "[a", "[z-a]", "\\", "(?P<n", "(?P=n)", "(?x)a", "[[:no:]]", "\\xg", "\\8", "[\\b]", "\xff", "(?|a)", "\\p{Nope}"};
+START_TEST(what_re2_has_not_is_refused) {
+    static const char *const patterns[] = {
+        "(a)\\1",   "(?=a)", "(?!a)", "(?<=a)b", "(?<!a)b", "(?>a)",  "a*+",
+        "a**",      "a++",   "*a",    "(*UTF)a", "(?R)",    "(?#c)a", "\\Ka",
+        "\\Ca",     "\\R",   "\\X",   "\\h",     "a{1001}", "a{3,2}", "(a",
+        "a)",       "[a",    "[z-a]", "\\",      "(?P<n",   "(?P=n)", "(?x)a",
+        "[[:no:]]", "\\xg",  "\\8",   "[\\b]",   "\xff",    "(?|a)",  "\\p{Nope}"};
     struct oh h;
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
         oh_init(&h, "RegexFullMatch", 20, 1);
@@ -206,8 +249,7 @@ START_TEST(what_re2_has_not_is_refused)
 }
 END_TEST
 
-START_TEST(patterns_that_take_forever_end)
-{
+START_TEST(patterns_that_take_forever_end) {
     struct oh h;
     oh_init(&h, "RegexFullMatch", 20, 1);
     oh_string(&h, "pattern", "(a+)+(a+)+b");
@@ -221,8 +263,7 @@ END_TEST
 
 /* ---- TfIdfVectorizer, ImageDecoder ----------------------------------------------------------- */
 
-static void tfidf(struct oh *h, const char *mode, int64_t skip)
-{
+static void tfidf(struct oh *h, const char *mode, int64_t skip) {
     oh_init(h, "TfIdfVectorizer", 9, 1);
     oh_string(h, "mode", mode);
     oh_int(h, "min_gram_length", 1);
@@ -236,12 +277,15 @@ static void tfidf(struct oh *h, const char *mode, int64_t skip)
     oh_floats(h, "weights", 3, weights);
 }
 
-START_TEST(tfidf_counts)
-{
+START_TEST(tfidf_counts) {
     static const double counts[] = {1, 2, 2}, once[] = {10, 20, 30}, weighted[] = {10, 40, 60};
     struct oh h;
     for (int k = 0; k < 3; k++) {
-        tfidf(&h, k == 0 ? "TF" : k == 1 ? "IDF" : "TFIDF", INT64_MAX - 1); /* skipping is bounded by the row */
+        tfidf(&h,
+              k == 0   ? "TF"
+              : k == 1 ? "IDF"
+                       : "TFIDF",
+              INT64_MAX - 1); /* skipping is bounded by the row */
         oh_input_of(&h, OX_INT32, OH_DIMS(4), (int32_t[]){5, 9, 5, 6});
         ck_assert_int_eq(oh_eval(&h, 1), OX_OK);
         oh_expect_floats(&h, 0, 3, k == 0 ? counts : k == 1 ? once : weighted, 1e-6);
@@ -265,10 +309,10 @@ START_TEST(tfidf_counts)
 }
 END_TEST
 
-START_TEST(image_decoder_orders_channels)
-{
+START_TEST(image_decoder_orders_channels) {
     static const unsigned char ppm[] = "P6 2 1 255\n\x01\x02\x03\xff\xff\xff";
-    static const unsigned char want[3][6] = {{1, 2, 3, 255, 255, 255}, {3, 2, 1, 255, 255, 255}, {2, 255}};
+    static const unsigned char want[3][6] = {
+        {1, 2, 3, 255, 255, 255}, {3, 2, 1, 255, 255, 255}, {2, 255}};
     static const char *const formats[] = {"RGB", "BGR", "Grayscale"};
     struct oh h;
     for (int k = 0; k < 3; k++) {
@@ -294,8 +338,7 @@ START_TEST(image_decoder_orders_channels)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *s = suite_create("op_text");
     TCase *t = tcase_create("op_text");
     tcase_add_test(t, concat_broadcasts);

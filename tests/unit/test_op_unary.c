@@ -9,14 +9,17 @@
 /* ---- references: one element, attributes a and b --------------------------------------------- */
 
 #define REF(name, value)                                                                           \
-    static double ref_##name(double x, double a, double b)                                         \
-    {                                                                                              \
+    static double ref_##name(double x, double a, double b) {                                       \
         (void)a;                                                                                   \
         (void)b;                                                                                   \
         return value;                                                                              \
     }
-static double clamp01(double x) { return x < 0 ? 0 : x > 1 ? 1 : x; }
-static double log1pexp(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
+static double clamp01(double x) {
+    return x < 0 ? 0 : x > 1 ? 1 : x;
+}
+static double log1pexp(double x) {
+    return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
+}
 REF(Abs, fabs(x))
 REF(Acos, acos(x))
 REF(Acosh, acosh(x))
@@ -25,10 +28,10 @@ REF(Asinh, asinh(x))
 REF(Atan, atan(x))
 REF(Atanh, atanh(x))
 REF(Ceil, ceil(x))
-REF(Celu, x > 0 ? x : a *expm1(x / a))
+REF(Celu, x > 0 ? x : a * expm1(x / a))
 REF(Cos, cos(x))
 REF(Cosh, cosh(x))
-REF(Elu, x < 0 ? a *expm1(x) : x)
+REF(Elu, x < 0 ? a * expm1(x) : x)
 REF(Erf, erf(x))
 REF(Exp, exp(x))
 REF(Floor, floor(x))
@@ -44,8 +47,8 @@ REF(Neg, -x)
 REF(Reciprocal, 1 / x)
 REF(Relu, x < 0 ? 0 : x)
 REF(Round, nearbyint(x))
-REF(Selu, x > 0 ? b * x : b * a *expm1(x))
-REF(Shrink, x < -a ? x + b : x > a ? x - b : 0)
+REF(Selu, x > 0 ? b * x : b * a * expm1(x))
+REF(Shrink, x<-a ? x + b : x> a ? x - b : 0)
 REF(Sigmoid, 1 / (1 + exp(-x)))
 REF(Sign, x > 0 ? 1 : x < 0 ? -1 : x)
 REF(Sin, sin(x))
@@ -66,8 +69,10 @@ struct row {
     float a, b;               /* their defaults */
     double low, high;         /* where the numbers are drawn from */
 };
-#define R(name, opset) {#name, ref_##name, opset, NULL, NULL, 0, 0, -8, 8}
-#define A(name, opset, a) {#name, ref_##name, opset, "alpha", NULL, a, 0, -8, 8}
+#define R(name, opset)                                                                             \
+    { #name, ref_##name, opset, NULL, NULL, 0, 0, -8, 8 }
+#define A(name, opset, a)                                                                          \
+    { #name, ref_##name, opset, "alpha", NULL, a, 0, -8, 8 }
 static const struct row rows[] = {
     R(Abs, 13),
     {"Acos", ref_Acos, 7, NULL, NULL, 0, 0, -1, 1},
@@ -115,37 +120,46 @@ enum { ROWS = sizeof rows / sizeof *rows };
 
 /* ---- elements -------------------------------------------------------------------------------- */
 
-static void put(void *data, ox_dtype dtype, size_t i, double x)
-{
+static void put(void *data, ox_dtype dtype, size_t i, double x) {
     switch (dtype) {
-    case OX_FLOAT: ((float *)data)[i] = (float)x; break;
-    case OX_DOUBLE: ((double *)data)[i] = x; break;
-    case OX_FLOAT16: ((uint16_t *)data)[i] = ox_float_to_half((float)x); break;
-    default: ((uint16_t *)data)[i] = ox_float_to_bfloat16((float)x); break;
+    case OX_FLOAT:
+        ((float *)data)[i] = (float)x;
+        break;
+    case OX_DOUBLE:
+        ((double *)data)[i] = x;
+        break;
+    case OX_FLOAT16:
+        ((uint16_t *)data)[i] = ox_float_to_half((float)x);
+        break;
+    default:
+        ((uint16_t *)data)[i] = ox_float_to_bfloat16((float)x);
+        break;
     }
 }
 
-static double get(const void *data, ox_dtype dtype, size_t i)
-{
+static double get(const void *data, ox_dtype dtype, size_t i) {
     switch (dtype) {
-    case OX_FLOAT: return (double)((const float *)data)[i];
-    case OX_DOUBLE: return ((const double *)data)[i];
-    case OX_FLOAT16: return (double)ox_half_to_float(((const uint16_t *)data)[i]);
-    case OX_BOOL: return ((const uint8_t *)data)[i];
-    default: return (double)ox_bfloat16_to_float(((const uint16_t *)data)[i]);
+    case OX_FLOAT:
+        return (double)((const float *)data)[i];
+    case OX_DOUBLE:
+        return ((const double *)data)[i];
+    case OX_FLOAT16:
+        return (double)ox_half_to_float(((const uint16_t *)data)[i]);
+    case OX_BOOL:
+        return ((const uint8_t *)data)[i];
+    default:
+        return (double)ox_bfloat16_to_float(((const uint16_t *)data)[i]);
     }
 }
 
-static double tolerance_of(ox_dtype dtype)
-{
+static double tolerance_of(ox_dtype dtype) {
     return dtype == OX_DOUBLE    ? 1e-14
            : dtype == OX_FLOAT   ? 5e-7
            : dtype == OX_FLOAT16 ? 1e-3
                                  : 8e-3;
 }
 
-static void compare(const struct oh *h, const struct row *row, double a, double b)
-{
+static void compare(const struct oh *h, const struct row *row, double a, double b) {
     const ox_tensor *x = h->in[0], *y = h->out[0];
     ck_assert_uint_eq(y->count, x->count);
     for (size_t i = 0; i < x->count; i++) {
@@ -154,8 +168,8 @@ static void compare(const struct oh *h, const struct row *row, double a, double 
         if (isnan(want) && isnan(got)) continue;
         if (got == want) continue;
         ck_assert_msg(error <= tolerance_of(x->dtype) * (fabs(want) + 0.1),
-                      "%s of %s %.9g is %.9g, expected %.9g", row->name, ox_dtype_name(x->dtype),
-                      v, got, want);
+                      "%s of %s %.9g is %.9g, expected %.9g", row->name, ox_dtype_name(x->dtype), v,
+                      got, want);
     }
 }
 
@@ -163,8 +177,7 @@ static void compare(const struct oh *h, const struct row *row, double a, double 
 
 static const ox_dtype float_types[] = {OX_FLOAT, OX_DOUBLE, OX_FLOAT16, OX_BFLOAT16};
 
-START_TEST(agrees_with_the_formula_in_every_float_type)
-{
+START_TEST(agrees_with_the_formula_in_every_float_type) {
     const struct row *row = &rows[_i];
     uint64_t seed = 99 + (uint64_t)_i;
     for (size_t t = 0; t < 4; t++) {
@@ -185,11 +198,10 @@ START_TEST(agrees_with_the_formula_in_every_float_type)
 }
 END_TEST
 
-START_TEST(special_floats)
-{
+START_TEST(special_floats) {
     const struct row *row = &rows[_i];
-    const double values[] = {0.0,  -0.0, INFINITY, -INFINITY, NAN, 0.5, -0.5, 1.5,
-                             2.5,  -2.5, 1e-40,    -1e-40,    3e38, -3e38, 88.5, -100};
+    const double values[] = {0.0, -0.0, INFINITY, -INFINITY, NAN,  0.5,   -0.5, 1.5,
+                             2.5, -2.5, 1e-40,    -1e-40,    3e38, -3e38, 88.5, -100};
     const int64_t dims[] = {16};
     for (size_t t = 0; t < 2; t++) {
         struct oh h;
@@ -205,8 +217,9 @@ START_TEST(special_floats)
             if (float_types[t] == OX_FLOAT) want = (double)(float)want;
             /* Formulas that multiply by an infinite argument say NaN where the limit is 0. */
             bool limit = v == -INFINITY && isnan(want);
-            bool same = isnan(want) ? isnan(got) || limit
-                                    : got == want || fabs(got - want) <= 1e-6 * (fabs(want) + 1e-36);
+            bool same = isnan(want)
+                            ? isnan(got) || limit
+                            : got == want || fabs(got - want) <= 1e-6 * (fabs(want) + 1e-36);
             ck_assert_msg(same, "%s of %s %g is %g, expected %g", row->name,
                           ox_dtype_name(float_types[t]), v, got, want);
         }
@@ -215,8 +228,7 @@ START_TEST(special_floats)
 }
 END_TEST
 
-START_TEST(attributes_are_used)
-{
+START_TEST(attributes_are_used) {
     const struct row *row = &rows[_i];
     if (!row->alpha) return;
     const int64_t dims[] = {64};
@@ -234,8 +246,7 @@ START_TEST(attributes_are_used)
 }
 END_TEST
 
-START_TEST(empty_and_scalar)
-{
+START_TEST(empty_and_scalar) {
     const struct row *row = &rows[_i];
     const int64_t empty[] = {2, 0, 3};
     struct oh h;
@@ -253,8 +264,7 @@ START_TEST(empty_and_scalar)
 }
 END_TEST
 
-START_TEST(other_types_are_refused)
-{
+START_TEST(other_types_are_refused) {
     const struct row *row = &rows[_i];
     const int64_t dims[] = {2};
     struct oh h;
@@ -269,8 +279,7 @@ END_TEST
 
 /* ---- single rows ----------------------------------------------------------------------------- */
 
-START_TEST(gelu_tanh_form)
-{
+START_TEST(gelu_tanh_form) {
     struct oh h;
     uint64_t seed = 3;
     const int64_t dims[] = {100};
@@ -281,7 +290,8 @@ START_TEST(gelu_tanh_form)
     for (int i = 0; i < 100; i++) {
         x[i] *= 4;
         double v = (double)x[i];
-        want[i] = 0.5 * v * (1 + tanh(sqrt(2 / 3.14159265358979323846) * (v + 0.044715 * v * v * v)));
+        want[i] =
+            0.5 * v * (1 + tanh(sqrt(2 / 3.14159265358979323846) * (v + 0.044715 * v * v * v)));
     }
     ck_assert_int_eq(oh_eval(&h, 1), OX_OK);
     oh_expect_floats(&h, 0, 100, want, 1e-6);
@@ -289,8 +299,7 @@ START_TEST(gelu_tanh_form)
 }
 END_TEST
 
-START_TEST(isinf_can_look_at_one_sign)
-{
+START_TEST(isinf_can_look_at_one_sign) {
     const float x[] = {INFINITY, -INFINITY, 1, NAN};
     const int64_t dims[] = {4};
     for (int mode = 0; mode < 4; mode++) {
@@ -310,8 +319,7 @@ START_TEST(isinf_can_look_at_one_sign)
 }
 END_TEST
 
-START_TEST(isnan_and_isinf_of_float8)
-{
+START_TEST(isnan_and_isinf_of_float8) {
     const uint8_t codes[] = {0x7f, 0xff, 0x7e, 0x00, 0x7c, 0xfc, 0x80};
     const int64_t dims[] = {7};
     const struct {
@@ -334,8 +342,7 @@ START_TEST(isnan_and_isinf_of_float8)
 }
 END_TEST
 
-START_TEST(old_selu_has_rounded_constants)
-{
+START_TEST(old_selu_has_rounded_constants) {
     struct oh h;
     oh_init(&h, "Selu", 1, 1);
     *(float *)oh_input(&h, OX_FLOAT, 0, NULL) = 1.0f;
@@ -346,13 +353,12 @@ START_TEST(old_selu_has_rounded_constants)
 END_TEST
 
 /* The kernels are compiled for several instruction sets, this file for the plain one. */
-START_TEST(bits_do_not_depend_on_the_instruction_set)
-{
+START_TEST(bits_do_not_depend_on_the_instruction_set) {
     static const struct {
         const char *name;
         float (*plain)(float);
-    } cases[] = {{"Exp", ox_vexp},         {"Log", ox_vlog},   {"Sigmoid", ox_vsigmoid},
-                 {"Tanh", ox_vtanh},       {"Erf", ox_verf},   {"Softplus", ox_vsoftplus}};
+    } cases[] = {{"Exp", ox_vexp},   {"Log", ox_vlog}, {"Sigmoid", ox_vsigmoid},
+                 {"Tanh", ox_vtanh}, {"Erf", ox_verf}, {"Softplus", ox_vsoftplus}};
     const int64_t dims[] = {50021};
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         struct oh h;
@@ -375,7 +381,7 @@ END_TEST
 
 /* ---- integers -------------------------------------------------------------------------------- */
 
-#define EXPECT_INTS(op, opset, T, type, ...)                                                      \
+#define EXPECT_INTS(op, opset, T, type, ...)                                                       \
     do {                                                                                           \
         const T both[][6] = {__VA_ARGS__};                                                         \
         const int64_t dims[] = {6};                                                                \
@@ -389,8 +395,7 @@ END_TEST
         oh_fini(&h);                                                                               \
     } while (0)
 
-START_TEST(integers)
-{
+START_TEST(integers) {
     EXPECT_INTS("Abs", 13, int8_t, OX_INT8, {0, 5, -5, 127, -127, -128}, {0, 5, 5, 127, 127, -128});
     EXPECT_INTS("Abs", 13, int16_t, OX_INT16, {0, 5, -5, 300, -300, -32768},
                 {0, 5, 5, 300, 300, -32768});
@@ -401,7 +406,8 @@ START_TEST(integers)
     EXPECT_INTS("Abs", 13, uint8_t, OX_UINT8, {0, 5, 255, 1, 2, 3}, {0, 5, 255, 1, 2, 3});
     EXPECT_INTS("Abs", 13, uint64_t, OX_UINT64, {0, 5, UINT64_MAX, 1, 2, 3},
                 {0, 5, UINT64_MAX, 1, 2, 3});
-    EXPECT_INTS("Neg", 13, int8_t, OX_INT8, {0, 5, -5, 127, -127, -128}, {0, -5, 5, -127, 127, -128});
+    EXPECT_INTS("Neg", 13, int8_t, OX_INT8, {0, 5, -5, 127, -127, -128},
+                {0, -5, 5, -127, 127, -128});
     EXPECT_INTS("Neg", 13, int64_t, OX_INT64, {0, 5, -5, INT64_MAX, -INT64_MAX, INT64_MIN},
                 {0, -5, 5, -INT64_MAX, INT64_MAX, INT64_MIN});
     EXPECT_INTS("Sign", 13, int32_t, OX_INT32, {0, 5, -5, 1, -1, INT32_MIN}, {0, 1, -1, 1, -1, -1});
@@ -417,8 +423,7 @@ START_TEST(integers)
 }
 END_TEST
 
-START_TEST(signed_only_rows_refuse_unsigned)
-{
+START_TEST(signed_only_rows_refuse_unsigned) {
     const int64_t dims[] = {2};
     const char *const names[] = {"Neg", "Relu"};
     for (int i = 0; i < 2; i++) {
@@ -431,8 +436,7 @@ START_TEST(signed_only_rows_refuse_unsigned)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *suite = suite_create("op_unary");
     TCase *tests = tcase_create("unary");
     tcase_set_timeout(tests, 60);

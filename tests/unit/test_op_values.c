@@ -1,4 +1,5 @@
-/* tests/unit/test_op_values.c - arithmetic on integers that are known in part: what shape subgraphs are made of. */
+/* tests/unit/test_op_values.c - arithmetic on integers that are known in part: what shape subgraphs
+ * are made of. */
 #include "op_harness.h"
 
 #include <stdio.h>
@@ -20,8 +21,7 @@ struct values {
     const struct ox_type *type;
 };
 
-static void init(struct values *v)
-{
+static void init(struct values *v) {
     *v = (struct values){0};
     ck_assert_int_eq(ox_ctx_new(&v->ctx, NULL), OX_OK);
     ox_names_init(&v->names, v->ctx);
@@ -34,16 +34,14 @@ static void init(struct values *v)
     ck_assert_int_eq(ox_dim_symbol(&v->m, &v->dims, name), OX_OK);
 }
 
-static void fini(struct values *v)
-{
+static void fini(struct values *v) {
     ox_dims_fini(&v->dims);
     ox_arena_fini(&v->arena);
     ox_names_fini(&v->names);
     ox_ctx_free(v->ctx);
 }
 
-static void input(struct values *v, ox_dtype dtype, int rank, size_t count, const ox_dim *elems)
-{
+static void input(struct values *v, ox_dtype dtype, int rank, size_t count, const ox_dim *elems) {
     struct ox_partial *value;
     ox_dim *copy, dim = ox_dim_const((int64_t)count);
     ck_assert_int_eq(ox_arena_alloc(&v->arena, &value, 1, sizeof *value), OX_OK);
@@ -54,25 +52,28 @@ static void input(struct values *v, ox_dtype dtype, int rank, size_t count, cons
     ck_assert_int_eq(ox_type_tensor(&v->types[v->n_in++], &v->arena, dtype, rank, &dim), OX_OK);
 }
 
-static void attribute(struct values *v, const char *name, int64_t i)
-{
+static void attribute(struct values *v, const char *name, int64_t i) {
     v->attr = (struct ox_attr){.type = OX_ATTR_INT, .count = 1, .v.i = i};
     ck_assert_int_eq(ox_name_get(&v->attr.name, &v->names, name, strlen(name)), OX_OK);
     v->n_attrs = 1;
 }
 
-static void infer(struct values *v, const char *op)
-{
-    struct ox_call call = {.ctx = v->ctx, .op = ox_op_find("", op), .opset = 21, .n_in = v->n_in,
-                           .n_out = 1, .attrs = &v->attr, .n_attrs = v->n_attrs, .consts = v->consts};
+static void infer(struct values *v, const char *op) {
+    struct ox_call call = {.ctx = v->ctx,
+                           .op = ox_op_find("", op),
+                           .opset = 21,
+                           .n_in = v->n_in,
+                           .n_out = 1,
+                           .attrs = &v->attr,
+                           .n_attrs = v->n_attrs,
+                           .consts = v->consts};
     struct ox_infer io = {&v->arena, &v->dims, v->types, v->in, &v->type, &v->out, NULL};
     ck_assert_msg(ox_op_infer(&call, &io) == OX_OK, "%s", op);
     ck_assert_ptr_nonnull(v->type);
 }
 
 /* The elements printed, with commas; "-" where nothing is known, "?" for an unknown element. */
-static void expect(struct values *v, const char *op, const char *text)
-{
+static void expect(struct values *v, const char *op, const char *text) {
     char got[300] = "";
     size_t len = 0;
     infer(v, op);
@@ -81,24 +82,24 @@ static void expect(struct values *v, const char *op, const char *text)
         if (ox_dim_is_known(v->out->elems[i])) ox_dim_print(elem, sizeof elem, v->out->elems[i]);
         len += (size_t)snprintf(got + len, sizeof got - len, "%s%s", i ? "," : "", elem);
     }
-    ck_assert_msg(strcmp(v->out ? got : "-", text) == 0, "%s: %s, expected %s", op, v->out ? got : "-", text);
+    ck_assert_msg(strcmp(v->out ? got : "-", text) == 0, "%s: %s, expected %s", op,
+                  v->out ? got : "-", text);
 }
 
 #define K(n) ox_dim_const(n)
 
-static void two(struct values *v, ox_dtype dtype, size_t na, const ox_dim *a, size_t nb, const ox_dim *b)
-{
+static void two(struct values *v, ox_dtype dtype, size_t na, const ox_dim *a, size_t nb,
+                const ox_dim *b) {
     init(v);
     input(v, dtype, 1, na, a);
     input(v, dtype, 1, nb, b);
 }
 
-START_TEST(arithmetic)
-{
+START_TEST(arithmetic) {
     static const struct {
         const char *op, *text;
-    } cases[] = {{"Add", "N + 6,8"},      {"Sub", "N - 6,4"},      {"Mul", "6*N,12"},
-                 {"Div", "floor(N/6),3"}, {"Max", "max(N, 6),6"},  {"Min", "min(N, 6),2"}};
+    } cases[] = {{"Add", "N + 6,8"},      {"Sub", "N - 6,4"},     {"Mul", "6*N,12"},
+                 {"Div", "floor(N/6),3"}, {"Max", "max(N, 6),6"}, {"Min", "min(N, 6),2"}};
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         struct values v;
         init(&v);
@@ -110,8 +111,7 @@ START_TEST(arithmetic)
 }
 END_TEST
 
-START_TEST(expressions_come_back_exactly)
-{
+START_TEST(expressions_come_back_exactly) {
     struct values v;
     ox_dim want, six = K(6);
     init(&v);
@@ -130,8 +130,7 @@ START_TEST(expressions_come_back_exactly)
 }
 END_TEST
 
-START_TEST(division_and_modulus_need_signs)
-{
+START_TEST(division_and_modulus_need_signs) {
     struct values v;
     two(&v, OX_INT64, 3, (ox_dim[]){K(7), K(-7), K(7)}, 3, (ox_dim[]){K(2), K(2), K(0)});
     expect(&v, "Div", "3,?,?"); /* toward zero, which the floor is not */
@@ -142,8 +141,7 @@ START_TEST(division_and_modulus_need_signs)
 }
 END_TEST
 
-START_TEST(comparisons_are_zeros_and_ones)
-{
+START_TEST(comparisons_are_zeros_and_ones) {
     struct values v;
     init(&v);
     ox_dim more;
@@ -161,8 +159,7 @@ START_TEST(comparisons_are_zeros_and_ones)
 END_TEST
 
 /* What exporters write for Expand: Where(Equal(shape, -1), ones, shape). */
-START_TEST(where_chooses_elements)
-{
+START_TEST(where_chooses_elements) {
     struct values v;
     init(&v);
     input(&v, OX_INT64, 1, 3, (ox_dim[]){K(-1), v.n, K(4)});
@@ -185,8 +182,7 @@ START_TEST(where_chooses_elements)
 }
 END_TEST
 
-START_TEST(where_with_a_constant_condition)
-{
+START_TEST(where_with_a_constant_condition) {
     struct values v;
     const uint8_t choose[] = {1, 0};
     const int64_t dims[] = {2};
@@ -204,8 +200,7 @@ START_TEST(where_with_a_constant_condition)
 }
 END_TEST
 
-START_TEST(one_input)
-{
+START_TEST(one_input) {
     struct values v;
     init(&v);
     input(&v, OX_INT64, 1, 3, (ox_dim[]){v.n, K(-5), K(5)});
@@ -225,8 +220,7 @@ START_TEST(one_input)
 END_TEST
 
 /* int32 wraps where the symbols do not: then nothing is said. */
-START_TEST(narrow_integers_that_overflow_are_not_known)
-{
+START_TEST(narrow_integers_that_overflow_are_not_known) {
     struct values v;
     two(&v, OX_INT32, 1, (ox_dim[]){K(INT32_MAX)}, 1, (ox_dim[]){K(1)});
     expect(&v, "Add", "-");
@@ -247,8 +241,7 @@ START_TEST(narrow_integers_that_overflow_are_not_known)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *suite = suite_create("op_values");
     TCase *tests = tcase_create("values");
     tcase_add_test(tests, arithmetic);

@@ -1,5 +1,5 @@
-/* tests/unit/test_packed.c - packed weights: once a program, from the file where they fit, by many threads at once, shared by processes; and what a
- * damaged or malicious section of them can do. */
+/* tests/unit/test_packed.c - packed weights: once a program, from the file where they fit, by many
+ * threads at once, shared by processes; and what a damaged or malicious section of them can do. */
 #include "tests/unit/blob_harness.h"
 
 #include "backend/blob/blob.h"
@@ -11,47 +11,48 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Ways of packing: our own product and 3x3 filters, XNNPACK's grouped, depthwise and int8. @f12 is twelve floats, @i12 twelve integers, @s12 twelve scales,
+/* Ways of packing: our own product and 3x3 filters, XNNPACK's grouped, depthwise and int8. @f12 is
+ * twelve floats, @i12 twelve integers, @s12 twelve scales,
  * @z12 twelve zeros. */
 static const char model_text[] =
     "<ir_version: 8, opset_import: [\"\" : 17]> "
     "m (float[1,8,12,12] x) => (float[1,24] y) "
-    "<float[32,8,3,3] w1 = {@f2304}, float[32] b1 = {@f32}, float[32,1,3,3] w2 = {@f288}, float[32,4,1,1] w3 = {@f128}, int8[16,32,1,1] w4 = {@i512}, "
-    " float[16] s4 = {@s16}, int8[16] z4 = {@z16}, float sx = {0.05}, int8 zx = {3}, float[16,24] w5 = {@f384}> "
-    "{ a = Conv <pads=[1,1,1,1]> (x, w1, b1) r = Relu(a) d = Conv <group=32, pads=[1,1,1,1]> (r, w2) g = Conv <group=8> (d, w3) "
-    "  q = QuantizeLinear(g, sx, zx) dq = DequantizeLinear(q, sx, zx) v = DequantizeLinear <axis=0> (w4, s4, z4) c = Conv(dq, v) cq = QuantizeLinear(c, sx, zx) "
-    "  cd = DequantizeLinear(cq, sx, zx) p = GlobalAveragePool(cd) f = Flatten(p) y = MatMul(f, w5) }";
+    "<float[32,8,3,3] w1 = {@f2304}, float[32] b1 = {@f32}, float[32,1,3,3] w2 = {@f288}, "
+    "float[32,4,1,1] w3 = {@f128}, int8[16,32,1,1] w4 = {@i512}, "
+    " float[16] s4 = {@s16}, int8[16] z4 = {@z16}, float sx = {0.05}, int8 zx = {3}, float[16,24] "
+    "w5 = {@f384}> "
+    "{ a = Conv <pads=[1,1,1,1]> (x, w1, b1) r = Relu(a) d = Conv <group=32, pads=[1,1,1,1]> (r, "
+    "w2) g = Conv <group=8> (d, w3) "
+    "  q = QuantizeLinear(g, sx, zx) dq = DequantizeLinear(q, sx, zx) v = DequantizeLinear "
+    "<axis=0> (w4, s4, z4) c = Conv(dq, v) cq = QuantizeLinear(c, sx, zx) "
+    "  cd = DequantizeLinear(cq, sx, zx) p = GlobalAveragePool(cd) f = Flatten(p) y = MatMul(f, "
+    "w5) }";
 
 static ox_ctx *ctx;
 static char last_id[64];
 
-static void on_diag(void *user, const struct ox_diag *d)
-{
+static void on_diag(void *user, const struct ox_diag *d) {
     (void)user;
     snprintf(last_id, sizeof last_id, "%s", d->id);
 }
 
-static ox_ctx *new_ctx(void)
-{
+static ox_ctx *new_ctx(void) {
     struct ox_ctx_options o = {.size = sizeof o, .threads = 1, .on_diag = on_diag};
     ox_ctx *c;
     ck_assert_int_eq(ox_ctx_new(&c, &o), OX_OK);
     return c;
 }
 
-static void setup(void)
-{
+static void setup(void) {
     ctx = new_ctx();
 }
 
-static void teardown(void)
-{
+static void teardown(void) {
     ck_assert_uint_eq(ox_ctx_memory(ctx), 0);
     ox_ctx_free(ctx);
 }
 
-static struct ox_model *model(void)
-{
+static struct ox_model *model(void) {
     const size_t cap = 1 << 16;
     char *text = malloc(cap);
     size_t n = 0;
@@ -69,7 +70,8 @@ static struct ox_model *model(void)
             seed = seed * 1664525u + 1013904223u;
             const int v = (int)(seed >> 24) % 127 * (seed >> 23 & 1 ? 1 : -1);
             if (kind == 'f' || kind == 's')
-                n += (size_t)snprintf(text + n, cap - n, "%s%.4f", i ? "," : "", kind == 's' ? 0.002 + abs(v) / 50000.0 : v / 150.0);
+                n += (size_t)snprintf(text + n, cap - n, "%s%.4f", i ? "," : "",
+                                      kind == 's' ? 0.002 + abs(v) / 50000.0 : v / 150.0);
             else
                 n += (size_t)snprintf(text + n, cap - n, "%s%d", i ? "," : "", kind == 'z' ? 0 : v);
         }
@@ -81,16 +83,15 @@ static struct ox_model *model(void)
     return m;
 }
 
-static oxr_program *open_blob(ox_ctx *c, const unsigned char *data, size_t size)
-{
+static oxr_program *open_blob(ox_ctx *c, const unsigned char *data, size_t size) {
     oxr_program *p;
     ck_assert_int_eq(oxr_program_open_memory(&p, c, data, size, NULL), OX_OK);
     return p;
 }
 
-/* One run; the result's 24 numbers. Without assertions, which take a lock: threads would take turns at it, and no race would show. */
-static ox_status run_quietly(float *y, ox_ctx *c, const oxr_program *program)
-{
+/* One run; the result's 24 numbers. Without assertions, which take a lock: threads would take turns
+ * at it, and no race would show. */
+static ox_status run_quietly(float *y, ox_ctx *c, const oxr_program *program) {
     oxr_session *session = NULL;
     struct ox_port port;
     ox_status s = oxr_session_new(&session, c, program, NULL);
@@ -103,21 +104,18 @@ static ox_status run_quietly(float *y, ox_ctx *c, const oxr_program *program)
     return s;
 }
 
-static void run(float *y, ox_ctx *c, const oxr_program *program)
-{
+static void run(float *y, ox_ctx *c, const oxr_program *program) {
     ck_assert_int_eq(run_quietly(y, c, program), OX_OK);
 }
 
-static struct oxr_program_stats stats_of(const oxr_program *p)
-{
+static struct oxr_program_stats stats_of(const oxr_program *p) {
     struct oxr_program_stats s;
     oxr_program_stats(&s, p);
     return s;
 }
 
 /* A blob with packed weights of this processor, and what it computes. */
-static unsigned char *packed_blob(size_t *size, float *y, const char *processors)
-{
+static unsigned char *packed_blob(size_t *size, float *y, const char *processors) {
     struct ox_model *m = model();
     unsigned char *plain;
     void *data;
@@ -126,9 +124,11 @@ static unsigned char *packed_blob(size_t *size, float *y, const char *processors
     blob_build(&plain, size, m);
     oxr_program *p = open_blob(ctx, plain, *size);
     run(y, ctx, p);
-    while (n < 64 && oxr_packed(&list[n], p, n)) n++;
+    while (n < 64 && oxr_packed(&list[n], p, n))
+        n++;
     ck_assert_uint_lt(n, 64);
-    for (size_t i = 0; i < n && processors; i++) list[i].processors = processors;
+    for (size_t i = 0; i < n && processors; i++)
+        list[i].processors = processors;
     ck_assert_int_eq(ox_native_build_packed(&data, size, m, n, list), OX_OK);
     oxr_program_free(p);
     ox_native_free(ctx, plain);
@@ -136,8 +136,7 @@ static unsigned char *packed_blob(size_t *size, float *y, const char *processors
     return data;
 }
 
-static void expect(const unsigned char *data, size_t size, const float *want, bool found)
-{
+static void expect(const unsigned char *data, size_t size, const float *want, bool found) {
     float got[24];
     oxr_program *p = open_blob(ctx, data, size);
     run(got, ctx, p);
@@ -151,8 +150,7 @@ static void expect(const unsigned char *data, size_t size, const float *want, bo
     oxr_program_free(p);
 }
 
-START_TEST(a_program_packs_once)
-{
+START_TEST(a_program_packs_once) {
     struct ox_model *m = model();
     unsigned char *data;
     size_t size;
@@ -171,22 +169,21 @@ START_TEST(a_program_packs_once)
 }
 END_TEST
 
-START_TEST(the_file_saves_packing)
-{
+START_TEST(the_file_saves_packing) {
     size_t size;
     float want[24], got[24];
     unsigned char *data = packed_blob(&size, want, NULL);
     expect(data, size, want, true);
     oxr_program *p = open_blob(ctx, data, size);
     run(got, ctx, p);
-    ck_assert(stats_of(p).packed < 4096); /* XNNPACK packs depthwise filters whatever it is offered */
+    ck_assert(stats_of(p).packed <
+              4096); /* XNNPACK packs depthwise filters whatever it is offered */
     oxr_program_free(p);
     ox_native_free(ctx, data);
 }
 END_TEST
 
-START_TEST(other_processors_pack)
-{
+START_TEST(other_processors_pack) {
     size_t size;
     float want[24];
     unsigned char *data = packed_blob(&size, want, "another one");
@@ -195,8 +192,7 @@ START_TEST(other_processors_pack)
 }
 END_TEST
 
-START_TEST(blocks_of_a_wrong_kind_are_not_used)
-{
+START_TEST(blocks_of_a_wrong_kind_are_not_used) {
     size_t size;
     float want[24], got[24];
     unsigned char *data = packed_blob(&size, want, NULL);
@@ -225,12 +221,13 @@ START_TEST(blocks_of_a_wrong_kind_are_not_used)
 }
 END_TEST
 
-START_TEST(other_numbers_do_no_harm)
-{
+START_TEST(other_numbers_do_no_harm) {
     size_t size;
     float want[24], got[24];
     unsigned char *data = packed_blob(&size, want, NULL);
-    const struct ox_blob_section *s = (const struct ox_blob_section *)(const void *)(data + sizeof(struct ox_blob_header)) + OX_BLOB_PACKED - 1;
+    const struct ox_blob_section *s =
+        (const struct ox_blob_section *)(const void *)(data + sizeof(struct ox_blob_header)) +
+        OX_BLOB_PACKED - 1;
     const unsigned char fills[] = {0, 0x7f, 0x80, 0xff};
     for (size_t i = 0; i < sizeof fills; i++) {
         memset(data + s->offset, fills[i], (size_t)s->size);
@@ -243,14 +240,15 @@ START_TEST(other_numbers_do_no_harm)
 }
 END_TEST
 
-/* Every 4 bytes of the records, edited in all ways that tend to matter, hashes made right; and every byte of them flipped, hashes as they were. */
-START_TEST(damage_is_noticed)
-{
+/* Every 4 bytes of the records, edited in all ways that tend to matter, hashes made right; and
+ * every byte of them flipped, hashes as they were. */
+START_TEST(damage_is_noticed) {
     size_t size, opened = 0;
     float want[24];
     unsigned char *data = packed_blob(&size, want, NULL);
     const struct ox_blob_section *table = (const void *)(data + sizeof(struct ox_blob_header));
-    const size_t at = (size_t)table[OX_BLOB_PACKS - 1].offset, bytes = (size_t)table[OX_BLOB_PACKS - 1].size;
+    const size_t at = (size_t)table[OX_BLOB_PACKS - 1].offset,
+                 bytes = (size_t)table[OX_BLOB_PACKS - 1].size;
     unsigned char *copy;
     ck_assert_int_eq(ox_alloc_raw(ctx, &copy, size, 1), OX_OK);
     for (size_t i = 0; i < bytes / 4; i++) {
@@ -278,7 +276,8 @@ START_TEST(damage_is_noticed)
 }
 END_TEST
 
-/* ---- many threads ------------------------------------------------------------------------------ */
+/* ---- many threads ------------------------------------------------------------------------------
+ */
 
 enum { THREADS = 8, ROUNDS = 6 };
 
@@ -291,16 +290,15 @@ struct racer {
     float y[24];
 };
 
-static void *race(void *arg)
-{
+static void *race(void *arg) {
     struct racer *r = arg;
     pthread_barrier_wait(r->start);
-    for (int i = 0; i < ROUNDS && r->status == OX_OK; i++) r->status = run_quietly(r->y, r->ctx, r->program);
+    for (int i = 0; i < ROUNDS && r->status == OX_OK; i++)
+        r->status = run_quietly(r->y, r->ctx, r->program);
     return NULL;
 }
 
-START_TEST(threads_share_a_program)
-{
+START_TEST(threads_share_a_program) {
     size_t size;
     float want[24];
     unsigned char *data = packed_blob(&size, want, _i ? "another one" : NULL);
@@ -329,11 +327,11 @@ START_TEST(threads_share_a_program)
 }
 END_TEST
 
-/* ---- processes --------------------------------------------------------------------------------- */
+/* ---- processes ---------------------------------------------------------------------------------
+ */
 
 /* Kilobytes of a mapped file that are in memory, and of these what this process alone has. */
-static void resident(long *all, long *alone, const char *path)
-{
+static void resident(long *all, long *alone, const char *path) {
     FILE *f = fopen("/proc/self/smaps", "r");
     char line[512];
     bool here = false;
@@ -341,17 +339,20 @@ static void resident(long *all, long *alone, const char *path)
     *all = *alone = -1;
     if (!f) return;
     while (fgets(line, sizeof line, f)) {
-        if (strchr(line, '-') && strchr(line, ' ') && strchr(line, ':') && strstr(line, " r")) here = strstr(line, path) != NULL;
+        if (strchr(line, '-') && strchr(line, ' ') && strchr(line, ':') && strstr(line, " r"))
+            here = strstr(line, path) != NULL;
         if (!here) continue;
-        if (strncmp(line, "Rss:", 4) == 0 && (v = strtol(line + 4, NULL, 10)) >= 0) *all = (*all < 0 ? 0 : *all) + v;
-        if (strncmp(line, "Private_", 8) == 0 && (v = strtol(strchr(line, ':') + 1, NULL, 10)) >= 0) *alone = (*alone < 0 ? 0 : *alone) + v;
+        if (strncmp(line, "Rss:", 4) == 0 && (v = strtol(line + 4, NULL, 10)) >= 0)
+            *all = (*all < 0 ? 0 : *all) + v;
+        if (strncmp(line, "Private_", 8) == 0 && (v = strtol(strchr(line, ':') + 1, NULL, 10)) >= 0)
+            *alone = (*alone < 0 ? 0 : *alone) + v;
     }
     fclose(f);
 }
 
-/* Opens, runs, says so through `ready`, and looks at its memory once `go` is closed. 0: everything in memory is shared. */
-static int reader(const char *path, int ready, int go)
-{
+/* Opens, runs, says so through `ready`, and looks at its memory once `go` is closed. 0: everything
+ * in memory is shared. */
+static int reader(const char *path, int ready, int go) {
     float y[24];
     char c = 'r';
     long all, alone;
@@ -370,8 +371,7 @@ static int reader(const char *path, int ready, int go)
     return all > 0 && alone == 0 ? 0 : 2;
 }
 
-START_TEST(processes_share_weights)
-{
+START_TEST(processes_share_weights) {
     size_t size;
     float want[24];
     char path[] = "/tmp/onnxopt_packed_XXXXXX", c;
@@ -391,11 +391,13 @@ START_TEST(processes_share_weights)
             _exit(reader(path, ready[1], go[0]));
         }
     }
-    for (int i = 0; i < 2; i++) ck_assert_int_eq((int)read(ready[0], &c, 1), 1);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq((int)read(ready[0], &c, 1), 1);
     close(go[1]);
     for (int i = 0; i < 2; i++) {
         ck_assert_int_eq(waitpid(child[i], &status, 0), child[i]);
-        ck_assert_msg(WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 77), "status %x", (unsigned)status);
+        ck_assert_msg(WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 77),
+                      "status %x", (unsigned)status);
     }
     close(ready[0]);
     close(ready[1]);
@@ -405,8 +407,7 @@ START_TEST(processes_share_weights)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *s = suite_create("packed weights");
     TCase *t = tcase_create("packed");
     tcase_set_timeout(t, 120);

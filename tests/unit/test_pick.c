@@ -1,26 +1,26 @@
-/* tests/unit/test_pick.c - operators that only choose elements do so for every type; arithmetic that a type has not is refused. */
+/* tests/unit/test_pick.c - operators that only choose elements do so for every type; arithmetic
+ * that a type has not is refused. */
 #include "op_harness.h"
 #include <stdlib.h>
 #include <string.h>
 
-static void strings(struct oh *h, int rank, const int64_t *dims, const char *const *text)
-{
+static void strings(struct oh *h, int rank, const int64_t *dims, const char *const *text) {
     struct ox_str s[8];
     size_t n = 1;
-    for (int i = 0; i < rank; i++) n *= (size_t)dims[i];
-    for (size_t i = 0; i < n; i++) s[i] = (struct ox_str){text[i], strlen(text[i])};
+    for (int i = 0; i < rank; i++)
+        n *= (size_t)dims[i];
+    for (size_t i = 0; i < n; i++)
+        s[i] = (struct ox_str){text[i], strlen(text[i])};
     ck_assert_int_eq(ox_tensor_strings(&h->in[h->n_in++], h->ctx, rank, dims, s), OX_OK);
 }
 
-static void expect_string(const struct oh *h, size_t i, const char *text)
-{
+static void expect_string(const struct oh *h, size_t i, const char *text) {
     const struct ox_str *s = (const struct ox_str *)h->out[0]->data + i;
     ck_assert_uint_eq(s->len, strlen(text));
     ck_assert(memcmp(s->ptr, text, s->len) == 0);
 }
 
-START_TEST(the_nearest_string)
-{
+START_TEST(the_nearest_string) {
     struct oh h;
     oh_init(&h, "Resize", 19, 1);
     oh_string(&h, "mode", "nearest");
@@ -36,8 +36,7 @@ START_TEST(the_nearest_string)
 }
 END_TEST
 
-START_TEST(half_a_string)
-{
+START_TEST(half_a_string) {
     struct oh h;
     oh_init(&h, "Resize", 19, 1);
     oh_string(&h, "mode", "linear");
@@ -50,8 +49,7 @@ START_TEST(half_a_string)
 }
 END_TEST
 
-START_TEST(a_grid_of_strings)
-{
+START_TEST(a_grid_of_strings) {
     struct oh h;
     oh_init(&h, "GridSample", 20, 1);
     oh_string(&h, "mode", "nearest");
@@ -66,8 +64,7 @@ START_TEST(a_grid_of_strings)
 }
 END_TEST
 
-START_TEST(a_grid_of_integers)
-{
+START_TEST(a_grid_of_integers) {
     struct oh h;
     oh_init(&h, "GridSample", 20, 1);
     oh_int(&h, "align_corners", 1);
@@ -79,8 +76,7 @@ START_TEST(a_grid_of_integers)
 }
 END_TEST
 
-START_TEST(integers_scaled_by_floats)
-{
+START_TEST(integers_scaled_by_floats) {
     struct oh h;
     oh_init(&h, "Gemm", 13, 1);
     oh_float(&h, "alpha", 0.5f);
@@ -94,8 +90,7 @@ START_TEST(integers_scaled_by_floats)
 }
 END_TEST
 
-START_TEST(a_product_of_float8)
-{
+START_TEST(a_product_of_float8) {
     struct oh h;
     oh_init(&h, "QLinearMatMul", 21, 1);
     const uint8_t one = 0x38, two = 0x40, zero = 0; /* 1, 2, 0 as float8e4m3fn */
@@ -113,8 +108,7 @@ START_TEST(a_product_of_float8)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *s = suite_create("pick");
     TCase *tc = tcase_create("all");
     tcase_add_test(tc, the_nearest_string);

@@ -1,5 +1,5 @@
-/* tests/unit/test_random_stream.c - random nodes without a seed: each has numbers of its own, others each time a body runs, and all of
- * them again in the next run. */
+/* tests/unit/test_random_stream.c - random nodes without a seed: each has numbers of its own,
+ * others each time a body runs, and all of them again in the next run. */
 #include "ir/ir.h"
 #include "ir/text/text.h"
 #include <check.h>
@@ -9,12 +9,12 @@ static const char model_text[] =
     "<ir_version: 8, opset_import: [\"\" : 17]> m () => (float[3] a, float[3] b, float[4,3] c) {"
     "  n = Constant<value_int = 4>()"
     "  a = RandomUniform<shape = [3]>()"
-    "  c = Loop<body = g (int64 i, bool k) => (bool k2, float[3] r) { k2 = Identity(k)  r = RandomUniform<shape = [3]>() }>(n)"
+    "  c = Loop<body = g (int64 i, bool k) => (bool k2, float[3] r) { k2 = Identity(k)  r = "
+    "RandomUniform<shape = [3]>() }>(n)"
     "  b = RandomUniform<shape = [3]>()"
     "}";
 
-START_TEST(streams)
-{
+START_TEST(streams) {
     ox_ctx *ctx;
     struct ox_model *model;
     struct ox_runner runner;
@@ -30,8 +30,10 @@ START_TEST(streams)
         memcpy(all + at, first[i]->data, first[i]->size);
     }
     for (int i = 0; i < 18; i++)
-        for (int k = 0; k < i; k++) ck_assert(all[i] != all[k]);
-    for (size_t i = 0; i < 3; i++) ox_tensor_unref(first[i]), ox_tensor_unref(again[i]);
+        for (int k = 0; k < i; k++)
+            ck_assert(all[i] != all[k]);
+    for (size_t i = 0; i < 3; i++)
+        ox_tensor_unref(first[i]), ox_tensor_unref(again[i]);
     runner.free(runner.self);
     ox_model_free(model);
     ck_assert_uint_eq(ox_ctx_memory(ctx), 0);
@@ -39,8 +41,7 @@ START_TEST(streams)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *s = suite_create("random_stream");
     TCase *tc = tcase_create("all");
     tcase_add_test(tc, streams);

@@ -10,14 +10,12 @@
 static char last_id[64];
 static size_t allocations, fail_in = SIZE_MAX; /* how many allocations succeed from now on */
 
-static void on_diag(void *user, const struct ox_diag *d)
-{
+static void on_diag(void *user, const struct ox_diag *d) {
     (void)user;
     snprintf(last_id, sizeof last_id, "%s", d->id);
 }
 
-static void *counted_alloc(void *user, size_t size)
-{
+static void *counted_alloc(void *user, size_t size) {
     (void)user;
     allocations++;
     if (fail_in == 0) return NULL;
@@ -25,38 +23,35 @@ static void *counted_alloc(void *user, size_t size)
     return malloc(size);
 }
 
-static void *counted_resize(void *user, void *p, size_t size)
-{
+static void *counted_resize(void *user, void *p, size_t size) {
     (void)user;
     allocations++;
     return realloc(p, size);
 }
 
-static void counted_release(void *user, void *p)
-{
+static void counted_release(void *user, void *p) {
     (void)user;
     free(p);
 }
 
 static ox_ctx *ctx;
 
-static ox_ctx *new_ctx(int threads)
-{
-    static const struct ox_allocator counting = {NULL, counted_alloc, counted_resize, counted_release};
-    struct ox_ctx_options o = {.size = sizeof o, .on_diag = on_diag, .threads = threads, .allocator = &counting};
+static ox_ctx *new_ctx(int threads) {
+    static const struct ox_allocator counting = {NULL, counted_alloc, counted_resize,
+                                                 counted_release};
+    struct ox_ctx_options o = {
+        .size = sizeof o, .on_diag = on_diag, .threads = threads, .allocator = &counting};
     ox_ctx *c;
     ck_assert_int_eq(ox_ctx_new(&c, &o), OX_OK);
     return c;
 }
 
-static void setup(void)
-{
+static void setup(void) {
     last_id[0] = 0;
     ctx = new_ctx(1);
 }
 
-static void teardown(void)
-{
+static void teardown(void) {
     ck_assert_uint_eq(ox_ctx_memory(ctx), 0);
     ox_ctx_free(ctx);
 }
@@ -69,35 +64,36 @@ struct made {
     oxr_session *session;
 };
 
-static struct made make(const char *text, int threads)
-{
+static struct made make(const char *text, int threads) {
     struct made m;
     struct ox_model *model = blob_model(ctx, text);
     blob_build(&m.blob, &m.size, model);
     ox_model_free(model);
     ck_assert_int_eq(oxr_program_open_memory(&m.program, ctx, m.blob, m.size, NULL), OX_OK);
-    ck_assert_int_eq(oxr_session_new(&m.session, ctx, m.program, &(struct oxr_session_options){.size = sizeof(struct oxr_session_options), .threads = threads}), OX_OK);
+    ck_assert_int_eq(
+        oxr_session_new(&m.session, ctx, m.program,
+                        &(struct oxr_session_options){.size = sizeof(struct oxr_session_options),
+                                                      .threads = threads}),
+        OX_OK);
     return m;
 }
 
-static void unmake(struct made *m)
-{
+static void unmake(struct made *m) {
     oxr_session_free(m->session);
     oxr_program_free(m->program);
     ox_native_free(ctx, m->blob);
 }
 
-static ox_tensor *floats(int rank, const int64_t *dims)
-{
+static ox_tensor *floats(int rank, const int64_t *dims) {
     ox_tensor *t;
     void *data;
     ck_assert_int_eq(ox_tensor_new(&t, &data, ctx, OX_FLOAT, rank, dims), OX_OK);
-    for (size_t i = 0; i < t->count; i++) ((float *)data)[i] = (float)(i % 17) * 0.25f - 2;
+    for (size_t i = 0; i < t->count; i++)
+        ((float *)data)[i] = (float)(i % 17) * 0.25f - 2;
     return t;
 }
 
-static void bind_made_up(struct made *m, oxr_session *session, ox_ctx *c)
-{
+static void bind_made_up(struct made *m, oxr_session *session, ox_ctx *c) {
     struct ox_port port;
     for (size_t i = 0; oxr_input(&port, m->program, i); i++) {
         ox_tensor *t = blob_input(c, &port, i + 1);
@@ -106,15 +102,15 @@ static void bind_made_up(struct made *m, oxr_session *session, ox_ctx *c)
     }
 }
 
-START_TEST(the_second_run_allocates_nothing)
-{
+START_TEST(the_second_run_allocates_nothing) {
     struct made m = make(blob_texts[_i], 1);
     struct oxr_memory first, later;
     bind_made_up(&m, m.session, ctx);
     ck_assert_int_eq(oxr_run(m.session), OX_OK);
     oxr_session_memory(&first, m.session);
     size_t before = allocations;
-    for (int i = 0; i < 5; i++) ck_assert_int_eq(oxr_run(m.session), OX_OK);
+    for (int i = 0; i < 5; i++)
+        ck_assert_int_eq(oxr_run(m.session), OX_OK);
     oxr_session_memory(&later, m.session);
     ck_assert_uint_eq(allocations, before);
     ck_assert_uint_eq(first.requests, later.requests);
@@ -125,28 +121,33 @@ START_TEST(the_second_run_allocates_nothing)
 }
 END_TEST
 
-START_TEST(memory_is_as_planned)
-{
+START_TEST(memory_is_as_planned) {
     struct made m = make(blob_texts[_i], 1);
     struct oxr_memory rehearsed, ran;
     oxr_session *other;
     bool fixed;
     ck_assert_int_eq(oxr_rehearse(m.session, &fixed), OX_OK);
     oxr_session_memory(&rehearsed, m.session);
-    ck_assert_int_eq(oxr_session_new(&other, ctx, m.program, &(struct oxr_session_options){.size = sizeof(struct oxr_session_options), .threads = 1}), OX_OK);
+    ck_assert_int_eq(oxr_session_new(&other, ctx, m.program,
+                                     &(struct oxr_session_options){
+                                         .size = sizeof(struct oxr_session_options), .threads = 1}),
+                     OX_OK);
     struct ox_port port;
     for (size_t i = 0; oxr_input(&port, m.program, i); i++) { /* the same shapes, other numbers */
         int64_t dims[OX_MAX_RANK];
         ox_tensor *x;
         void *data;
         if (oxr_input_has_default(m.program, i)) continue;
-        for (int k = 0; k < port.rank; k++) dims[k] = port.dims[k] < 0 ? 1 : port.dims[k];
+        for (int k = 0; k < port.rank; k++)
+            dims[k] = port.dims[k] < 0 ? 1 : port.dims[k];
         ck_assert_int_eq(ox_tensor_new(&x, &data, ctx, port.dtype, port.rank, dims), OX_OK);
-        for (size_t k = 0; k < x->count && port.dtype == OX_FLOAT; k++) ((float *)data)[k] = (float)k;
+        for (size_t k = 0; k < x->count && port.dtype == OX_FLOAT; k++)
+            ((float *)data)[k] = (float)k;
         ck_assert_int_eq(oxr_bind(other, i, x), OX_OK);
         ox_tensor_unref(x);
     }
-    for (int i = 0; i < 3; i++) ck_assert_int_eq(oxr_run(other), OX_OK);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(oxr_run(other), OX_OK);
     oxr_session_memory(&ran, other);
     ck_assert_uint_eq(ran.planned, rehearsed.planned);
     oxr_session_free(other);
@@ -154,18 +155,23 @@ START_TEST(memory_is_as_planned)
 }
 END_TEST
 
-/* Results of a run that are the inputs of the next one stay what they are, although they lie in the arena. */
-START_TEST(results_may_be_fed_back)
-{
-    struct made m = make("<ir_version: 8, opset_import: [\"\" : 17]> m (float[N,2048] x) => (float[N,2048] y) <float one = {1}> "
-                         "{ a = Add(x, one) b = Exp(a) c = Log(b) d = Mul(c, one) y = Identity(d) }", 1);
+/* Results of a run that are the inputs of the next one stay what they are, although they lie in the
+ * arena. */
+START_TEST(results_may_be_fed_back) {
+    struct made m =
+        make("<ir_version: 8, opset_import: [\"\" : 17]> m (float[N,2048] x) => (float[N,2048] y) "
+             "<float one = {1}> "
+             "{ a = Add(x, one) b = Exp(a) c = Log(b) d = Mul(c, one) y = Identity(d) }",
+             1);
     ox_tensor *x = floats(2, (int64_t[]){3, 2048});
     ck_assert_int_eq(oxr_bind(m.session, 0, x), OX_OK);
     size_t before = 0;
     for (int i = 1; i <= 12; i++) {
         ck_assert_int_eq(oxr_run(m.session), OX_OK);
         ox_tensor *y = ox_tensor_ref((ox_tensor *)(uintptr_t)oxr_result(m.session, 0));
-        for (size_t k = 0; k < y->count; k++) ck_assert_float_eq_tol(((const float *)y->data)[k], ((const float *)x->data)[k] + (float)i, 1e-4f);
+        for (size_t k = 0; k < y->count; k++)
+            ck_assert_float_eq_tol(((const float *)y->data)[k],
+                                   ((const float *)x->data)[k] + (float)i, 1e-4f);
         ck_assert_int_eq(oxr_bind(m.session, 0, y), OX_OK);
         ox_tensor_unref(y);
         if (i == 6) before = allocations;
@@ -180,8 +186,7 @@ START_TEST(results_may_be_fed_back)
 }
 END_TEST
 
-START_TEST(shapes_may_change_and_come_back)
-{
+START_TEST(shapes_may_change_and_come_back) {
     struct made m = make(blob_texts[0], 1);
     float one[3] = {0};
     size_t before = 0;
@@ -205,10 +210,10 @@ START_TEST(shapes_may_change_and_come_back)
 }
 END_TEST
 
-START_TEST(wrong_and_missing_inputs_are_named)
-{
+START_TEST(wrong_and_missing_inputs_are_named) {
     struct made m = make(blob_texts[0], 1);
-    ox_tensor *x = floats(4, (int64_t[]){1, 3, 6, 6}), *y = floats(3, (int64_t[]){2, 6, 6}), *good = floats(4, (int64_t[]){1, 2, 6, 6});
+    ox_tensor *x = floats(4, (int64_t[]){1, 3, 6, 6}), *y = floats(3, (int64_t[]){2, 6, 6}),
+              *good = floats(4, (int64_t[]){1, 2, 6, 6});
     ck_assert_int_eq(oxr_run(m.session), OX_INVALID);
     ck_assert_str_eq(last_id, "no-input");
     ck_assert_int_eq(oxr_bind(m.session, 0, x), OX_INVALID);
@@ -229,9 +234,10 @@ END_TEST
 
 #define HEAD "<ir_version: 8, opset_import: [\"\" : 17]> g "
 
-START_TEST(a_session_survives_a_failing_run)
-{
-    struct made m = make(HEAD "(float[N] a, float[M] b) => (float[K] y) { r = Relu(a)  s = Exp(r)  y = Add(s, b) }", 1);
+START_TEST(a_session_survives_a_failing_run) {
+    struct made m = make(
+        HEAD "(float[N] a, float[M] b) => (float[K] y) { r = Relu(a)  s = Exp(r)  y = Add(s, b) }",
+        1);
     ox_tensor *two = floats(1, (int64_t[]){2}), *three = floats(1, (int64_t[]){3});
     ck_assert_int_eq(oxr_bind(m.session, 0, two), OX_OK);
     ck_assert_int_eq(oxr_bind(m.session, 1, three), OX_OK);
@@ -247,9 +253,9 @@ START_TEST(a_session_survives_a_failing_run)
 }
 END_TEST
 
-START_TEST(defaults_hold_until_something_is_bound)
-{
-    struct made m = make(HEAD "(float[3] x, float[3] d = {10, 20, 30}) => (float[3] y) { y = Add(x, d) }", 1);
+START_TEST(defaults_hold_until_something_is_bound) {
+    struct made m =
+        make(HEAD "(float[3] x, float[3] d = {10, 20, 30}) => (float[3] y) { y = Add(x, d) }", 1);
     ox_tensor *x = floats(1, (int64_t[]){3});
     ck_assert(!oxr_input_has_default(m.program, 0) && oxr_input_has_default(m.program, 1));
     ck_assert_int_eq(oxr_bind(m.session, 0, x), OX_OK);
@@ -266,9 +272,10 @@ START_TEST(defaults_hold_until_something_is_bound)
 }
 END_TEST
 
-START_TEST(what_the_caller_and_the_program_own_is_never_written_to)
-{
-    struct made m = make(HEAD "(float[64] x) => (float[64] y, float[64] z) <float[1] k = {3}> { a = Relu(x)  b = Neg(a)  y = Abs(b)  c = Mul(k, x)  z = Relu(c) }", 1);
+START_TEST(what_the_caller_and_the_program_own_is_never_written_to) {
+    struct made m = make(HEAD "(float[64] x) => (float[64] y, float[64] z) <float[1] k = {3}> { a "
+                              "= Relu(x)  b = Neg(a)  y = Abs(b)  c = Mul(k, x)  z = Relu(c) }",
+                         1);
     ox_tensor *x = floats(1, (int64_t[]){64}), *same = floats(1, (int64_t[]){64});
     unsigned char *copy = malloc(m.size);
     memcpy(copy, m.blob, m.size);
@@ -278,7 +285,8 @@ START_TEST(what_the_caller_and_the_program_own_is_never_written_to)
         for (size_t k = 0; k < 64; k++) {
             float v = ((const float *)same->data)[k];
             ck_assert_float_eq(((const float *)oxr_result(m.session, 0)->data)[k], v > 0 ? v : 0);
-            ck_assert_float_eq(((const float *)oxr_result(m.session, 1)->data)[k], v > 0 ? 3 * v : 0);
+            ck_assert_float_eq(((const float *)oxr_result(m.session, 1)->data)[k],
+                               v > 0 ? 3 * v : 0);
         }
     }
     ck_assert(ox_tensor_equal(x, same));
@@ -290,15 +298,13 @@ START_TEST(what_the_caller_and_the_program_own_is_never_written_to)
 }
 END_TEST
 
-static void count_event(void *user, const struct oxr_event *e)
-{
+static void count_event(void *user, const struct oxr_event *e) {
     size_t *counts = user;
     ck_assert_int_le(e->start, e->end);
     counts[e->step]++;
 }
 
-START_TEST(profiles_tell_every_step)
-{
+START_TEST(profiles_tell_every_step) {
     struct made m = make(blob_texts[1], 1);
     struct oxr_program_stats stats;
     struct oxr_step_info info;
@@ -312,7 +318,8 @@ START_TEST(profiles_tell_every_step)
     ck_assert_int_eq(oxr_run(m.session), OX_OK);
     for (size_t i = 0; oxr_step_info(&info, m.program, i); i++) {
         if (info.graph == 0) ck_assert_uint_eq(counts[i], 1);
-        if (strcmp(info.op, "Identity") != 0 && info.graph > 0 && counts[i] == 3) in_main++; /* the loop's body ran three times */
+        if (strcmp(info.op, "Identity") != 0 && info.graph > 0 && counts[i] == 3)
+            in_main++; /* the loop's body ran three times */
     }
     ck_assert_uint_ge(in_main, 2);
     ck_assert(!oxr_step_info(&info, m.program, stats.steps));
@@ -321,8 +328,7 @@ START_TEST(profiles_tell_every_step)
 END_TEST
 
 /* Compiles, opens and runs; what was made is ended. */
-static ox_status whole_way(struct ox_model *model)
-{
+static ox_status whole_way(struct ox_model *model) {
     void *blob = NULL;
     size_t size = 0;
     oxr_program *program = NULL;
@@ -344,8 +350,7 @@ static ox_status whole_way(struct ox_model *model)
     return s;
 }
 
-START_TEST(no_memory_at_any_point_is_an_error_and_leaves_nothing)
-{
+START_TEST(no_memory_at_any_point_is_an_error_and_leaves_nothing) {
     struct ox_model *model = blob_model(ctx, blob_texts[_i]);
     ck_assert_int_eq(whole_way(model), OX_OK); /* names are interned by now */
     size_t before = ox_ctx_memory(ctx), n = 0;
@@ -364,26 +369,28 @@ END_TEST
 /* ---- threads --------------------------------------------------------------------------------- */
 
 /* A small network, its weights made by operators that the optimizer folds. */
-static struct ox_model *network(void)
-{
-    static const char *const text =
-        HEAD "(float[1,8,40,40] x) => (float[1,16,20,20] y, float[1,16,20,1] s, float[1,16,20,20] m)"
-             "{ sw = Constant <value = int64[4] {16,8,3,3}> ()  sd = Constant <value = int64[4] {16,1,3,3}> ()  sk = Constant <value = int64[2] {20,20}> ()"
-             "  lw = Constant <value = float {1152}> ()  ld = Constant <value = float {144}> ()  lk = Constant <value = float {400}> ()"
-             "  zero = Constant <value = float {0}> ()  one = Constant <value = float {1}> ()"
-             "  rw = Range(zero, lw, one)  rd = Range(zero, ld, one)  rk = Range(zero, lk, one)"
-             "  tw = Sin(rw)  td = Sin(rd)  tk = Sin(rk)"
-             "  w = Reshape(tw, sw)  d = Reshape(td, sd)  k = Reshape(tk, sk)"
-             "  a = Conv <pads = [1,1,1,1], strides = [2,2]> (x, w)  b = Conv <pads = [1,1,1,1], group = 16> (a, d)"
-             "  c = Add(a, b)  y = Sigmoid(c)  axes = Constant <value = int64[1] {3}> ()  s = ReduceSum <keepdims = 1> (y, axes)"
-             "  m = MatMul(y, k) }";
+static struct ox_model *network(void) {
+    static const char *const text = HEAD
+        "(float[1,8,40,40] x) => (float[1,16,20,20] y, float[1,16,20,1] s, float[1,16,20,20] m)"
+        "{ sw = Constant <value = int64[4] {16,8,3,3}> ()  sd = Constant <value = int64[4] "
+        "{16,1,3,3}> ()  sk = Constant <value = int64[2] {20,20}> ()"
+        "  lw = Constant <value = float {1152}> ()  ld = Constant <value = float {144}> ()  lk = "
+        "Constant <value = float {400}> ()"
+        "  zero = Constant <value = float {0}> ()  one = Constant <value = float {1}> ()"
+        "  rw = Range(zero, lw, one)  rd = Range(zero, ld, one)  rk = Range(zero, lk, one)"
+        "  tw = Sin(rw)  td = Sin(rd)  tk = Sin(rk)"
+        "  w = Reshape(tw, sw)  d = Reshape(td, sd)  k = Reshape(tk, sk)"
+        "  a = Conv <pads = [1,1,1,1], strides = [2,2]> (x, w)  b = Conv <pads = [1,1,1,1], group "
+        "= 16> (a, d)"
+        "  c = Add(a, b)  y = Sigmoid(c)  axes = Constant <value = int64[1] {3}> ()  s = ReduceSum "
+        "<keepdims = 1> (y, axes)"
+        "  m = MatMul(y, k) }";
     struct ox_model *m = blob_model(ctx, text);
     ck_assert_int_eq(ox_optimize(m, NULL, NULL), OX_OK); /* the weights become constants */
     return m;
 }
 
-START_TEST(results_do_not_depend_on_threads)
-{
+START_TEST(results_do_not_depend_on_threads) {
     struct ox_model *model = network();
     unsigned char *blob;
     size_t size;
@@ -393,18 +400,24 @@ START_TEST(results_do_not_depend_on_threads)
     ck_assert_int_eq(oxr_program_open_memory(&program, ctx, blob, size, NULL), OX_OK);
     for (int threads = 1; threads <= 4; threads++) {
         oxr_session *session;
-        ck_assert_int_eq(oxr_session_new(&session, ctx, program, &(struct oxr_session_options){.size = sizeof(struct oxr_session_options), .threads = threads}), OX_OK);
+        ck_assert_int_eq(
+            oxr_session_new(&session, ctx, program,
+                            &(struct oxr_session_options){
+                                .size = sizeof(struct oxr_session_options), .threads = threads}),
+            OX_OK);
         for (int round = 0; round < 3; round++) {
             ck_assert_int_eq(oxr_call(session, (const ox_tensor *const[]){x}, out), OX_OK);
             for (int i = 0; i < 3; i++) {
                 if (!first[i]) first[i] = ox_tensor_ref(out[i]);
-                ck_assert_msg(ox_tensor_equal(first[i], out[i]), "output %d differs with %d threads", i, threads);
+                ck_assert_msg(ox_tensor_equal(first[i], out[i]),
+                              "output %d differs with %d threads", i, threads);
                 ox_tensor_unref(out[i]);
             }
         }
         oxr_session_free(session);
     }
-    for (int i = 0; i < 3; i++) ox_tensor_unref(first[i]);
+    for (int i = 0; i < 3; i++)
+        ox_tensor_unref(first[i]);
     ox_tensor_unref(x);
     oxr_program_free(program);
     ox_native_free(ctx, blob);
@@ -423,8 +436,7 @@ struct worker {
 };
 
 /* Own context, own session, one program. */
-static void *work(void *arg)
-{
+static void *work(void *arg) {
     struct worker *w = arg;
     struct ox_ctx_options o = {.size = sizeof o, .threads = 1};
     ox_ctx *own;
@@ -432,8 +444,10 @@ static void *work(void *arg)
     ox_tensor *x = NULL;
     if (ox_ctx_new(&own, &o) != OX_OK) return NULL;
     w->ok = oxr_session_new(&session, own, w->program, NULL) == OX_OK &&
-            ox_tensor_copy(&x, own, OX_FLOAT, w->rank, w->dims, w->input, w->n_bytes) == OX_OK && oxr_bind(session, 0, x) == OX_OK;
-    for (int i = 0; i < 20 && w->ok; i++) w->ok = oxr_run(session) == OX_OK;
+            ox_tensor_copy(&x, own, OX_FLOAT, w->rank, w->dims, w->input, w->n_bytes) == OX_OK &&
+            oxr_bind(session, 0, x) == OX_OK;
+    for (int i = 0; i < 20 && w->ok; i++)
+        w->ok = oxr_run(session) == OX_OK;
     const ox_tensor *y = w->ok ? oxr_result(session, w->output) : NULL;
     if (y) memcpy(w->result, y->data, y->size < sizeof w->result ? y->size : sizeof w->result);
     ox_tensor_unref(x);
@@ -443,8 +457,7 @@ static void *work(void *arg)
 }
 
 /* Four sessions at once give the same output; the model is freed. */
-static void share(struct ox_model *model, int rank, const int64_t *dims, size_t output)
-{
+static void share(struct ox_model *model, int rank, const int64_t *dims, size_t output) {
     unsigned char *blob;
     size_t size;
     oxr_program *program;
@@ -454,10 +467,16 @@ static void share(struct ox_model *model, int rank, const int64_t *dims, size_t 
     blob_build(&blob, &size, model);
     ck_assert_int_eq(oxr_program_open_memory(&program, ctx, blob, size, NULL), OX_OK);
     for (int i = 0; i < 4; i++) {
-        w[i] = (struct worker){.program = program, .input = x->data, .n_bytes = x->size, .rank = rank, .dims = dims, .output = output};
+        w[i] = (struct worker){.program = program,
+                               .input = x->data,
+                               .n_bytes = x->size,
+                               .rank = rank,
+                               .dims = dims,
+                               .output = output};
         ck_assert_int_eq(pthread_create(&threads[i], NULL, work, &w[i]), 0);
     }
-    for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
     for (int i = 0; i < 4; i++) {
         ck_assert(w[i].ok);
         ck_assert_mem_eq(w[i].result, w[0].result, sizeof w[0].result);
@@ -468,21 +487,19 @@ static void share(struct ox_model *model, int rank, const int64_t *dims, size_t 
     ox_model_free(model);
 }
 
-START_TEST(sessions_of_several_threads_share_a_program)
-{
+START_TEST(sessions_of_several_threads_share_a_program) {
     share(network(), 4, (int64_t[]){1, 8, 40, 40}, 1);
 }
 END_TEST
 
 /* Trees, patterns and n-grams are made when the program is opened, and read by all at once. */
-START_TEST(sessions_of_several_threads_share_what_is_prepared)
-{
-    for (size_t output = 0; output < 3; output++) share(blob_model(ctx, blob_texts[4]), 2, (int64_t[]){60, 2}, output);
+START_TEST(sessions_of_several_threads_share_what_is_prepared) {
+    for (size_t output = 0; output < 3; output++)
+        share(blob_model(ctx, blob_texts[4]), 2, (int64_t[]){60, 2}, output);
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *s = suite_create("runtime");
     TCase *t = tcase_create("runtime");
     tcase_add_checked_fixture(t, setup, teardown);

@@ -324,9 +324,11 @@ static const char model_text[] =
     "<ir_version: 8, opset_import: [\"\" : 17, \"com.x\" : 1], metadata_props: [\"k\" : \"v\"]>\n"
     "g (bool c, float[N,3] x) => (float[N,3] y)\n"
     "<float[300] w = {WEIGHTS}, string[1] s = {\"a\\\"\"}>\n"
-    "{ t, \"\", u = com.x.Foo <a = [1, 2.5], b = [\"p\"], d = [float {1}], f = float[2,N]> (x, , w)\n"
+    "{ t, \"\", u = com.x.Foo <a = [1, 2.5], b = [\"p\"], d = [float {1}], f = float[2,N]> (x, , "
+    "w)\n"
     "  y = If (c) <then_branch = g () => (r) { r = Neg (t) }> }\n"
-    "<domain: \"com.x\", opset_import: [\"\" : 17]> Foo <z, a : ints = [1]> (p, q, o) => (v, h, i)\n"
+    "<domain: \"com.x\", opset_import: [\"\" : 17]> Foo <z, a : ints = [1]> (p, q, o) => (v, h, "
+    "i)\n"
     "{ v = Neg (p) h = Neg (v) i = Neg (h) }\n";
 
 static char *weighty_text(void) {
@@ -421,8 +423,8 @@ START_TEST(killed_at_any_time_a_whole_file_is_there) {
     free(data);
     for (int i = 0; i < ROUNDS; i++) {
         pid_t child = fork();
-        /* Before any check: each check reports to the test runner through a shared file, and a child
-         * killed halfway through its report would garble it. */
+        /* Before any check: each check reports to the test runner through a shared file, and a
+         * child killed halfway through its report would garble it. */
         if (child == 0) save_for_ever(at("f"));
         ck_assert_int_gt(child, 0);
         seed = seed * 1664525u + 1013904223u;

@@ -545,21 +545,25 @@ START_TEST(npz_cut_off_anywhere) {
 }
 END_TEST
 
-/* ---- sequences, optionals, maps ---------------------------------------------------------------- */
+/* ---- sequences, optionals, maps ----------------------------------------------------------------
+ */
 
 static void add_message(struct pb *to, uint32_t field, struct pb m) {
     pb_bytes(to, field, m.data, m.len);
     pb_free(&m);
 }
 
-static struct pb number(float f) { return raw(OX_FLOAT, "", &f, sizeof f); }
+static struct pb number(float f) {
+    return raw(OX_FLOAT, "", &f, sizeof f);
+}
 
 static ox_status read_value(ox_tensor **out, const struct pb *p, ox_dtype kind) {
     front_write("v.pb", p->data, p->len);
     return ox_value_file_read(out, front.ctx, front_path("v.pb"), kind);
 }
 
-/* {5: 1.5, -1: 2.5}; how: keys as they come, packed, or strings "a" and ""; values one by one or (bit 2) in one tensor. */
+/* {5: 1.5, -1: 2.5}; how: keys as they come, packed, or strings "a" and ""; values one by one or
+ * (bit 2) in one tensor. */
 static struct pb map_of(int how) {
     struct pb map = {0}, values = {0};
     pb_int(&map, 2, (how & 3) == 2 ? OX_STRING : OX_INT64);
@@ -583,19 +587,24 @@ START_TEST(maps) {
         ox_tensor *t;
         ck_ok(read_value(&t, &map, OX_MAP));
         const ox_tensor *keys = ox_tensor_item(t, 0), *values = ox_tensor_item(t, 1);
-        ck_assert(t->dtype == OX_MAP && t->count == 2 && keys->count == 2 && values->dtype == OX_FLOAT && values->rank == 1);
+        ck_assert(t->dtype == OX_MAP && t->count == 2 && keys->count == 2 &&
+                  values->dtype == OX_FLOAT && values->rank == 1);
         if ((how & 3) == 2)
             ck_assert_uint_eq(((const struct ox_str *)keys->data)[0].len, 1);
         else
-            ck_assert(((const int64_t *)keys->data)[0] == 5 && ((const int64_t *)keys->data)[1] == -1);
-        ck_assert(((const float *)values->data)[0] == 1.5f && ((const float *)values->data)[1] == 2.5f);
+            ck_assert(((const int64_t *)keys->data)[0] == 5 &&
+                      ((const int64_t *)keys->data)[1] == -1);
+        ck_assert(((const float *)values->data)[0] == 1.5f &&
+                  ((const float *)values->data)[1] == 2.5f);
         ox_tensor_unref(t);
         pb_bytes(&list, 6, map.data, map.len);
         pb_bytes(&list, 6, map.data, map.len);
         ck_ok(read_value(&t, &list, OX_SEQUENCE));
-        ck_assert(t->dtype == OX_SEQUENCE && t->count == 2 && ox_tensor_item(t, 1)->dtype == OX_MAP);
+        ck_assert(t->dtype == OX_SEQUENCE && t->count == 2 &&
+                  ox_tensor_item(t, 1)->dtype == OX_MAP);
         ox_tensor_unref(t);
-        for (size_t len = 0; len < map.len; len++) { /* cut off anywhere: an error, or a shorter map */
+        for (size_t len = 0; len < map.len;
+             len++) { /* cut off anywhere: an error, or a shorter map */
             struct pb cut = {.data = map.data, .len = len};
             if (read_value(&t, &cut, OX_MAP) == OX_OK) ox_tensor_unref(t);
         }
@@ -611,7 +620,8 @@ START_TEST(lists) {
     add_message(&list, 3, number(1));
     pb_bytes(&list, 5, "", 0);
     ck_ok(read_value(&t, &list, OX_SEQUENCE));
-    ck_assert(t->count == 2 && ox_tensor_item(t, 0)->dtype == OX_FLOAT && ox_tensor_item(t, 1)->dtype == OX_SEQUENCE && ox_tensor_item(t, 1)->count == 0);
+    ck_assert(t->count == 2 && ox_tensor_item(t, 0)->dtype == OX_FLOAT &&
+              ox_tensor_item(t, 1)->dtype == OX_SEQUENCE && ox_tensor_item(t, 1)->count == 0);
     ox_tensor_unref(t);
     ck_fails(read_value(&t, &list, OX_OPTIONAL), OX_INVALID, "bad-value"); /* of two */
     ck_ok(read_value(&t, &empty, OX_OPTIONAL));

@@ -424,22 +424,36 @@ END_TEST
 
 /* As initializers, as attributes, in lists, and (as Constant) in functions. */
 START_TEST(sparse_tensors) {
-    check_prints("g (float[2,3] x) => (y) <sparse_tensor(float[2,3]) w = {float[2] {1.5, 2}, int64[2] {0, 4}}, sparse_tensor(int8[4]) e = {int8[0] {}, int64[0,1] {}}>\n"
-                 "{ y = Add(x, w) z = Foo <a = sparse_tensor(string[2]) {string[1] {\"s\"}, int64[1,1] {1}}, l = [sparse_tensor(float[1]) {float[1] {3}, int64[1] {0}}], "
+    check_prints("g (float[2,3] x) => (y) <sparse_tensor(float[2,3]) w = {float[2] {1.5, 2}, "
+                 "int64[2] {0, 4}}, sparse_tensor(int8[4]) e = {int8[0] {}, int64[0,1] {}}>\n"
+                 "{ y = Add(x, w) z = Foo <a = sparse_tensor(string[2]) {string[1] {\"s\"}, "
+                 "int64[1,1] {1}}, l = [sparse_tensor(float[1]) {float[1] {3}, int64[1] {0}}], "
                  "n : sparse_tensors = []> () }",
                  "<\n   ir_version: 10,\n   opset_import: [\"\" : 22]\n>\n"
-                 "g (float[2,3] x) => (y)\n<sparse_tensor(float[2,3]) w = {float[2] {1.5, 2}, int64[2] {0, 4}},\n"
+                 "g (float[2,3] x) => (y)\n<sparse_tensor(float[2,3]) w = {float[2] {1.5, 2}, "
+                 "int64[2] {0, 4}},\n"
                  " sparse_tensor(int8[4]) e = {int8[0] {}, int64[0,1] {}}>\n{\n   y = Add (x, w)\n"
-                 "   z = Foo <a = sparse_tensor(string[2]) {string[1] {\"s\"}, int64[1,1] {1}}, l = [sparse_tensor(float[1]) {float[1] {3}, int64[1] {0}}], "
+                 "   z = Foo <a = sparse_tensor(string[2]) {string[1] {\"s\"}, int64[1,1] {1}}, l "
+                 "= [sparse_tensor(float[1]) {float[1] {3}, int64[1] {0}}], "
                  "n : sparse_tensors = []> ()\n}\n");
-    check_refused("g () => () <sparse_tensor(float[3]) w = {float[1] {1}, int64[1] {3}}> { }", 1, "the index 3 is outside");
-    check_refused("g () => () <sparse_tensor(float[2,3]) w = {float[1] {1}, int64[1,2] {1,-1}}> { }", 1, "the index -1 is outside");
-    check_refused("g () => () <sparse_tensor(float[3]) w = {float[1] {1}, int64[2] {1, 2}}> { }", 1, "do not fit");
-    check_refused("g () => () <sparse_tensor(float[3]) w = {int8[1] {1}, int64[1] {1}}> { }", 1, "do not fit");
-    check_refused("g () => () <sparse_tensor(float[N]) w = {float[1] {1}, int64[1] {1}}> { }", 1, "must be numbers");
+    check_refused("g () => () <sparse_tensor(float[3]) w = {float[1] {1}, int64[1] {3}}> { }", 1,
+                  "the index 3 is outside");
+    check_refused(
+        "g () => () <sparse_tensor(float[2,3]) w = {float[1] {1}, int64[1,2] {1,-1}}> { }", 1,
+        "the index -1 is outside");
+    check_refused("g () => () <sparse_tensor(float[3]) w = {float[1] {1}, int64[2] {1, 2}}> { }", 1,
+                  "do not fit");
+    check_refused("g () => () <sparse_tensor(float[3]) w = {int8[1] {1}, int64[1] {1}}> { }", 1,
+                  "do not fit");
+    check_refused("g () => () <sparse_tensor(float[N]) w = {float[1] {1}, int64[1] {1}}> { }", 1,
+                  "must be numbers");
     check_refused("g () => () <sparse_tensor(float[3]) w = {float[1] {1}}> { }", 1, "expected ','");
-    check_refused("g () => (y) { y = Foo <a = sparse_tensor(float[3]) {float[1] {1}, int32[1] {1}}> () }", 1, "do not fit");
-    check_refused("g () => (y) { y = Foo <a : tensor = sparse_tensor(float[3]) {float[1] {1}, int64[1] {1}}> () }", 1, "where the type says tensor");
+    check_refused(
+        "g () => (y) { y = Foo <a = sparse_tensor(float[3]) {float[1] {1}, int32[1] {1}}> () }", 1,
+        "do not fit");
+    check_refused("g () => (y) { y = Foo <a : tensor = sparse_tensor(float[3]) {float[1] {1}, "
+                  "int64[1] {1}}> () }",
+                  1, "where the type says tensor");
 }
 END_TEST
 

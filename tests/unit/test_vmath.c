@@ -2,8 +2,12 @@
 #include "ir/ops/vmath.h"
 #include <check.h>
 
-static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
-static double softplus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
+static double sigmoid(double x) {
+    return 1 / (1 + exp(-x));
+}
+static double softplus(double x) {
+    return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
+}
 
 struct function {
     const char *name;
@@ -24,8 +28,7 @@ static const struct function functions[] = {
 };
 
 /* Distance in units of the last place of the exact result. */
-static double error_in_ulps(float got, double want)
-{
+static double error_in_ulps(float got, double want) {
     if (isnan(want)) return isnan(got) ? 0 : INFINITY;
     if (isinf((float)want)) return got == (float)want ? 0 : INFINITY;
     if (isnan(got) || isinf(got)) return INFINITY;
@@ -36,8 +39,7 @@ static double error_in_ulps(float got, double want)
 }
 
 /* Every 4,099th of all floats: each exponent many times, and all special values once. */
-START_TEST(errors_stay_within_the_stated_bounds)
-{
+START_TEST(errors_stay_within_the_stated_bounds) {
     const struct function *f = &functions[_i];
     for (uint64_t bits = 0; bits <= UINT32_MAX; bits += 4099) {
         float x = ox_float_of((uint32_t)bits);
@@ -50,8 +52,7 @@ START_TEST(errors_stay_within_the_stated_bounds)
 }
 END_TEST
 
-START_TEST(special_values_are_exact)
-{
+START_TEST(special_values_are_exact) {
     const struct function *f = &functions[_i];
     const float values[] = {0.0f, -0.0f, INFINITY, -INFINITY, 0x1p-149f, -0x1p-149f, 1.0f, -1.0f};
     ck_assert(isnan(f->ours(NAN)));
@@ -69,8 +70,7 @@ START_TEST(special_values_are_exact)
 }
 END_TEST
 
-START_TEST(phi_stays_within_its_bounds)
-{
+START_TEST(phi_stays_within_its_bounds) {
     double absolute = 0, relative = 0;
     for (uint64_t bits = 0; bits <= UINT32_MAX; bits += 4099) {
         float x = ox_float_of((uint32_t)bits);
@@ -88,8 +88,7 @@ START_TEST(phi_stays_within_its_bounds)
 END_TEST
 
 /* Saturation at both ends, where a reduction of the argument could go astray. */
-START_TEST(far_arguments_saturate)
-{
+START_TEST(far_arguments_saturate) {
     ck_assert(ox_vexp(88.8f) == INFINITY);
     ck_assert(ox_vexp(88.7f) < INFINITY);
     ck_assert(ox_vexp(-104.1f) == 0.0f);
@@ -104,8 +103,7 @@ START_TEST(far_arguments_saturate)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *suite = suite_create("vmath");
     TCase *tests = tcase_create("functions");
     int n = (int)(sizeof functions / sizeof *functions);

@@ -193,7 +193,7 @@ START_TEST(what_nobody_understands_is_kept) {
             ox_name key, value;
             struct ox_str unknown;
         } at[1];
-    } *pairs;
+    } * pairs;
     ox_name doc;
     ck_assert_int_eq(ox_model_name(&doc, m, "some words", 10), OX_OK);
     ck_assert_int_eq(ox_arena_alloc(&m->arena, &pairs, 1, sizeof *pairs), OX_OK);
@@ -206,14 +206,15 @@ START_TEST(what_nobody_understands_is_kept) {
     const struct ox_dim_notes dim = {doc, b};
     const struct ox_type_notes of_tensor = {doc, a, b, a, 1, &dim, NULL},
                                of_list = {doc, b, a, {NULL, 0}, -1, NULL, &of_tensor};
-    const struct ox_type_notes *const tensor_types[] = {&of_tensor}, *const list_types[] = {&of_list};
+    const struct ox_type_notes *const tensor_types[] = {&of_tensor}, *const list_types[] = {
+                                                                         &of_list};
     const struct ox_notes plain = {.doc = doc, .meta = meta, .unknown = b},
                           attr = {.doc = doc, .unknown = a},
                           typed = {.doc = doc, .meta = meta, .unknown = a, .types = tensor_types};
     const struct ox_label label = {doc, &plain};
-    const struct ox_notes with_types = {.types = list_types},
-                          with_label = {.labels = &label},
-                          with_default = {.types = tensor_types, .labels = &(struct ox_label){NULL, &plain}};
+    const struct ox_notes with_types = {.types = list_types}, with_label = {.labels = &label},
+                          with_default = {.types = tensor_types,
+                                          .labels = &(struct ox_label){NULL, &plain}};
     m->unknown = g->unknown = a;
     m->functions[0]->unknown = b;
     m->opsets[0].unknown = m->functions[0]->opsets[0].unknown = b;

@@ -1,4 +1,5 @@
-/* tools/onnxopt/cli_args.c - the command line into struct cli, through getopt_long and the table of flags. */
+/* tools/onnxopt/cli_args.c - the command line into struct cli, through getopt_long and the table of
+ * flags. */
 #include "cli.h"
 
 #include <errno.h>
@@ -23,8 +24,7 @@ static const struct {
 #undef FLAG
 };
 
-int cli_usage_error(const struct cli *cli, const char *format, ...)
-{
+int cli_usage_error(const struct cli *cli, const char *format, ...) {
     va_list args;
     va_start(args, format);
     fputs("onnxopt: ", stderr);
@@ -35,11 +35,11 @@ int cli_usage_error(const struct cli *cli, const char *format, ...)
 }
 
 /* How many edits lie between two words, for words of up to 31 letters. */
-static int distance(const char *a, const char *b)
-{
+static int distance(const char *a, const char *b) {
     int row[33], n = (int)strlen(b);
     if (strlen(a) > 31 || n > 31) return 99;
-    for (int j = 0; j <= n; j++) row[j] = j;
+    for (int j = 0; j <= n; j++)
+        row[j] = j;
     for (int i = 1; a[i - 1]; i++) {
         int diagonal = row[0];
         row[0] = i;
@@ -54,8 +54,7 @@ static int distance(const char *a, const char *b)
     return row[n];
 }
 
-static int unknown_flag(const struct cli *cli, const char *given)
-{
+static int unknown_flag(const struct cli *cli, const char *given) {
     const char *word = given + strspn(given, "-"), *best = NULL;
     int least = 4;
     for (int i = 0; i < N_FLAGS; i++) {
@@ -70,8 +69,7 @@ static int unknown_flag(const struct cli *cli, const char *given)
 }
 
 /* Is the word in a list separated by spaces? */
-static bool listed(const char *list, const char *word)
-{
+static bool listed(const char *list, const char *word) {
     size_t len = strlen(word);
     if (strcmp(list, "*") == 0) return true;
     for (const char *p = list; (p = strstr(p, word)) != NULL; p += len)
@@ -79,15 +77,17 @@ static bool listed(const char *list, const char *word)
     return false;
 }
 
-static bool store(struct cli *cli, int id, const char *value)
-{
+static bool store(struct cli *cli, int id, const char *value) {
     if (!value) value = "";
     switch (id) {
 #define FLAG(id, name, letter, argument, commands, help)                                           \
-    case FLAG_##id: cli->flag.id = value; break;
+    case FLAG_##id:                                                                                \
+        cli->flag.id = value;                                                                      \
+        break;
 #include "flags.def"
 #undef FLAG
-    default: return false;
+    default:
+        return false;
     }
     if (id == FLAG_dim) {
         if (cli->n_dims == REPEATS_MAX) return false;
@@ -100,13 +100,14 @@ static bool store(struct cli *cli, int id, const char *value)
     return true;
 }
 
-static bool parse_flags(struct cli *cli, int argc, char **argv, bool seen[N_FLAGS], int *exit_code)
-{
+static bool parse_flags(struct cli *cli, int argc, char **argv, bool seen[N_FLAGS],
+                        int *exit_code) {
     struct option options[N_FLAGS + 1] = {{0}};
     char letters[3 * N_FLAGS + 2] = ":";
     size_t n = 1;
     for (int i = 0; i < N_FLAGS; i++) {
-        options[i] = (struct option){flags[i].name, flags[i].argument ? required_argument : no_argument, NULL, 256 + i};
+        options[i] = (struct option){
+            flags[i].name, flags[i].argument ? required_argument : no_argument, NULL, 256 + i};
         if (!flags[i].letter) continue;
         letters[n++] = flags[i].letter;
         if (flags[i].argument) letters[n++] = ':';
@@ -116,7 +117,8 @@ static bool parse_flags(struct cli *cli, int argc, char **argv, bool seen[N_FLAG
         const char *given = argv[optind - 1];
         int id = c - 256;
         if (c == '?' || c == ':') {
-            *exit_code = c == ':' ? cli_usage_error(cli, "flag '%s' needs an argument", given) : unknown_flag(cli, given);
+            *exit_code = c == ':' ? cli_usage_error(cli, "flag '%s' needs an argument", given)
+                                  : unknown_flag(cli, given);
             return false;
         }
         for (int i = 0; c < 256 && i < N_FLAGS; i++)
@@ -130,15 +132,13 @@ static bool parse_flags(struct cli *cli, int argc, char **argv, bool seen[N_FLAG
     return true;
 }
 
-static const struct command *find_command(const char *word)
-{
+static const struct command *find_command(const char *word) {
     for (const struct command *c = cli_commands(); c->name; c++)
         if (strcmp(c->name, word) == 0) return c;
     return NULL;
 }
 
-static int words(const char *text)
-{
+static int words(const char *text) {
     int n = 0;
     for (const char *p = text; *p;) {
         p += strspn(p, " ");
@@ -149,8 +149,7 @@ static int words(const char *text)
     return n;
 }
 
-bool cli_parse(struct cli *cli, int argc, char **argv, int *exit_code)
-{
+bool cli_parse(struct cli *cli, int argc, char **argv, int *exit_code) {
     bool seen[N_FLAGS] = {false};
     cli->program = "onnxopt";
     *exit_code = 0;
@@ -173,20 +172,21 @@ bool cli_parse(struct cli *cli, int argc, char **argv, int *exit_code)
     if (cli->flag.help || cli->flag.version) return true;
     for (int i = 0; i < N_FLAGS; i++)
         if (seen[i] && !listed(flags[i].commands, cli->command->name)) {
-            *exit_code = cli_usage_error(cli, "--%s has no meaning for `%s`", flags[i].name, cli->command->name);
+            *exit_code = cli_usage_error(cli, "--%s has no meaning for `%s`", flags[i].name,
+                                         cli->command->name);
             return false;
         }
     int want = words(cli->command->arguments);
     if (cli->n_args != want) {
-        *exit_code = cli_usage_error(cli, "`%s` takes %d argument%s: %s", cli->command->name, want, want == 1 ? "" : "s",
-                                     want ? cli->command->arguments : "none");
+        *exit_code = cli_usage_error(cli, "`%s` takes %d argument%s: %s", cli->command->name, want,
+                                     want == 1 ? "" : "s", want ? cli->command->arguments : "none");
         return false;
     }
     return true;
 }
 
-bool cli_number(int64_t *out, const struct cli *cli, const char *flag, const char *text, int64_t dflt, int64_t min, int64_t max)
-{
+bool cli_number(int64_t *out, const struct cli *cli, const char *flag, const char *text,
+                int64_t dflt, int64_t min, int64_t max) {
     char *end;
     *out = dflt;
     if (!text) return true;
@@ -196,6 +196,7 @@ bool cli_number(int64_t *out, const struct cli *cli, const char *flag, const cha
         *out = v;
         return true;
     }
-    cli_usage_error(cli, "--%s %s: expected an integer from %lld to %lld", flag, text, (long long)min, (long long)max);
+    cli_usage_error(cli, "--%s %s: expected an integer from %lld to %lld", flag, text,
+                    (long long)min, (long long)max);
     return false;
 }

@@ -1,4 +1,5 @@
-/* tools/onnxopt/cli_help.c - help and the manual page, both from the tables of commands and flags. */
+/* tools/onnxopt/cli_help.c - help and the manual page, both from the tables of commands and flags.
+ */
 #include "cli.h"
 
 #include <string.h>
@@ -16,7 +17,8 @@ static const struct {
     const char *command, *what;
 } examples[] = {
     {"onnxopt model.onnx -o small.onnx", "fold, fuse and simplify; same results, fewer nodes"},
-    {"onnxopt model.onnx -o int8.onnx --quantize int8 --calib images/ --preprocess resize=256,crop=224,scale=255",
+    {"onnxopt model.onnx -o int8.onnx --quantize int8 --calib images/ --preprocess "
+     "resize=256,crop=224,scale=255",
      "quantize to int8, calibrated on a folder of images"},
     {"onnxopt model.onnx -o int8.onnx --quantize int8", "the same without data"},
     {"onnxopt eval int8.onnx labelled.npz --against model.onnx", "what it cost"},
@@ -40,8 +42,7 @@ static const struct {
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
 /* Prints text indented and wrapped at 100 columns. */
-static void wrap(FILE *f, size_t indent, const char *text)
-{
+static void wrap(FILE *f, size_t indent, const char *text) {
     size_t column = indent;
     while (*text) {
         size_t len = strcspn(text, " ");
@@ -61,12 +62,14 @@ static void wrap(FILE *f, size_t indent, const char *text)
     fputc('\n', f);
 }
 
-int cli_help(struct cli *cli)
-{
+int cli_help(struct cli *cli) {
     FILE *f = cli->out;
-    fprintf(f, "onnxopt %s - makes trained ONNX models small and fast, and shows that they still do what they did\n\n"
-               "Usage: onnxopt IN.onnx -o OUT.onnx [flags]\n"
-               "       onnxopt COMMAND [arguments] [flags]\n\nCommands:\n", OX_VERSION_STRING);
+    fprintf(f,
+            "onnxopt %s - makes trained ONNX models small and fast, and shows that they still do "
+            "what they did\n\n"
+            "Usage: onnxopt IN.onnx -o OUT.onnx [flags]\n"
+            "       onnxopt COMMAND [arguments] [flags]\n\nCommands:\n",
+            OX_VERSION_STRING);
     for (const struct command *c = cli_commands(); c->name; c++) {
         char head[64];
         snprintf(head, sizeof head, "%s %s", c->name, c->arguments);
@@ -76,22 +79,25 @@ int cli_help(struct cli *cli)
     fputs("\nFlags:\n", f);
     for (size_t i = 0; i < COUNT(flags); i++) {
         char head[64];
-        snprintf(head, sizeof head, "%c%c%s --%s%s%s", flags[i].letter ? '-' : ' ', flags[i].letter ? flags[i].letter : ' ',
-                 flags[i].letter ? "," : " ", flags[i].name, flags[i].argument ? " " : "", flags[i].argument ? flags[i].argument : "");
+        snprintf(head, sizeof head, "%c%c%s --%s%s%s", flags[i].letter ? '-' : ' ',
+                 flags[i].letter ? flags[i].letter : ' ', flags[i].letter ? "," : " ",
+                 flags[i].name, flags[i].argument ? " " : "",
+                 flags[i].argument ? flags[i].argument : "");
         fprintf(f, "  %-30s ", head);
         wrap(f, 33, flags[i].help);
         if (strcmp(flags[i].commands, "*") != 0) fprintf(f, "%33s(%s)\n", "", flags[i].commands);
     }
     fputs("\nExamples:\n", f);
-    for (size_t i = 0; i < COUNT(examples); i++) fprintf(f, "  %s\n      %s\n", examples[i].command, examples[i].what);
+    for (size_t i = 0; i < COUNT(examples); i++)
+        fprintf(f, "  %s\n      %s\n", examples[i].command, examples[i].what);
     fputs("\nExit codes:\n", f);
-    for (size_t i = 0; i < COUNT(codes); i++) fprintf(f, "  %d  %s\n", codes[i].code, codes[i].what);
+    for (size_t i = 0; i < COUNT(codes); i++)
+        fprintf(f, "  %d  %s\n", codes[i].code, codes[i].what);
     return 0;
 }
 
 /* Text for troff: hyphens of flags are literal, a dot at the line's start is no request. */
-static void roff(FILE *f, const char *text)
-{
+static void roff(FILE *f, const char *text) {
     if (*text == '.' || *text == '\'') fputs("\\&", f);
     for (; *text; text++) {
         if (*text == '-')
@@ -103,13 +109,17 @@ static void roff(FILE *f, const char *text)
     }
 }
 
-int cli_man(struct cli *cli)
-{
+int cli_man(struct cli *cli) {
     FILE *f = cli->out;
-    fprintf(f, ".TH ONNXOPT 1 \"\" \"onnxopt %s\" \"User Commands\"\n.SH NAME\nonnxopt \\- optimize and quantize ONNX models\n"
-               ".SH SYNOPSIS\n.B onnxopt\n.I IN.onnx\n.B \\-o\n.I OUT.onnx\n[flags]\n.br\n.B onnxopt\n.I COMMAND\n[arguments] [flags]\n"
-               ".SH DESCRIPTION\nMakes trained ONNX models small and fast, and shows that they still do what they did. "
-               "A model is read, rewritten to fewer nodes with the same results, quantized on demand, and written whole or not at all.\n.SH COMMANDS\n",
+    fprintf(f,
+            ".TH ONNXOPT 1 \"\" \"onnxopt %s\" \"User Commands\"\n.SH NAME\nonnxopt \\- optimize "
+            "and quantize ONNX models\n"
+            ".SH SYNOPSIS\n.B onnxopt\n.I IN.onnx\n.B \\-o\n.I OUT.onnx\n[flags]\n.br\n.B "
+            "onnxopt\n.I COMMAND\n[arguments] [flags]\n"
+            ".SH DESCRIPTION\nMakes trained ONNX models small and fast, and shows that they still "
+            "do what they did. "
+            "A model is read, rewritten to fewer nodes with the same results, quantized on demand, "
+            "and written whole or not at all.\n.SH COMMANDS\n",
             OX_VERSION_STRING);
     for (const struct command *c = cli_commands(); c->name; c++) {
         fprintf(f, ".TP\n.B %s\n.I ", c->name);
@@ -134,7 +144,8 @@ int cli_man(struct cli *cli)
         if (strcmp(flags[i].commands, "*") != 0) fprintf(f, "Commands: %s.\n", flags[i].commands);
     }
     fputs(".SH EXIT STATUS\n", f);
-    for (size_t i = 0; i < COUNT(codes); i++) fprintf(f, ".TP\n.B %d\n%s\n", codes[i].code, codes[i].what);
+    for (size_t i = 0; i < COUNT(codes); i++)
+        fprintf(f, ".TP\n.B %d\n%s\n", codes[i].code, codes[i].what);
     fputs(".SH EXAMPLES\n", f);
     for (size_t i = 0; i < COUNT(examples); i++) {
         fputs(".TP\n.B ", f);

@@ -1,4 +1,5 @@
-/* tools/onnxopt/cmd_eval.c - `eval`: accuracy on labelled samples, and distance to a reference model.
+/* tools/onnxopt/cmd_eval.c - `eval`: accuracy on labelled samples, and distance to a reference
+ * model.
  *
  * The first output is read as scores of classes; a single integer is read as the class itself. */
 #include "cli_inputs.h"
@@ -21,30 +22,28 @@ struct eval {
     size_t n_out;
 };
 
-static bool is_class(const ox_tensor *t)
-{
+static bool is_class(const ox_tensor *t) {
     return t->count == 1 && ox_dtype_is_integer(t->dtype);
 }
 
-static int64_t predicted(const ox_tensor *t)
-{
+static int64_t predicted(const ox_tensor *t) {
     if (!is_class(t)) return tensor_argmax(t);
     if (t->dtype == OX_INT64) return *(const int64_t *)t->data;
     if (t->dtype == OX_INT32) return *(const int32_t *)t->data;
     return -1;
 }
 
-static void add_label(struct score *s, const ox_tensor *out, int64_t label)
-{
+static void add_label(struct score *s, const ox_tensor *out, int64_t label) {
     if (label < 0) return;
     s->labelled++;
     bool hit = predicted(out) == label;
     s->top1 += hit;
-    s->top5 += is_class(out) ? hit : (uint64_t)label < out->count && tensor_rank_of(out, (size_t)label) < 5;
+    s->top5 += is_class(out)
+                   ? hit
+                   : (uint64_t)label < out->count && tensor_rank_of(out, (size_t)label) < 5;
 }
 
-static ox_status one_sample(struct eval *e, size_t index)
-{
+static ox_status one_sample(struct eval *e, size_t index) {
     int64_t label = -1;
     ox_status s = e->data.sample(e->data.self, index, e->in, &label);
     if (s == OX_OK) s = engine_run(&e->model, (const ox_tensor *const *)e->in, e->out);
@@ -63,39 +62,37 @@ static ox_status one_sample(struct eval *e, size_t index)
     return s;
 }
 
-static double percent(size_t part, size_t whole)
-{
+static double percent(size_t part, size_t whole) {
     return whole ? 100.0 * (double)part / (double)whole : (double)NAN;
 }
 
-static json_t *score_json(const struct score *s)
-{
-    return json_pack("{s:I, s:f, s:f}", "labelled", (json_int_t)s->labelled, "top1", percent(s->top1, s->labelled), "top5",
-                     percent(s->top5, s->labelled));
+static json_t *score_json(const struct score *s) {
+    return json_pack("{s:I, s:f, s:f}", "labelled", (json_int_t)s->labelled, "top1",
+                     percent(s->top1, s->labelled), "top5", percent(s->top5, s->labelled));
 }
 
-static int print_json(const struct eval *e, size_t n)
-{
+static int print_json(const struct eval *e, size_t n) {
     const struct difference *d = &e->score.difference;
     json_t *json = json_pack("{s:s, s:I}", "model", e->cli->args[0], "samples", (json_int_t)n);
     if (e->score.labelled) json_object_set_new(json, "accuracy", score_json(&e->score));
     if (e->cli->flag.against) {
-        json_t *r = json_pack("{s:s, s:o, s:b, s:o, s:o}", "model", e->cli->flag.against, "agreement", cli_json_number(percent(e->score.agree, n)),
-                              "comparable", d->comparable, "max_abs", cli_json_number(d->max_abs), "sqnr_db", cli_json_number(difference_sqnr(d)));
-        if (e->reference_score.labelled) json_object_set_new(r, "accuracy", score_json(&e->reference_score));
+        json_t *r = json_pack("{s:s, s:o, s:b, s:o, s:o}", "model", e->cli->flag.against,
+                              "agreement", cli_json_number(percent(e->score.agree, n)),
+                              "comparable", d->comparable, "max_abs", cli_json_number(d->max_abs),
+                              "sqnr_db", cli_json_number(difference_sqnr(d)));
+        if (e->reference_score.labelled)
+            json_object_set_new(r, "accuracy", score_json(&e->reference_score));
         json_object_set_new(json, "against", r);
     }
     return cli_print_json(e->cli, json);
 }
 
-static void print_score(FILE *f, const char *model, const struct score *s)
-{
-    fprintf(f, "%s: top-1 %.2f %% (%zu of %zu), top-5 %.2f %%\n", model, percent(s->top1, s->labelled), s->top1, s->labelled,
-            percent(s->top5, s->labelled));
+static void print_score(FILE *f, const char *model, const struct score *s) {
+    fprintf(f, "%s: top-1 %.2f %% (%zu of %zu), top-5 %.2f %%\n", model,
+            percent(s->top1, s->labelled), s->top1, s->labelled, percent(s->top5, s->labelled));
 }
 
-static int print(const struct eval *e, size_t n)
-{
+static int print(const struct eval *e, size_t n) {
     FILE *f = e->cli->out;
     const struct difference *d = &e->score.difference;
     if (e->cli->flag.json) return print_json(e, n);
@@ -105,22 +102,27 @@ static int print(const struct eval *e, size_t n)
     if (!d->comparable)
         fprintf(f, "outputs differ in type or shape\n");
     else
-        fprintf(f, "against %s on %zu samples: largest difference %.4g (%.3g of the range), SQNR %.1f dB, same class %.2f %%\n",
-                e->cli->flag.against, n, d->max_abs, difference_relative(d), difference_sqnr(d), percent(e->score.agree, n));
+        fprintf(f,
+                "against %s on %zu samples: largest difference %.4g (%.3g of the range), SQNR %.1f "
+                "dB, same class %.2f %%\n",
+                e->cli->flag.against, n, d->max_abs, difference_relative(d), difference_sqnr(d),
+                percent(e->score.agree, n));
     return 0;
 }
 
-static ox_status prepare(struct eval *e)
-{
+static ox_status prepare(struct eval *e) {
     ox_status s = engine_open(&e->model, e->cli, e->cli->args[0]);
-    if (s == OX_OK && e->cli->flag.against) s = engine_open(&e->reference, e->cli, e->cli->flag.against);
+    if (s == OX_OK && e->cli->flag.against)
+        s = engine_open(&e->reference, e->cli, e->cli->flag.against);
     if (s == OX_OK) s = engine_prepare(&e->model);
     if (s == OX_OK && e->cli->flag.against) s = engine_prepare(&e->reference);
     if (s == OX_OK) s = engine_dataset(&e->data, &e->model, e->cli->args[1], 0);
     if (s != OX_OK) return s;
     e->n_out = e->model.n_out;
-    if (e->n_out == 0 || (e->cli->flag.against && (e->reference.n_out != e->n_out || e->reference.n_in != e->model.n_in))) {
-        fprintf(stderr, "onnxopt: error[other-interface]: the models differ in their inputs or outputs, or have no outputs\n");
+    if (e->n_out == 0 || (e->cli->flag.against &&
+                          (e->reference.n_out != e->n_out || e->reference.n_in != e->model.n_in))) {
+        fprintf(stderr, "onnxopt: error[other-interface]: the models differ in their inputs or "
+                        "outputs, or have no outputs\n");
         return OX_INVALID;
     }
     e->in = calloc(e->data.n_inputs + 1, sizeof(ox_tensor *));
@@ -129,20 +131,22 @@ static ox_status prepare(struct eval *e)
     return e->in && e->out && e->reference_out ? OX_OK : OX_NOMEM;
 }
 
-static int evaluate(struct eval *e)
-{
+static int evaluate(struct eval *e) {
     ox_status s = prepare(e);
-    for (size_t i = 0; i < e->data.count && s == OX_OK; i++) s = one_sample(e, i);
+    for (size_t i = 0; i < e->data.count && s == OX_OK; i++)
+        s = one_sample(e, i);
     if (s != OX_OK) return (int)s;
     if (e->score.labelled == 0 && !e->cli->flag.against) {
-        fprintf(stderr, "%s: error[no-labels]: the data has no labels; name a reference model with --against\n", e->cli->args[1]);
+        fprintf(
+            stderr,
+            "%s: error[no-labels]: the data has no labels; name a reference model with --against\n",
+            e->cli->args[1]);
         return OX_INVALID;
     }
     return print(e, e->data.count);
 }
 
-int cmd_eval(struct cli *cli)
-{
+int cmd_eval(struct cli *cli) {
     struct eval e = {.cli = cli};
     difference_init(&e.score.difference);
     int code = evaluate(&e);

@@ -1,4 +1,5 @@
-/* tools/onnxopt/cmd_optimize.c - the main job: read, optimize, quantize on demand, write, report. */
+/* tools/onnxopt/cmd_optimize.c - the main job: read, optimize, quantize on demand, write, report.
+ */
 #include "cli.h"
 #include "native_runner.h"
 #include "report.h"
@@ -7,19 +8,19 @@
 #include <string.h>
 #include <unistd.h>
 
-static void after_pass(void *user, const char *pass, ox_model *model)
-{
+static void after_pass(void *user, const char *pass, ox_model *model) {
     struct cli *cli = user;
     char *text;
     size_t len;
-    if (!cli->flag.dump_after || (strcmp(cli->flag.dump_after, "all") != 0 && strcmp(cli->flag.dump_after, pass) != 0)) return;
+    if (!cli->flag.dump_after ||
+        (strcmp(cli->flag.dump_after, "all") != 0 && strcmp(cli->flag.dump_after, pass) != 0))
+        return;
     if (ox_model_text(&text, &len, model, 64) != OX_OK) return;
     fprintf(stderr, "// after %s\n%.*s\n", pass, (int)len, text);
     ox_text_free(cli->ctx, text);
 }
 
-static bool known_pass(const char *name)
-{
+static bool known_pass(const char *name) {
     struct ox_pass_info info;
     if (strcmp(name, "all") == 0) return true;
     for (size_t i = 0; ox_pass_info(&info, i); i++)
@@ -27,38 +28,40 @@ static bool known_pass(const char *name)
     return false;
 }
 
-/* The pipeline as text: what --passes says or the preset, then quantization as the flags ask for it. */
-static int pipeline_text(const struct cli *cli, char *out, size_t size)
-{
+/* The pipeline as text: what --passes says or the preset, then quantization as the flags ask for
+ * it. */
+static int pipeline_text(const struct cli *cli, char *out, size_t size) {
     bool quantize = cli->flag.quantize != NULL;
-    const char *base = cli->flag.passes ? cli->flag.passes : quantize ? "upgrade,freeze,default" : "default";
+    const char *base = cli->flag.passes ? cli->flag.passes
+                       : quantize       ? "upgrade,freeze,default"
+                                        : "default";
     size_t n = (size_t)snprintf(out, size, "%s", base);
     if (!quantize && (cli->flag.calib || cli->flag.activations || cli->flag.calibrator))
         return cli_usage_error(cli, "--calib, --activations and --calibrator go with --quantize");
     if (quantize && strcmp(cli->flag.quantize, "int8") != 0)
         return cli_usage_error(cli, "--quantize %s: the only mode is int8", cli->flag.quantize);
     if (quantize && n < size)
-        n += (size_t)snprintf(out + n, size - n, ",quantize{mode=int8;activations=%s;calibrator=%s}",
-                              cli->flag.activations ? cli->flag.activations : "uint8", cli->flag.calibrator ? cli->flag.calibrator : "auto");
+        n +=
+            (size_t)snprintf(out + n, size - n, ",quantize{mode=int8;activations=%s;calibrator=%s}",
+                             cli->flag.activations ? cli->flag.activations : "uint8",
+                             cli->flag.calibrator ? cli->flag.calibrator : "auto");
     return n < size ? 0 : cli_usage_error(cli, "--passes is too long");
 }
 
-static bool to_native(const struct cli *cli)
-{
+static bool to_native(const struct cli *cli) {
     size_t len = strlen(cli->flag.output);
     return len > 4 && strcmp(cli->flag.output + len - 4, ".oxb") == 0;
 }
 
-static ox_status write_model(struct cli *cli, ox_model *model, uint64_t *bytes, uint64_t *arena)
-{
+static ox_status write_model(struct cli *cli, ox_model *model, uint64_t *bytes, uint64_t *arena) {
     struct ox_save_options o = {.size = sizeof o, .external = cli->flag.external != NULL};
     if (to_native(cli)) return save_native(cli, model, bytes, arena);
     if (strcmp(cli->flag.output, "-") == 0) return ox_model_write(model, STDOUT_FILENO, bytes);
     return ox_model_save(model, cli->flag.output, &o, bytes);
 }
 
-static ox_status transform(struct cli *cli, ox_model *model, struct ox_optimize_options *o, struct report *report)
-{
+static ox_status transform(struct cli *cli, ox_model *model, struct ox_optimize_options *o,
+                           struct report *report) {
     ox_outcome *outcome = NULL;
     struct ox_dataset data = {0};
     ox_status s = ox_model_stats(&report->before, model);
@@ -75,23 +78,27 @@ static ox_status transform(struct cli *cli, ox_model *model, struct ox_optimize_
     return s;
 }
 
-int cmd_optimize(struct cli *cli)
-{
+int cmd_optimize(struct cli *cli) {
     char pipeline[4096];
     int64_t seed, max_rewrites;
     double begin = cli_now();
     ox_model *model;
     if (!cli->flag.output) return cli_usage_error(cli, "no output given: -o FILE");
     if (cli->flag.output[0] == 0) return cli_usage_error(cli, "the output's name is empty");
-    if (cli->flag.external && strcmp(cli->flag.output, "-") == 0) return cli_usage_error(cli, "--external needs a file, not standard output");
-    if (cli->flag.external && to_native(cli)) return cli_usage_error(cli, "--external is for .onnx files");
-    if (cli->flag.pack && !to_native(cli)) return cli_usage_error(cli, "--pack is for native files (.oxb)");
-    if (cli->flag.dump_after && !known_pass(cli->flag.dump_after)) return cli_usage_error(cli, "--dump-after %s: no such pass", cli->flag.dump_after);
+    if (cli->flag.external && strcmp(cli->flag.output, "-") == 0)
+        return cli_usage_error(cli, "--external needs a file, not standard output");
+    if (cli->flag.external && to_native(cli))
+        return cli_usage_error(cli, "--external is for .onnx files");
+    if (cli->flag.pack && !to_native(cli))
+        return cli_usage_error(cli, "--pack is for native files (.oxb)");
+    if (cli->flag.dump_after && !known_pass(cli->flag.dump_after))
+        return cli_usage_error(cli, "--dump-after %s: no such pass", cli->flag.dump_after);
     if (strcmp(cli->flag.output, "-") == 0) cli->out = stderr;
     int code = pipeline_text(cli, pipeline, sizeof pipeline);
     if (code) return code;
     if (!cli_number(&seed, cli, "seed", cli->flag.seed, 1, 0, INT64_MAX)) return OX_USAGE;
-    if (!cli_number(&max_rewrites, cli, "max-rewrites", cli->flag.max_rewrites, 0, 1, INT64_MAX)) return OX_USAGE;
+    if (!cli_number(&max_rewrites, cli, "max-rewrites", cli->flag.max_rewrites, 0, 1, INT64_MAX))
+        return OX_USAGE;
     bool known;
     struct ox_model_runner runner;
     const struct ox_model_runner *chosen = native_runner(cli, &runner, &known);

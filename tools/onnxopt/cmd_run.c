@@ -3,8 +3,7 @@
 
 #include <stdlib.h>
 
-static ox_status save(const struct engine *e, ox_tensor *const *out, size_t n)
-{
+static ox_status save(const struct engine *e, ox_tensor *const *out, size_t n) {
     const char **names = calloc(n ? n : 1, sizeof *names);
     struct ox_port port;
     ox_status s = names ? OX_OK : OX_NOMEM;
@@ -12,15 +11,16 @@ static ox_status save(const struct engine *e, ox_tensor *const *out, size_t n)
         s = engine_output(&port, e, i);
         names[i] = port.name;
     }
-    if (s == OX_OK) s = ox_npz_save(e->cli->ctx, e->cli->flag.output, n, names, (const ox_tensor *const *)out);
+    if (s == OX_OK)
+        s = ox_npz_save(e->cli->ctx, e->cli->flag.output, n, names, (const ox_tensor *const *)out);
     free(names);
     return s;
 }
 
-static void print_output(struct cli *cli, const char *name, const ox_tensor *t)
-{
+static void print_output(struct cli *cli, const char *name, const ox_tensor *t) {
     fprintf(cli->out, "%s: %s[", name, ox_dtype_name(t->dtype));
-    for (int d = 0; d < t->rank; d++) fprintf(cli->out, "%s%lld", d ? "," : "", (long long)t->dims[d]);
+    for (int d = 0; d < t->rank; d++)
+        fprintf(cli->out, "%s%lld", d ? "," : "", (long long)t->dims[d]);
     fputc(']', cli->out);
     struct difference range;
     difference_init(&range);
@@ -29,8 +29,7 @@ static void print_output(struct cli *cli, const char *name, const ox_tensor *t)
     fputc('\n', cli->out);
 }
 
-static ox_status run(struct engine *e, ox_tensor **in, ox_tensor **out)
-{
+static ox_status run(struct engine *e, ox_tensor **in, ox_tensor **out) {
     struct cli *cli = e->cli;
     struct ox_port port;
     ox_status s = inputs_read(in, e);
@@ -43,8 +42,7 @@ static ox_status run(struct engine *e, ox_tensor **in, ox_tensor **out)
     return s;
 }
 
-int cmd_run(struct cli *cli)
-{
+int cmd_run(struct cli *cli) {
     struct engine e;
     ox_status s = engine_open(&e, cli, cli->args[0]);
     ox_tensor **in = calloc(e.n_in + 1, sizeof *in), **out = calloc(e.n_out + 1, sizeof *out);

@@ -1,6 +1,8 @@
-/* tools/onnxopt/engine.h - something to run: a model on the reference executor, or a native program on the runtime.
+/* tools/onnxopt/engine.h - something to run: a model on the reference executor, or a native program
+ * on the runtime.
  *
- * The commands that run things (run, eval, compare, bench) take either, by what the file begins with. */
+ * The commands that run things (run, eval, compare, bench) take either, by what the file begins
+ * with. */
 #ifndef ONNXOPT_ENGINE_H
 #define ONNXOPT_ENGINE_H
 
@@ -21,7 +23,8 @@ struct engine {
 /* Is the file a native program? */
 bool engine_is_native(const char *path);
 OX_MUST_USE ox_status engine_open(struct engine *out, struct cli *cli, const char *path);
-/* The same, but a model is optimized (preset default) and compiled first. With --runner native engine_open compiles it, too, as it is. */
+/* The same, but a model is optimized (preset default) and compiled first. With --runner native
+ * engine_open compiles it, too, as it is. */
 OX_MUST_USE ox_status engine_open_native(struct engine *out, struct cli *cli, const char *path);
 void engine_close(struct engine *e);
 OX_MUST_USE ox_status engine_input(struct ox_port *out, const struct engine *e, size_t index);
@@ -31,6 +34,7 @@ OX_MUST_USE ox_status engine_prepare(struct engine *e);
 /* in: n_in tensors (NULL: the default); out: n_out, counted for the caller. */
 OX_MUST_USE ox_status engine_run(struct engine *e, const ox_tensor *const *in, ox_tensor **out);
 /* Samples for its inputs, at most --samples (default `limit`, 0: all). */
-OX_MUST_USE ox_status engine_dataset(struct ox_dataset *out, struct engine *e, const char *path, int64_t limit);
+OX_MUST_USE ox_status engine_dataset(struct ox_dataset *out, struct engine *e, const char *path,
+                                     int64_t limit);
 
 #endif

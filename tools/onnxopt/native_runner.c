@@ -12,8 +12,7 @@ struct opened {
     oxr_session *session;
 };
 
-static void close_model(void *opened)
-{
+static void close_model(void *opened) {
     struct opened *o = opened;
     oxr_session_free(o->session);
     oxr_program_free(o->program);
@@ -21,8 +20,7 @@ static void close_model(void *opened)
     free(o);
 }
 
-static ox_status open_model(void **opened, void *user, ox_model *model)
-{
+static ox_status open_model(void **opened, void *user, ox_model *model) {
     struct cli *cli = user;
     struct opened *o = calloc(1, sizeof *o);
     size_t size;
@@ -31,7 +29,10 @@ static ox_status open_model(void **opened, void *user, ox_model *model)
     const struct ox_native_options exact = {.size = sizeof exact, .exact_conv = true};
     ox_status s = ox_native_build_with(&o->blob, &size, model, &exact);
     if (s == OX_OK)
-        s = oxr_program_open_memory(&o->program, cli->ctx, o->blob, size, &(struct oxr_open_options){.size = sizeof(struct oxr_open_options), .trust_weights = true});
+        s = oxr_program_open_memory(
+            &o->program, cli->ctx, o->blob, size,
+            &(struct oxr_open_options){.size = sizeof(struct oxr_open_options),
+                                       .trust_weights = true});
     if (s == OX_OK) s = oxr_session_new(&o->session, cli->ctx, o->program, NULL);
     if (s == OX_OK)
         *opened = o;
@@ -40,18 +41,19 @@ static ox_status open_model(void **opened, void *user, ox_model *model)
     return s;
 }
 
-static ox_status run_model(void *opened, const ox_tensor *const *in, const ox_tensor **out)
-{
+static ox_status run_model(void *opened, const ox_tensor *const *in, const ox_tensor **out) {
     struct opened *o = opened;
     ox_status s = OX_OK;
-    for (size_t i = 0; i < oxr_inputs(o->program) && s == OX_OK; i++) s = oxr_bind(o->session, i, in[i]);
+    for (size_t i = 0; i < oxr_inputs(o->program) && s == OX_OK; i++)
+        s = oxr_bind(o->session, i, in[i]);
     if (s == OX_OK) s = oxr_run(o->session);
-    for (size_t i = 0; i < oxr_outputs(o->program) && s == OX_OK; i++) out[i] = oxr_result(o->session, i);
+    for (size_t i = 0; i < oxr_outputs(o->program) && s == OX_OK; i++)
+        out[i] = oxr_result(o->session, i);
     return s;
 }
 
-const struct ox_model_runner *native_runner(struct cli *cli, struct ox_model_runner *room, bool *ok)
-{
+const struct ox_model_runner *native_runner(struct cli *cli, struct ox_model_runner *room,
+                                            bool *ok) {
     const char *name = cli->flag.runner ? cli->flag.runner : "reference";
     *room = (struct ox_model_runner){cli, open_model, run_model, close_model};
     *ok = strcmp(name, "native") == 0 || strcmp(name, "reference") == 0;

@@ -35,28 +35,36 @@ OX_MUST_USE ox_status ox_model_save(ox_model *model, const char *path,
 /* Writes to an open descriptor (a pipe, say); external data is refused. */
 OX_MUST_USE ox_status ox_model_write(ox_model *model, int fd, uint64_t *bytes);
 
-/* Compiles a model to a native file (.oxb), to be run by onnxopt/runtime.h. Any model that runs with ox_session_run compiles; OX_UNSUPPORTED
- * names the first node that does not. Same model, same bytes. *bytes (may be NULL) gets the bytes written. */
+/* Compiles a model to a native file (.oxb), to be run by onnxopt/runtime.h. Any model that runs
+ * with ox_session_run compiles; OX_UNSUPPORTED names the first node that does not. Same model, same
+ * bytes. *bytes (may be NULL) gets the bytes written. */
 OX_MUST_USE ox_status ox_native_save(ox_model *model, const char *path, uint64_t *bytes);
 /* The same into memory, aligned to 64 bytes; the caller frees it with ox_native_free. */
 OX_MUST_USE ox_status ox_native_build(void **data, size_t *size, ox_model *model);
 
 struct ox_native_options {
     size_t size;     /* sizeof(struct ox_native_options) */
-    bool exact_conv; /* convolutions of floats are sums of products and nothing else: without Winograd's method, which makes 3x3 ones two to three times as
-                        fast and rounds otherwise (backend/runtime/winograd.h) */
+    bool exact_conv; /* convolutions of floats are sums of products and nothing else: without
+                        Winograd's method, which makes 3x3 ones two to three times as fast and
+                        rounds otherwise (backend/runtime/winograd.h) */
     size_t n_packed; /* packed weights, see below */
     const struct ox_packed *packed;
 };
 /* Both with options (NULL: none). */
-OX_MUST_USE ox_status ox_native_save_with(ox_model *model, const char *path, const struct ox_native_options *options, uint64_t *bytes);
-OX_MUST_USE ox_status ox_native_build_with(void **data, size_t *size, ox_model *model, const struct ox_native_options *options);
-/* Both with packed weights, `count` blocks in ascending order of steps and parts, for one class of processors: there the file opens without packing. They come
- * from a program that was compiled from this model without them (oxr_packed). */
-OX_MUST_USE ox_status ox_native_save_packed(ox_model *model, const char *path, size_t count, const struct ox_packed *packed, uint64_t *bytes);
-OX_MUST_USE ox_status ox_native_build_packed(void **data, size_t *size, ox_model *model, size_t count, const struct ox_packed *packed);
+OX_MUST_USE ox_status ox_native_save_with(ox_model *model, const char *path,
+                                          const struct ox_native_options *options, uint64_t *bytes);
+OX_MUST_USE ox_status ox_native_build_with(void **data, size_t *size, ox_model *model,
+                                           const struct ox_native_options *options);
+/* Both with packed weights, `count` blocks in ascending order of steps and parts, for one class of
+ * processors: there the file opens without packing. They come from a program that was compiled from
+ * this model without them (oxr_packed). */
+OX_MUST_USE ox_status ox_native_save_packed(ox_model *model, const char *path, size_t count,
+                                            const struct ox_packed *packed, uint64_t *bytes);
+OX_MUST_USE ox_status ox_native_build_packed(void **data, size_t *size, ox_model *model,
+                                             size_t count, const struct ox_packed *packed);
 void ox_native_free(ox_ctx *ctx, void *data);
-/* Has the native path steps of its own for this operator (where types and shapes suit)? All others run there, too, by their reference kernel. */
+/* Has the native path steps of its own for this operator (where types and shapes suit)? All others
+ * run there, too, by their reference kernel. */
 bool ox_native_lowers(const char *domain, const char *op);
 
 /* Writes named tensors as an .npz file (stored), with the same promise. */

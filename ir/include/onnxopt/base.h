@@ -1,10 +1,10 @@
 /* onnxopt/base.h - status codes, diagnostics and the context every call takes.
  *
  * Conventions of the whole API
- *  - A function that can fail returns a must-use ox_status; results come back through out-parameters,
- *    which stand first and are untouched on failure unless a comment says otherwise.
- *  - The reason of a failure is told once, through the context's diagnostic callback, before the status
- *    is returned. The library never prints, exits or aborts.
+ *  - A function that can fail returns a must-use ox_status; results come back through
+ * out-parameters, which stand first and are untouched on failure unless a comment says otherwise.
+ *  - The reason of a failure is told once, through the context's diagnostic callback, before the
+ * status is returned. The library never prints, exits or aborts.
  *  - `new`/`free`, `ref`/`unref`, `init`/`fini` come in pairs; free and unref take NULL.
  *  - "Borrowed" means: valid as long as the object it was taken from.
  *  - An ox_ctx and all objects made with it belong to one thread at a time; different contexts are
@@ -34,7 +34,8 @@ extern "C" {
 #define OX_PRINTF(fmt, args)
 #endif
 
-/* Status codes: X(identifier, exit code of the tool, text). The exit codes are part of the interface. */
+/* Status codes: X(identifier, exit code of the tool, text). The exit codes are part of the
+ * interface. */
 #define OX_STATUS_LIST(X)                                                                          \
     X(OX_OK, 0, "ok")                                                                              \
     X(OX_USAGE, 1, "wrong use")                                                                    \
@@ -75,8 +76,8 @@ typedef void (*ox_diag_fn)(void *user, const struct ox_diag *diag);
 /* Memory hooks. All heap memory of the library goes through them; `size` is never 0. */
 struct ox_allocator {
     void *user;
-    void *(*alloc)(void *user, size_t size);                 /* NULL when out of memory */
-    void *(*resize)(void *user, void *p, size_t size);       /* like realloc, p not NULL */
+    void *(*alloc)(void *user, size_t size);           /* NULL when out of memory */
+    void *(*resize)(void *user, void *p, size_t size); /* like realloc, p not NULL */
     void (*release)(void *user, void *p);
 };
 
@@ -85,16 +86,17 @@ typedef bool (*ox_progress_fn)(void *user, const char *what, size_t done, size_t
 
 /* Limits on what a file may make us do; 0 in any field means the default in parentheses. */
 struct ox_limits {
-    size_t max_file_bytes;     /* protobuf part of a model (2^40) */
-    size_t max_heap_per_file;  /* parsed heap: 64 MiB + 48 x file size when 0 (numbers that are not packed take as much) */
-    int max_message_depth;     /* nested protobuf messages (100) */
-    int max_subgraph_depth;    /* (32) */
-    size_t max_nodes;          /* (1,000,000) */
-    size_t max_node_io;        /* inputs or outputs of one node (65,536) */
-    size_t max_name_bytes;     /* (65,536) */
-    size_t max_functions;      /* (10,000) */
-    size_t max_tensor_bytes;   /* one tensor made while executing or folding (8 GiB) */
-    size_t max_memory;         /* all heap memory of the context, 0: no limit */
+    size_t max_file_bytes;    /* protobuf part of a model (2^40) */
+    size_t max_heap_per_file; /* parsed heap: 64 MiB + 48 x file size when 0 (numbers that are not
+                                 packed take as much) */
+    int max_message_depth;    /* nested protobuf messages (100) */
+    int max_subgraph_depth;   /* (32) */
+    size_t max_nodes;         /* (1,000,000) */
+    size_t max_node_io;       /* inputs or outputs of one node (65,536) */
+    size_t max_name_bytes;    /* (65,536) */
+    size_t max_functions;     /* (10,000) */
+    size_t max_tensor_bytes;  /* one tensor made while executing or folding (8 GiB) */
+    size_t max_memory;        /* all heap memory of the context, 0: no limit */
 };
 
 struct ox_ctx_options {
@@ -106,7 +108,8 @@ struct ox_ctx_options {
     const struct ox_allocator *allocator; /* copied; NULL: malloc */
     int threads;                          /* 0: one per online CPU */
     struct ox_limits limits;
-    uint64_t random_seed;                 /* gives random operators that have no seed of their own other numbers; the same ones each time */
+    uint64_t random_seed; /* gives random operators that have no seed of their own other numbers;
+                             the same ones each time */
 };
 
 typedef struct ox_ctx ox_ctx;
