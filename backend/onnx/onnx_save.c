@@ -161,8 +161,22 @@ ox_status ox_onnx_save(ox_model *model, const char *path, const struct ox_save_o
     return status;
 }
 
+static ox_status save_text(ox_model *model, const char *path, uint64_t *bytes) {
+    char *text;
+    size_t len;
+    OX_TRY(ox_model_text(&text, &len, model, 0));
+    ox_status status = ox_file_save(model->ctx, path, text, len);
+    ox_text_free(model->ctx, text);
+    if (status == OX_OK && bytes) *bytes = len;
+    return status;
+}
+
 ox_status ox_model_save(ox_model *model, const char *path, const struct ox_save_options *options,
                         uint64_t *bytes) {
+    static const char ending[] = ".onnxtxt";
+    size_t len = strlen(path);
+    if (len >= sizeof ending - 1 && strcmp(path + len - (sizeof ending - 1), ending) == 0)
+        return save_text(model, path, bytes);
     return ox_onnx_save(model, path, options, OX_ONNX_SIZE_MAX, bytes);
 }
 

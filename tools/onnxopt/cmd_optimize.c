@@ -48,9 +48,13 @@ static int pipeline_text(const struct cli *cli, char *out, size_t size) {
     return n < size ? 0 : cli_usage_error(cli, "--passes is too long");
 }
 
+static bool output_ends(const struct cli *cli, const char *ending) {
+    size_t len = strlen(cli->flag.output), n = strlen(ending);
+    return len > n && strcmp(cli->flag.output + len - n, ending) == 0;
+}
+
 static bool to_native(const struct cli *cli) {
-    size_t len = strlen(cli->flag.output);
-    return len > 4 && strcmp(cli->flag.output + len - 4, ".oxb") == 0;
+    return output_ends(cli, ".oxb");
 }
 
 static ox_status write_model(struct cli *cli, ox_model *model, uint64_t *bytes, uint64_t *arena) {
@@ -87,7 +91,7 @@ int cmd_optimize(struct cli *cli) {
     if (cli->flag.output[0] == 0) return cli_usage_error(cli, "the output's name is empty");
     if (cli->flag.external && strcmp(cli->flag.output, "-") == 0)
         return cli_usage_error(cli, "--external needs a file, not standard output");
-    if (cli->flag.external && to_native(cli))
+    if (cli->flag.external && (to_native(cli) || output_ends(cli, ".onnxtxt")))
         return cli_usage_error(cli, "--external is for .onnx files");
     if (cli->flag.pack && !to_native(cli))
         return cli_usage_error(cli, "--pack is for native files (.oxb)");

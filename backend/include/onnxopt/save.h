@@ -28,7 +28,8 @@ struct ox_save_options {
     size_t external_min; /* smallest tensor in bytes that goes there (1,024 when 0) */
 };
 
-/* Writes an ONNX file. Same model and options, same bytes. *bytes (may be NULL) gets the bytes
+/* Writes an ONNX file; the text form, weights included, where the name ends in .onnxtxt (then
+ * without options). Same model and options, same bytes. *bytes (may be NULL) gets the bytes
  * written, external data included. */
 OX_MUST_USE ox_status ox_model_save(ox_model *model, const char *path,
                                     const struct ox_save_options *options, uint64_t *bytes);
