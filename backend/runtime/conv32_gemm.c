@@ -47,7 +47,8 @@ static ox_status create(void **state, const struct oxr_env *env, const struct ox
                                what->bias,
                                what->p->low,
                                what->p->high,
-                               what->act};
+                               what->act,
+                               false};
     OX_TRY(
         oxr_gemm32_shared(&c->g.b, env, what->step, c->g.isa, depth, what->outputs, what->filter));
     c->padded = w->top || w->right || w->bottom || w->left;

@@ -19,7 +19,9 @@ enum {
     FEW_ROWS = 448, /* then a block is an eighth of that: it is not used so often that its being
                        fetched does not count */
     PIECES = 4,     /* for each thread, so that they end together */
-    GM_MAX = 14
+    GM_MAX = 14,
+    WIDE = 4 /* panels at a time where a row is alone and B near: one's two sums would wait for
+                each other */
 };
 
 /* One panel's part of one block, by up to GM rows. */
@@ -27,6 +29,7 @@ struct tile {
     const float *a[GM_MAX]; /* where each row's part begins */
     size_t taps, k, tap_stride;
     const float *b;
+    size_t b_stride;  /* to the next panel, for WIDE of them */
     const char *soon; /* part of B that is needed after this one: each step fetches from there, and
                          goes on by soon_step */
     size_t soon_step;
@@ -43,6 +46,7 @@ typedef void (*tile_fn)(const struct tile *t);
 struct kernels {
     size_t rows, vector;
     tile_fn tiles[GM_MAX][2]; /* [rows - 1][vectors - 1] */
+    tile_fn wide;
 };
 
 #define OX_ISA_IS 1
@@ -170,6 +174,7 @@ static void look_ahead(struct tile *t, const struct part *p, const struct block 
     const bool cold = s == 0 && (tiles == 1 || (b->first == 0 && b->j0 == p->j0));
     t->soon = (const char *)t->b;
     t->soon_step = 0;
+    if (p->g->near) return;
     if (cold && j + p->panel < b->j1) {
         t->soon = (const char *)packed_at(p, j + p->panel, b->first);
         t->soon_step = line;
@@ -178,6 +183,12 @@ static void look_ahead(struct tile *t, const struct part *p, const struct block 
         t->soon = (const char *)packed_at(p, to, next->first) + bytes * s / tiles;
         t->soon_step = bytes / tiles / block_depth(b);
     }
+}
+
+/* Columns from j on that one call computes, of a tile of mr rows. */
+static size_t width_at(const struct part *p, const struct block *b, size_t j, size_t mr) {
+    const size_t wide = WIDE * p->panel;
+    return p->g->near && mr == 1 && j + wide <= least(b->j1, p->g->n) ? wide : p->panel;
 }
 
 static void run_block(const struct part *p, const struct block *b, const struct block *next) {
@@ -192,6 +203,7 @@ static void run_block(const struct part *p, const struct block *b, const struct 
                      .c_stride = r->c_stride,
                      .add_stride = r->add_stride,
                      .first = b->first == 0};
+    t.b_stride = p->panel * g->taps * g->k;
     t.low = g->low;
     t.high = g->high;
     t.clamp = end && (g->low > -INFINITY || g->high < INFINITY);
@@ -199,14 +211,18 @@ static void run_block(const struct part *p, const struct block *b, const struct 
         const size_t from = p->i0 + rows * s / tiles, mr = p->i0 + rows * (s + 1) / tiles - from;
         for (size_t i = 0; i < mr; i++)
             t.a[i] = (r->each ? r->each[from + i] : r->a + (from + i) * r->a_stride) + b->offset;
-        for (size_t j = b->j0; j < b->j1; j += p->panel) {
+        for (size_t j = b->j0, width; j < b->j1; j += width) {
+            width = width_at(p, b, j, mr);
             t.n = least(g->n - j, p->panel);
             t.b = packed_at(p, j, b->first);
             t.bias = g->bias ? g->bias + j : NULL;
             t.c = r->c + from * r->c_stride + j;
             t.add = r->add && t.first ? r->add + from * r->add_stride + j : NULL;
             look_ahead(&t, p, b, next, j, s, tiles);
-            kernels->tiles[mr - 1][t.n > kernels->vector](&t);
+            if (width > p->panel)
+                kernels->wide(&t);
+            else
+                kernels->tiles[mr - 1][t.n > kernels->vector](&t);
         }
         for (size_t i = 0; end && g->act && i < mr; i++)
             oxr_act32_run(g->act, r->c + (from + i) * r->c_stride + b->j0,

@@ -39,6 +39,7 @@ struct oxr_gemm32 {
     const float *bias;           /* n, or NULL */
     float low, high;             /* -INFINITY, INFINITY: none */
     const struct oxr_act32 *act; /* instead of them, or NULL */
+    bool near; /* B was used just now and is in the second-level cache: nothing is fetched ahead */
 };
 
 /* Strides are in floats. */

@@ -35,7 +35,8 @@ static ox_status dense_create(void **state, const struct oxr_env *env, const str
     d->g = (struct oxr_gemm32){
         isa,    1,       k,
         n,      packed,  step->n_in > 2 && step->consts[2] ? step->consts[2]->data : NULL,
-        p->low, p->high, d->act.loop ? &d->act : NULL};
+        p->low, p->high, d->act.loop ? &d->act : NULL,
+        false};
     d->adds = step->n_in > 3 && step->present[3];
     return OX_OK;
 }

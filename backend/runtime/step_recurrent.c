@@ -14,7 +14,8 @@
 #define bad_shape(env, ...) ox_fail((env)->ctx, OX_INVALID, "shape-mismatch", NULL, __VA_ARGS__)
 
 enum {
-    ROWS = 256, /* of X W at a time, about: they are in a near cache when their turn comes */
+    ROWS = 256,     /* of X W at a time, about: they are in a near cache when their turn comes */
+    NEAR = 1 << 18, /* weights of R that stay in the second-level cache from one step to the next */
     SHARED_OUT =
         1 << 18, /* weights of R from which sharing a single step's product out is worth it */
     ALIGN = 16   /* floats */
@@ -74,7 +75,8 @@ static ox_status product(struct oxr_gemm32 *g, const struct recurrent *r, const 
                              .n = columns,
                              .b = packed,
                              .low = -INFINITY,
-                             .high = INFINITY};
+                             .high = INFINITY,
+                             .near = part != PART_W && k <= NEAR / columns};
     if (bias) g->bias = (const float *)bias->data + (2 * d + (part != PART_W)) * all + first;
     return OX_OK;
 }

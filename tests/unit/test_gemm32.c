@@ -36,12 +36,14 @@ struct product {
     float *a, *b, *bias, *add, *c;
     const float **each;
     float low, high;
-    bool by_columns, scattered, in_place;
+    bool by_columns, scattered, in_place, near;
 };
 
 static struct product choose(size_t most) {
-    struct product p = {.m = pick(1, pick(0, 1) ? 40 : 7),
-                        .n = pick(1, pick(0, 1) ? 100 : 20),
+    struct product p = {.m = pick(0, 3) ? pick(1, pick(0, 1) ? 40 : 7) : 1,
+                        .n = pick(1, pick(0, 1)   ? 100
+                                     : pick(0, 1) ? 20
+                                                  : 300),
                         .taps = pick(0, 1) ? 1 : pick(1, 5)};
     p.k = pick(1, pick(0, 2) ? 40 : most);
     p.tap_stride = p.k + pick(0, 3);
@@ -54,6 +56,7 @@ static struct product choose(size_t most) {
     p.in_place = p.add && pick(0, 1);
     p.by_columns = pick(0, 1);
     p.scattered = pick(0, 1);
+    p.near = pick(0, 1);
     p.low = pick(0, 1) ? -INFINITY : -0.5f;
     p.high = pick(0, 1) ? INFINITY : 2;
     p.c = numbers(p.m * p.c_stride);
@@ -94,7 +97,8 @@ static void compute(struct product *p, enum ox_isa isa, struct pthreadpool *pool
     ck_assert_ptr_nonnull(packed);
     oxr_gemm32_pack(isa, packed, depth, p->n, p->b, p->by_columns ? 1 : p->n,
                     p->by_columns ? depth : 1);
-    const struct oxr_gemm32 g = {isa, p->taps, p->k, p->n, packed, p->bias, p->low, p->high, NULL};
+    const struct oxr_gemm32 g = {isa,     p->taps, p->k,    p->n, packed,
+                                 p->bias, p->low,  p->high, NULL, p->near};
     const struct oxr_gemm32_rows r = {.a = p->scattered ? NULL : p->a,
                                       .each = p->scattered ? p->each : NULL,
                                       .a_stride = p->a_stride,
