@@ -246,6 +246,9 @@ static const struct {
      "m (float[9,3,7] x, float[2,3,19] i) => (float[9,2,3,19] y, float[2,3,19] h) <float[2,57,7] w "
      "= {@f798}, float[2,57,19] r = {@f2166}, float[2,114] b = {@f228}> "
      "{ y, h = GRU <direction=\"bidirectional\"> (x, w, r, b, , i) }"},
+    {"gru, one row by many columns", "recurrent",
+     "m (float[5,1,7] x) => (float[5,1,1,90] y) <float[1,270,7] w = {@f1890}, float[1,270,90] r = "
+     "{@f24300}, float[1,540] b = {@f540}> { y = GRU (x, w, r, b) }"},
     {"gru, reset after the product", "recurrent",
      "m (float[9,3,7] x) => (float[9,1,3,19] y, float[9,1,3,19] z) <float[1,57,7] w = {@f399}, "
      "float[1,57,19] r = {@f1083}, float[1,114] b = {@f114}> "
