@@ -46,8 +46,9 @@ START_TEST(errors_stay_within_the_stated_bounds) {
         if (isnan(x) || x < f->low || x > f->high) continue;
         double want = f->theirs((double)x), error = error_in_ulps(f->ours(x), want);
         double bound = fabs(want) < 0x1p-126 ? f->tiny : f->ulps;
-        ck_assert_msg(error <= bound, "%s(%a) is %a, expected %a: %g ulp", f->name, (double)x,
-                      (double)f->ours(x), want, error);
+        if (!(error <= bound)) /* a check a float would take longer than the functions */
+            ck_abort_msg("%s(%a) is %a, expected %a: %g ulp", f->name, (double)x,
+                         (double)f->ours(x), want, error);
     }
 }
 END_TEST
