@@ -215,18 +215,24 @@ static void lstm_row(const struct recurrent *r, float *gates, float *restrict h,
         h[k] *= out[k];
 }
 
-static void lstm_step(const struct work *w, const struct direction *d, const struct place *at,
-                      float *gates) {
-    const struct recurrent *r = w->r;
-    const size_t n = r->hidden, all = 4 * n;
+/* gates += h R, for rows of `all` gates. */
+static void add_state(const struct work *w, const struct direction *d, const struct place *at,
+                      float *gates, size_t all) {
     multiply(w, &d->h,
              &(struct oxr_gemm32_rows){.a = at->h,
-                                       .a_stride = n,
+                                       .a_stride = w->r->hidden,
                                        .c = gates,
                                        .c_stride = all,
                                        .add = gates,
                                        .add_stride = all,
-                                       .m = r->batch});
+                                       .m = w->r->batch});
+}
+
+static void lstm_step(const struct work *w, const struct direction *d, const struct place *at,
+                      float *gates) {
+    const struct recurrent *r = w->r;
+    const size_t n = r->hidden, all = 4 * n;
+    add_state(w, d, at, gates, all);
     for (size_t b = 0; b < r->batch; b++)
         lstm_row(r, gates + b * all, at->h + b * n, at->c + b * n);
 }
@@ -244,14 +250,7 @@ static void gru_step(const struct work *w, const struct direction *d, const stru
                      float *gates) {
     const struct recurrent *r = w->r;
     const size_t n = r->hidden, all = 3 * n;
-    multiply(w, &d->h,
-             &(struct oxr_gemm32_rows){.a = at->h,
-                                       .a_stride = n,
-                                       .c = gates,
-                                       .c_stride = all,
-                                       .add = gates,
-                                       .add_stride = all,
-                                       .m = r->batch});
+    add_state(w, d, at, gates, all);
     for (size_t b = 0; b < r->batch; b++) {
         const float *restrict reset = gates + b * all + n, *restrict h = at->h + b * n;
         float *restrict to = at->other + b * n;
